@@ -1,0 +1,33 @@
+"""Describe a benchmark: an ID set, its OOD sets and the classifier to protect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What is compared with what. Written as a TOML file with the keys below.
+
+    Attributes:
+        name: registry name.
+        id: name of the ID data set.
+        ood: names of the OOD data sets, in the order of the table.
+        classifier: name of the classifier.
+        summary: one sentence, shown by ``oodbench list``.
+        images_per_set: images of an OOD set, and of the ID test set, that are used at most.
+        calibration_images: ID training images that thresholds are taken from.
+        selection_seed: draws these images; the same for every detector and seed.
+        parameters: parameters of the plugins by name: ``{"preact-resnet": {"epochs": 3}}``.
+    """
+
+    name: str
+    id: str
+    ood: tuple[str, ...]
+    classifier: str
+    summary: str = ""
+    images_per_set: int = 10_000
+    calibration_images: int = 1_000
+    selection_seed: int = 0
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)

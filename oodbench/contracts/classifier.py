@@ -1,0 +1,72 @@
+"""Describe a classifier: the network that detectors protect, and how it is trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from oodbench.contracts.info import Info
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a classifier is trained: SGD with Nesterov momentum and one cycle of the learning rate.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: the highest learning rate of the cycle.
+        momentum: momentum of SGD.
+        weight_decay: L2 penalty on the weights of convolutions and matrices.
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+    """
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+
+
+class Classifier(ABC):
+    """A network architecture with the recipe to train it.
+
+    Parameters are those of `Trainable`: keyword-only, with defaults, stored as given.
+    """
+
+    info: ClassVar[Info]
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """Return how to train it."""
+
+    @abstractmethod
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """Return a new module with random weights.
+
+        The module normalises its inputs itself and has
+
+        * ``features(x)``: (n, c, h, w) float in [0, 1] to (n, d), the penultimate features;
+        * ``head``: a module from (n, d) to logits (n, k);
+        * ``forward(x)``: ``head(features(x))``.
+
+        Args:
+            shape: (c, h, w) of the images.
+            num_classes: k.
+        """
+
+    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return training images, changed at random: (n, c, h, w) float32 in [0, 1] to the same.
+
+        Args:
+            images: on the training device.
+            generator: a CPU generator to draw from.
+        """
+        return images

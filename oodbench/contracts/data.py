@@ -1,0 +1,146 @@
+"""Describe what detectors are given: batches, streams of them, and the context of a job."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from oodbench.errors import PluginError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class Need(enum.StrEnum):
+    """What a detector needs to see; the harness provides just that, from one forward pass."""
+
+    INPUTS = "inputs"
+    """The images themselves."""
+    LOGITS = "logits"
+    """The classifier's outputs before the softmax."""
+    FEATURES = "features"
+    """The classifier's penultimate features."""
+    CLASSIFIER = "classifier"
+    """The classifier itself, as ``context.classifier``, for gradients or training in the loop."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some images of one data set, with just what a detector said that it needs.
+
+    Reading a field that the detector did not declare in ``needs`` raises `PluginError`, so that a
+    missing declaration is found at once.
+
+    Attributes:
+        labels: (n,) int64, the true classes; -1 where the set has none. A detector may use them
+            in ``fit`` alone: they are -1 whenever ``score`` is called.
+    """
+
+    labels: Tensor
+    _inputs: Tensor | None = None
+    _logits: Tensor | None = None
+    _features: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def inputs(self) -> Tensor:
+        """The images: (n, c, h, w) float32 in [0, 1], the geometry of the ID data set."""
+        return self._declared(self._inputs, Need.INPUTS)
+
+    @property
+    def logits(self) -> Tensor:
+        """The classifier's logits: (n, k) float32."""
+        return self._declared(self._logits, Need.LOGITS)
+
+    @property
+    def features(self) -> Tensor:
+        """The classifier's penultimate features: (n, d) float32."""
+        return self._declared(self._features, Need.FEATURES)
+
+    @staticmethod
+    def _declared(value: Tensor | None, need: Need) -> Tensor:
+        if value is None:
+            raise PluginError(f"uses batch.{need.value} but does not declare Need.{need.name}")
+        return value
+
+
+class Stream(ABC):
+    """A set of images that can be iterated more than once, batch by batch.
+
+    Attributes:
+        shape: (c, h, w) of the images.
+        num_classes: number of classes of the ID data set.
+    """
+
+    shape: tuple[int, int, int]
+    num_classes: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield every image once, in the order of the data set."""
+
+    @abstractmethod
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield one epoch of full batches in random order; what is left over is dropped.
+
+        Args:
+            batch_size: images in each batch; at most ``len(self)``.
+            generator: a CPU generator that draws the order.
+
+        Raises:
+            ValueError: if there are fewer images than ``batch_size``.
+        """
+
+
+@dataclass
+class Context:
+    """Where and how a part is fitted, or restored to be used.
+
+    Attributes:
+        device: the torch device to compute on.
+        seed: the seed of this fit; torch's global generators are seeded with it already.
+        shape: (c, h, w) of the images.
+        num_classes: number of classes of the ID data set.
+        precision: ``"bfloat16"`` where reduced precision may be used for speed, else ``"float32"``.
+        parts: the fitted parts that `Trainable.parts` asked for, by the names given there.
+        progress: call it as ``progress(done, total, loss=0.1, ...)`` as often as you like;
+            the figures are shown live and kept as training curves.
+    """
+
+    device: torch.device
+    seed: int
+    shape: tuple[int, int, int]
+    num_classes: int
+    precision: str = "float32"
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    progress: Callable[..., None] = lambda done, total, **figures: None
+    _classifier: nn.Module | None = None
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The trained classifier, on `device`, in evaluation mode, its weights frozen.
+
+        It maps (n, c, h, w) float32 in [0, 1] to logits (n, k); see `Classifier.build`.
+
+        Raises:
+            PluginError: if the detector does not declare ``Need.CLASSIFIER``.
+        """
+        if self._classifier is None:
+            raise PluginError("uses context.classifier but does not declare Need.CLASSIFIER")
+        return self._classifier
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        """Return a new CPU generator that depends on `seed` and on the number ``stream`` alone."""
+        import torch
+
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)

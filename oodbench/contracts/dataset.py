@@ -1,0 +1,75 @@
+"""Describe a data set of images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from oodbench.contracts.info import Info
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and labels of one split.
+
+    Attributes:
+        images: (N, H, W) or (N, H, W, 3) uint8; a NumPy array, or for what does not fit in memory
+            any object with that ``shape`` and ``dtype`` that decodes ``images[indices]`` to one.
+        labels: (N,) int64, the classes from 0; -1 where there are none.
+        note: a sentence to show with every result on the set, such as what is missing from it.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Dataset(ABC):
+    """A source of images that can serve as ID or as OOD set.
+
+    The harness looks for images in this order: a pack ``<name>-<split>.npz`` in the data folder;
+    the files that `files` names; and if they are missing, `prepare` is called to fetch them.
+    Parameters are those of `Trainable`: keyword-only, with defaults, stored as given.
+
+    Attributes:
+        info: name, title and source of the set.
+        shape: (c, h, w) of the original images; c is 1 or 3.
+        num_classes: number of classes; 0 if the images have none.
+        splits: the splits that exist; an ID set needs ``"train"`` and ``"test"``.
+    """
+
+    info: ClassVar[Info]
+    shape: ClassVar[tuple[int, int, int]]
+    num_classes: ClassVar[int] = 0
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    def files(self, root: Path, split: str) -> Sequence[Path]:
+        """Name every file that `load` reads; none for a set that is computed or comes with a package."""
+        return ()
+
+    def prepare(self, root: Path, split: str) -> None:
+        """Fetch the files that `files` names into ``root``; the only place with network access.
+
+        Does nothing where they are there already, verifies checksums, and never writes outside
+        ``root``.
+
+        Raises:
+            DataUnavailable: if they cannot be had; the message says which file or command helps.
+        """
+
+    @abstractmethod
+    def load(self, root: Path, split: str) -> ImageSet:
+        """Read one split, always in the same order.
+
+        Raises:
+            InvalidData: if a file is unreadable or truncated; the message names it.
+        """

@@ -1,0 +1,122 @@
+"""Describe a detector, and the parts that several detectors share."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from oodbench.contracts.data import Batch, Context, Need, Stream
+from oodbench.contracts.info import Info
+from oodbench.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    State = Mapping[str, Tensor | int | float | str]
+
+
+class Trainable(ABC):
+    """Something that is fitted on ID training images, and kept in the store once it is.
+
+    The constructor takes keyword-only parameters with defaults and stores them under their own
+    names, unchanged; what ``fit`` learns goes into attributes that end in an underscore.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What ``fit`` and ``score`` read of a batch or of the context, beyond the labels."""
+
+    stochastic: ClassVar[bool] = False
+    """Whether ``fit`` draws random numbers. What draws none is computed once for all seeds."""
+
+    def parts(self) -> Mapping[str, Trainable]:
+        """Return unfitted parts to be fitted first and handed over as ``context.parts``.
+
+        Parts with equal class, parameters and inputs are fitted once, whoever asks for them: all
+        detectors on one generator name the same generator here. A part draws with seed 0,
+        whatever the seed of the detector.
+        """
+        return {}
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Learn from ID training images and return self.
+
+        Args:
+            train: the ID training images, holding what `needs` names.
+            context: device, seed, classifier, fitted parts.
+        """
+        return self
+
+    def state(self) -> State:
+        """Return what ``fit`` learned, so that `restore` can bring it back.
+
+        By default every attribute that ends in an underscore. Override both when that includes
+        modules or other objects.
+
+        Raises:
+            PluginError: if such an attribute is neither tensor, array, number nor string.
+        """
+        import numpy as np
+        import torch
+
+        state: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if not name.endswith("_") or name.startswith("_"):
+                continue
+            if isinstance(value, np.ndarray):
+                value = torch.from_numpy(value)
+            if not isinstance(value, torch.Tensor | int | float | str):
+                raise PluginError(
+                    f"{type(self).__name__}.{name} is a {type(value).__name__}; "
+                    "override state() and restore() to keep it"
+                )
+            state[name] = value
+        return state
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Take back what `state` returned, onto ``context.device``, and return self."""
+        import torch
+
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                value = value.to(context.device)
+            setattr(self, name, value)
+        return self
+
+
+class Detector(Trainable):
+    """A method that tells in-distribution (ID) from out-of-distribution (OOD) images.
+
+    A subclass sets `info`, `needs` and, if it learns, ``fit``; it always defines `score`.
+    """
+
+    info: ClassVar[Info]
+
+    space: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Values worth trying for parameters, by parameter name; used by tuning."""
+
+    @abstractmethod
+    def score(self, batch: Batch) -> Tensor:
+        """Return one score an image: (n,) float; larger = more likely OOD.
+
+        The score of an image must not depend on the other images of the batch, and every score
+        must be finite.
+        """
+
+
+def parameters(plugin: object) -> dict[str, Any]:
+    """Return the constructor parameters of a plugin object, as stored on it.
+
+    Raises:
+        PluginError: if the constructor takes positional or variable parameters, or did not store
+            one of its parameters under its own name.
+    """
+    values = {}
+    for name, parameter in inspect.signature(type(plugin)).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise PluginError(f"{type(plugin).__name__}({name}) must be a keyword-only parameter")
+        if not hasattr(plugin, name):
+            raise PluginError(f"{type(plugin).__name__} does not store its parameter '{name}'")
+        values[name] = getattr(plugin, name)
+    return values

@@ -1,0 +1,51 @@
+"""Describe a plugin: its name, where it comes from and how it deviates from that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """The publication that a plugin implements.
+
+    Attributes:
+        title: title of the publication.
+        authors: as cited in running text, such as ``"Liu et al."``.
+        venue: short name of the conference or journal.
+        year: year of publication.
+        url: where it can be read.
+    """
+
+    title: str
+    authors: str
+    venue: str
+    year: int
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.authors}: {self.title}. {self.venue} {self.year}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """What the registry, the tables and the leaderboard say about a plugin.
+
+    Attributes:
+        name: the registry name: lower case, digits and hyphens.
+        summary: one sentence, shown by ``oodbench list``.
+        title: the name as the literature writes it (``"FashionMNIST"``); the registry name if empty.
+        paper: the publication it implements, if there is one.
+        deviations: each difference from that publication, one sentence each; shown with results.
+    """
+
+    name: str
+    summary: str
+    title: str = ""
+    paper: Paper | None = None
+    deviations: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return the name to show in tables."""
+        return self.title or self.name

@@ -1,0 +1,68 @@
+"""Define the errors that oodbench raises.
+
+::
+
+    OodbenchError
+    ├── UserError            the request is wrong; exit code 2, one sentence, no traceback
+    │   ├── UnknownName      a name that no plugin registered ("did you mean ...")
+    │   ├── InvalidParameter a parameter that does not exist, or a value that does not fit
+    │   ├── InvalidData      a file or folder of images that cannot be used
+    │   └── DataUnavailable  images that are neither on disk nor to be had by download
+    ├── PluginError          a plugin broke its contract; its own rows fail, the rest goes on
+    └── StoreError           an artifact could not be written or read
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OodbenchError(Exception):
+    """The root of all errors raised by oodbench."""
+
+
+class UserError(OodbenchError):
+    """A request that cannot be served as it stands; the message says what to do about it."""
+
+
+class UnknownName(UserError):
+    """A name that is not registered.
+
+    Args:
+        kind: what was looked up, in the singular: ``"detector"``, ``"parameter of ganad"``.
+        name: the name that was not found.
+        known: every name that would have been found.
+        hint: a sentence to add at the end.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(known)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        if close:
+            advice = f"did you mean '{close[0]}'?"
+        elif known:
+            advice = f"known: {', '.join(known)}."
+        else:
+            advice = "there is none."
+        super().__init__(f"unknown {kind} '{name}'; {advice} {hint}".strip())
+
+
+class InvalidParameter(UserError):
+    """A parameter whose name or value the plugin does not accept."""
+
+
+class InvalidData(UserError):
+    """A file or folder of images that is unreadable, truncated or of a wrong shape."""
+
+
+class DataUnavailable(UserError):
+    """A data set whose images cannot be had; the message names the file or command that helps."""
+
+
+class PluginError(OodbenchError):
+    """A plugin that broke its contract: an exception, NaN scores, a wrong shape."""
+
+
+class StoreError(OodbenchError):
+    """An artifact that could not be written to, or read from, the store."""

@@ -1,0 +1,36 @@
+"""Specify the hooks by which plugins announce what they bring; each returns and does no work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pluggy import HookspecMarker
+
+from oodbench.contracts import Classifier, Dataset, Detector
+
+hookspec = HookspecMarker("oodbench")
+
+
+@hookspec
+def oodbench_detectors() -> Sequence[type[Detector]]:
+    """Return the plugin's detector classes."""
+    return ()
+
+
+@hookspec
+def oodbench_datasets() -> Sequence[type[Dataset]]:
+    """Return the plugin's data set classes."""
+    return ()
+
+
+@hookspec
+def oodbench_classifiers() -> Sequence[type[Classifier]]:
+    """Return the plugin's classifier classes."""
+    return ()
+
+
+@hookspec
+def oodbench_benchmarks() -> Sequence[Path]:
+    """Return the paths of the plugin's benchmark definitions, TOML files."""
+    return ()
