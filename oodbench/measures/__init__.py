@@ -1,0 +1,1 @@
+"""Compute metrics and statistics: pure functions of arrays of scores."""

@@ -1,0 +1,147 @@
+"""Evaluate a detector: the measures of one record, and of all records of a run from its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oodbench.errors import InvalidData
+from oodbench.measures import metrics
+from oodbench.measures.arrays import checked_flags
+from oodbench.measures.intervals import auroc_interval
+from oodbench.results import records_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from oodbench.measures.arrays import Flags, Scores
+
+DETECTOR_RUN = ["detector", "classifier", "classifier_seed", "seed"]
+"""The columns of the scores that name one fitted detector."""
+
+
+def evaluate_ood(
+    *, id_scores: Scores, calibration_scores: Scores, ood_scores: Scores, correct: Flags
+) -> dict[str, float]:
+    """Return every measure of one detector on one OOD set, by the column names of the records.
+
+    Args:
+        id_scores: (n,) scores of the ID test images.
+        calibration_scores: (c,) scores of the ID training images that the thresholds of `acc95`
+            and `acc99` are taken from.
+        ood_scores: (m,) scores of the OOD images.
+        correct: (n,) whether the classifier is right about each ID test image.
+
+    Raises:
+        ValueError: if there are no scores of a kind, some are not finite, or lengths differ.
+    """
+    # In ascending order every curve is found faster, and no sum depends on the order of the images.
+    correct = checked_flags(correct, id_scores)
+    order = np.argsort(id_scores, kind="stable")
+    id_scores, correct, ood_scores = id_scores[order], correct[order], np.sort(ood_scores)
+    low, high = auroc_interval(id_scores, ood_scores)
+    return {
+        "auroc": metrics.auroc(id_scores, ood_scores),
+        "auroc_low": low,
+        "auroc_high": high,
+        "aupr_id": metrics.aupr_id(id_scores, ood_scores),
+        "aupr_ood": metrics.aupr_ood(id_scores, ood_scores),
+        "fpr95": metrics.fpr95(id_scores, ood_scores),
+        "fpr95_ood": metrics.fpr95_ood(id_scores, ood_scores),
+        "acc95": metrics.rejected(ood_scores, metrics.threshold(95, calibration_scores)),
+        "acc99": metrics.rejected(ood_scores, metrics.threshold(99, calibration_scores)),
+        "id_accuracy": metrics.id_accuracy(correct),
+        "oscr": metrics.oscr(id_scores, ood_scores, correct),
+        "aurc": metrics.aurc(id_scores, ood_scores, correct),
+        "n_id": len(id_scores),
+        "n_ood": len(ood_scores),
+        "ties": metrics.tied_share(id_scores, ood_scores),
+    }
+
+
+def evaluate_id(
+    *, id_scores: Scores, calibration_scores: Scores, correct: Flags
+) -> dict[str, float]:
+    """Return the measures of one detector on the ID test images, by column names of the records.
+
+    `acc95` and `acc99` are shares of accepted images here. Measures that compare with OOD images
+    are left out, and `n_ood` is 0. Arguments and errors are those of `evaluate_ood`.
+    """
+    correct = checked_flags(correct, id_scores)
+    return {
+        "acc95": metrics.accepted(id_scores, metrics.threshold(95, calibration_scores)),
+        "acc99": metrics.accepted(id_scores, metrics.threshold(99, calibration_scores)),
+        "id_accuracy": metrics.id_accuracy(correct),
+        "n_id": len(id_scores),
+        "n_ood": 0,
+        "ties": metrics.tied_share(id_scores),
+    }
+
+
+def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of one run, every measure computed anew from its files alone.
+
+    Failed detectors left no scores and have no rows; the times are NaN, being nowhere else.
+
+    Args:
+        scores: as in ``scores.parquet``, of one ID data set.
+        predictions: as in ``predictions.parquet``.
+
+    Raises:
+        InvalidData: if a detector lacks its calibration or ID test scores, or an ID test image
+            lacks its prediction.
+    """
+    rows: list[dict[str, Any]] = []
+    for key, own in scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False):
+        names = dict(zip(DETECTOR_RUN, key, strict=True))
+        rows += [{**names, **row} for row in _recompute_detector(names, own, predictions)]
+    return records_frame(rows)
+
+
+def _recompute_detector(
+    names: dict[str, Any], scores: pd.DataFrame, predictions: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
+    """Yield the ID record of one fitted detector, then one for each OOD set."""
+    calibration = scores[scores["split"] == "calibration"]
+    id_names = calibration["dataset"].unique()
+    test = scores[scores["split"] == "test"]
+    known = test[test["dataset"].isin(id_names)]
+    if len(id_names) != 1 or known.empty:
+        raise InvalidData(
+            f"the scores of {names['detector']} must hold calibration and test images of one ID "
+            f"data set; found calibration images of {', '.join(id_names) or 'none'} and "
+            f"{len(known)} test images of it"
+        )
+    id_dataset = str(id_names[0])
+    given = {
+        "id_scores": known["score"].to_numpy(),
+        "calibration_scores": calibration["score"].to_numpy(),
+        "correct": _correct(names, id_dataset, known["index"].to_numpy(), predictions),
+    }
+    yield {"id_dataset": id_dataset, "ood_dataset": "", **evaluate_id(**given)}
+    others = test[test["dataset"] != id_dataset]
+    for ood_dataset, unknown in others.groupby("dataset", sort=False, observed=True):
+        measures = evaluate_ood(ood_scores=unknown["score"].to_numpy(), **given)
+        yield {"id_dataset": id_dataset, "ood_dataset": ood_dataset, **measures}
+
+
+def _correct(
+    names: dict[str, Any], id_dataset: str, images: Scores, predictions: pd.DataFrame
+) -> Flags:
+    """Return whether the classifier is right about each ID test image, by their indices."""
+    own = predictions[
+        (predictions["classifier"] == names["classifier"])
+        & (predictions["classifier_seed"] == names["classifier_seed"])
+        & (predictions["dataset"] == id_dataset)
+        & (predictions["split"] == "test")
+    ].set_index("index")
+    missing = len(np.setdiff1d(images, own.index))
+    if missing:
+        raise InvalidData(
+            f"{missing} of the {len(images)} test images of {id_dataset} have scores of "
+            f"{names['detector']}, but no prediction of {names['classifier']}"
+        )
+    own = own.loc[images]
+    return np.asarray(own["label"] == own["prediction"], dtype=np.bool_)

@@ -1,0 +1,186 @@
+"""Compute the metrics of out-of-distribution detection from arrays of scores.
+
+A score is larger the more likely an image is out-of-distribution (OOD). Nothing is sampled,
+interpolated or clipped, and ties count as they fall: equal scores cross a threshold together, and
+a score equal to a threshold is on the kept side, so that an image is accepted as in-distribution
+(ID) where score <= threshold, and caught as OOD where score >= the threshold that keeps OOD.
+
+Scores are compared in float64, which holds float32 exactly, so no tie is made and none is lost.
+Curves are computed on the ranks of the scores; magnitudes can neither overflow nor round.
+
+Every function that takes scores raises `ValueError` if one of its arrays is empty, is not
+one-dimensional or holds a value that is not finite.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import auc, precision_recall_curve, roc_curve
+
+from oodbench.measures.arrays import Flags, Scores, checked_flags, checked_scores
+
+
+def auroc(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return the area under the ROC curve, P(OOD > ID) + P(OOD = ID) / 2, in [0, 1]."""
+    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
+    false_positives, true_positives, _ = roc_curve(is_ood, ranks)
+    return float(auc(false_positives, true_positives))
+
+
+def aupr_id(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return the area under the precision-recall curve with ID as the positive class.
+
+    The area is that of the trapezoids between the points of scikit-learn's curve, in [0, 1].
+    """
+    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
+    return _area_under_precision_recall(~is_ood, -ranks)
+
+
+def aupr_ood(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return the area under the precision-recall curve with OOD as the positive class.
+
+    The area is that of the trapezoids between the points of scikit-learn's curve, in [0, 1].
+    """
+    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
+    return _area_under_precision_recall(is_ood, ranks)
+
+
+def threshold(percent: int, scores: Scores) -> float:
+    """Return the smallest score that at least ``percent`` % of the scores do not exceed.
+
+    Of n scores in ascending order it is the ceil(percent n / 100)-th; the rank is computed in
+    integers, because 0.95 is no binary fraction.
+
+    Args:
+        percent: share to keep, from 1 to 100.
+        scores: (n,) the scores to keep.
+
+    Raises:
+        ValueError: if ``percent`` is out of range.
+    """
+    if not 1 <= percent <= 100:
+        raise ValueError(f"a threshold keeps between 1 % and 100 % of the scores, not {percent} %")
+    values = checked_scores(scores, "kept")
+    rank = -(-percent * len(values) // 100)
+    return float(np.partition(values, rank - 1)[rank - 1])
+
+
+def accepted(scores: Scores, limit: float) -> float:
+    """Return the share of images accepted as ID, those with score <= ``limit``, in [0, 1]."""
+    return float(np.mean(checked_scores(scores, "judged") <= limit))
+
+
+def rejected(scores: Scores, limit: float) -> float:
+    """Return the share of images rejected as OOD, those with score > ``limit``, in [0, 1]."""
+    return float(np.mean(checked_scores(scores, "judged") > limit))
+
+
+def fpr95(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return the share of OOD images accepted where at least 95 % of the ID images are.
+
+    ID is the positive class, as in Liang et al., ICLR 2018 (ODIN), and in the GANAD paper's
+    FPR95TPR (section 4.1.2). In [0, 1].
+    """
+    return accepted(ood_scores, threshold(95, id_scores))
+
+
+def fpr95_ood(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return the share of ID images rejected where at least 95 % of the OOD images are.
+
+    OOD is the positive class, as in pytorch-ood and OpenOOD v1.5 (Zhang et al., 2023). In [0, 1].
+    """
+    limit = -threshold(95, -checked_scores(ood_scores, "OOD"))
+    return float(np.mean(checked_scores(id_scores, "ID") >= limit))
+
+
+def id_accuracy(correct: Flags) -> float:
+    """Return the classifier's accuracy on ID images, in [0, 1].
+
+    Args:
+        correct: (n,) whether the classifier is right about each image.
+
+    Raises:
+        ValueError: if there is no image.
+    """
+    if len(correct) == 0:
+        raise ValueError("the accuracy of no images is undefined")
+    return float(np.mean(correct))
+
+
+def oscr(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
+    """Return the area under the open-set classification rate curve.
+
+    The curve (Dhamija et al., NeurIPS 2018) sets, over all thresholds, the share of ID images that
+    are accepted and correctly classified against the share of OOD images that are accepted. Where
+    ID and OOD scores tie, both move at once and the curve is straight between the two points, as
+    an ROC curve is. The area is therefore
+
+        P(an ID image is correctly classified, and scores below an OOD image; a tie counts half),
+
+    the accuracy times the AUROC of the correctly classified ID images. At most `id_accuracy`.
+
+    Args:
+        id_scores: (n,) scores of the ID images.
+        ood_scores: (m,) scores of the OOD images.
+        correct: (n,) whether the classifier is right about each ID image.
+
+    Raises:
+        ValueError: if ``correct`` and ``id_scores`` differ in length.
+    """
+    known, unknown = checked_scores(id_scores, "ID"), checked_scores(ood_scores, "OOD")
+    right = checked_flags(correct, known)
+    if not right.any():
+        return 0.0
+    return id_accuracy(right) * auroc(known[right], unknown)
+
+
+def aurc(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
+    """Return the area under the risk-coverage curve; smaller is better.
+
+    ID and OOD images are judged together, as they are, without weights: N = n + m images. Accepting
+    an ID image that the classifier gets wrong is a failure, and so is accepting any OOD image
+    (Jaeger et al., ICLR 2023). The selective risk at a threshold is the share of failures among
+    the images that it accepts (Geifman and El-Yaniv, NeurIPS 2017), and the area is its mean over
+    the N thresholds that are the images' own scores (Geifman et al., ICLR 2019):
+
+        AURC = 1/N sum_i  #{j: s_j <= s_i, j fails} / #{j: s_j <= s_i}.
+
+    Equal scores are accepted in one step, and each of them counts with the risk after that step;
+    constant scores give the overall share of failures.
+
+    Args:
+        id_scores: (n,) scores of the ID images.
+        ood_scores: (m,) scores of the OOD images.
+        correct: (n,) whether the classifier is right about each ID image.
+
+    Raises:
+        ValueError: if ``correct`` and ``id_scores`` differ in length.
+    """
+    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
+    fails = is_ood.copy()
+    fails[: len(id_scores)] = ~checked_flags(correct, id_scores)
+    images = np.bincount(ranks)
+    failures = np.bincount(ranks[fails], minlength=len(images))
+    risk = np.cumsum(failures) / np.cumsum(images)
+    return float(np.sum(risk * images) / len(ranks))
+
+
+def tied_share(*scores: Scores) -> float:
+    """Return the share of scores that occur more than once, all arrays taken together."""
+    values = np.concatenate([checked_scores(part, "counted") for part in scores])
+    counts = np.unique(values, return_counts=True)[1]
+    return float(np.sum(counts[counts > 1]) / len(values))
+
+
+def _pooled_ranks(id_scores: Scores, ood_scores: Scores) -> tuple[Flags, npt.NDArray[np.intp]]:
+    """Return which of all images are OOD, ID first, and dense ranks that are equal for ties."""
+    known, unknown = checked_scores(id_scores, "ID"), checked_scores(ood_scores, "OOD")
+    ranks = np.unique(np.concatenate([known, unknown]), return_inverse=True)[1]
+    return np.repeat([False, True], [len(known), len(unknown)]), ranks
+
+
+def _area_under_precision_recall(positive: Flags, ranks: npt.NDArray[np.intp]) -> float:
+    precision, recall, _ = precision_recall_curve(positive, ranks)
+    # The rounding of many small trapezoids can exceed a perfect area by some 1e-16.
+    return min(float(auc(recall, precision)), 1.0)
