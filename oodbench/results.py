@@ -1,0 +1,330 @@
+"""Define what a run leaves behind, and write and read it.
+
+A run's directory holds
+
+* ``records.csv``: one row for each ID set, OOD set, detector, classifier and seeds (`RECORD`);
+* ``scores.parquet``: the score of every image (`SCORE`);
+* ``predictions.parquet``: the classifier's prediction on every ID test image (`PREDICTION`);
+* ``run.json``: what made them, and the SHA-256 of the other files. It is written last, so that a
+  directory without it holds no finished run.
+
+Every figure of the records can be computed again from the two Parquet files
+(`oodbench.measures.evaluation.recompute`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+
+from oodbench.errors import InvalidData, UserError
+
+KEY = ["id_dataset", "ood_dataset", "detector", "classifier", "classifier_seed", "seed"]
+"""The columns that name a record. ``ood_dataset`` is empty in the row of the ID set itself, and
+``seed`` is missing where the detector draws nothing and was computed once for each classifier."""
+
+MEASURES = [
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "aupr_id",
+    "aupr_ood",
+    "fpr95",
+    "fpr95_ood",
+    "acc95",
+    "acc99",
+    "id_accuracy",
+    "oscr",
+    "aurc",
+]
+"""The columns of measures, fractions in [0, 1]; missing where a row has none."""
+
+RECORD = {
+    **dict.fromkeys(KEY[:4], "str"),
+    "classifier_seed": "int64",
+    "seed": "Int64",
+    **dict.fromkeys(MEASURES, "float64"),
+    "n_id": "Int64",
+    "n_ood": "Int64",
+    "ties": "float64",
+    "fit_seconds": "float64",
+    "score_seconds": "float64",
+    "status": "str",
+    "error": "str",
+}
+"""Columns and dtypes of the records. ``status`` is ``ok`` or ``failed``."""
+
+SCORE = {
+    "detector": "category",
+    "classifier": "category",
+    "classifier_seed": "int64",
+    "seed": "Int64",
+    "dataset": "category",
+    "split": "category",
+    "index": "int64",
+    "score": "float64",
+}
+"""Columns and dtypes of the scores. ``split`` is ``calibration`` (images drawn from the ID training
+set) or ``test``, ``index`` the position of the image in its split, and ``score`` as computed,
+larger = more likely OOD. The column stays float32 where every score is."""
+
+PREDICTION = {
+    "classifier": "category",
+    "classifier_seed": "int64",
+    "dataset": "category",
+    "split": "category",
+    "index": "int64",
+    "label": "int64",
+    "prediction": "int64",
+}
+"""Columns and dtypes of the predictions."""
+
+_RECORDS, _SCORES, _PREDICTIONS, _RUN = (
+    "records.csv",
+    "scores.parquet",
+    "predictions.parquet",
+    "run.json",
+)
+_WRITING = ".writing-"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run on disk; the large files are read when asked for.
+
+    Attributes:
+        directory: where it lies.
+        info: the content of ``run.json``.
+        records: the records, columns and dtypes as in `RECORD`.
+    """
+
+    directory: Path
+    info: dict[str, Any]
+    records: pd.DataFrame
+
+    def scores(self) -> pd.DataFrame:
+        """Read the scores, columns and dtypes as in `SCORE`.
+
+        Raises:
+            InvalidData: if the file is missing, damaged or something else.
+        """
+        return _read_parquet(_verified(self.directory, _SCORES, self.info), SCORE)
+
+    def predictions(self) -> pd.DataFrame:
+        """Read the predictions, columns and dtypes as in `PREDICTION`.
+
+        Raises:
+            InvalidData: if the file is missing, damaged or something else.
+        """
+        return _read_parquet(_verified(self.directory, _PREDICTIONS, self.info), PREDICTION)
+
+
+def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return records with all columns and their dtypes, in the order given.
+
+    Args:
+        rows: values by column name. Measures, counts and times that are left out are missing,
+            ``status`` is ``ok`` and ``error`` empty unless given.
+
+    Raises:
+        KeyError: if a row has a column that records have not, or no value for one of `KEY` (a
+            missing ``seed`` says that the detector draws nothing).
+    """
+    defaults = {"seed": None, "status": "ok", "error": ""}
+    complete = [{**defaults, **row} for row in rows]
+    for row in complete:
+        misfits = (set(row) - set(RECORD)) | (set(KEY) - set(row))
+        if misfits:
+            raise KeyError(f"unknown or missing columns of a record: {', '.join(sorted(misfits))}")
+    return pd.DataFrame(complete, columns=list(RECORD)).astype(RECORD)
+
+
+def write_run(
+    directory: Path,
+    *,
+    records: pd.DataFrame,
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    info: Mapping[str, Any],
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a run's files so that, killed at any moment, it leaves a complete run or none.
+
+    Args:
+        directory: made if missing; a run that lies there is replaced.
+        records: columns as in `RECORD`; figures are written so that they are read back exactly.
+        scores: columns as in `SCORE`.
+        predictions: columns as in `PREDICTION`.
+        info: what ``run.json`` says, to which the files' checksums are added as ``files``.
+        texts: further files by name, such as ``table.md``.
+
+    Raises:
+        UserError: if the directory cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for abandoned in directory.glob(f"{_WRITING}*"):
+            shutil.rmtree(abandoned)
+        with tempfile.TemporaryDirectory(dir=directory, prefix=_WRITING) as name:
+            new = Path(name)
+            records[list(RECORD)].to_csv(new / _RECORDS, index=False, lineterminator="\n")
+            _conform(scores, SCORE).to_parquet(new / _SCORES, compression="zstd", index=False)
+            _conform(predictions, PREDICTION).to_parquet(
+                new / _PREDICTIONS, compression="zstd", index=False
+            )
+            for file_name, text in (texts or {}).items():
+                (new / file_name).write_text(text, encoding="utf-8", newline="\n")
+            files = {path.name: _sha256(path) for path in sorted(new.iterdir())}
+            content = json.dumps({**info, "files": files}, indent=2, allow_nan=False)
+            (new / _RUN).write_text(content + "\n", encoding="utf-8")
+            # Without run.json the directory counts as unfinished while files are exchanged.
+            (directory / _RUN).unlink(missing_ok=True)
+            for file_name in [*files, _RUN]:
+                (new / file_name).replace(directory / file_name)
+    except OSError as error:
+        raise UserError(f"cannot write the run to '{directory}': {error}") from error
+
+
+def read_run(directory: Path) -> Run:
+    """Read what a run left in a directory.
+
+    Raises:
+        UserError: if the directory holds no finished run.
+        InvalidData: if a file is missing, damaged or something else; the message names it.
+    """
+    path = directory / _RUN
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(info["files"], dict):
+            raise TypeError("no table of files")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"'{directory}' holds no finished run: there is no {_RUN} in it") from error
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidData(f"'{path}' is damaged, or not the {_RUN} of a run") from error
+    return Run(directory, info, read_records(_verified(directory, _RECORDS, info)))
+
+
+def read_records(path: Path) -> pd.DataFrame:
+    """Read records from a CSV file, columns and dtypes as in `RECORD`.
+
+    Raises:
+        InvalidData: if the file is unreadable, lacks a column or holds a value of a wrong type.
+    """
+    try:
+        # As text: no detector is called NaN by accident, and Python parses floats exactly.
+        texts = pd.read_csv(path, dtype="str", keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InvalidData(f"cannot read records from '{path}': {error}") from error
+    _require_columns(texts.columns, RECORD, path)
+    columns = {}
+    for name, dtype in RECORD.items():
+        try:
+            columns[name] = _parse(texts[name], dtype)
+        except ValueError as error:
+            raise InvalidData(f"'{path}', column {name}: {error}") from error
+    records = pd.DataFrame(columns)
+    if not records["status"].isin(["ok", "failed"]).all():
+        raise InvalidData(f"'{path}', column status: expected ok or failed in every row")
+    return records
+
+
+def combine(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return the records of several runs as one table; a row that they share is taken once.
+
+    Raises:
+        UserError: if two runs have different measures in the same row.
+    """
+    sources = [run.records.assign(source=str(run.directory)) for run in runs]
+    everything = pd.concat(sources, ignore_index=True)
+    compared = [*MEASURES, "n_id", "n_ood", "ties", "status"]
+    distinct = everything.drop_duplicates([*KEY, *compared], ignore_index=True)
+    conflicts = distinct[distinct.duplicated(KEY, keep=False)]
+    if not conflicts.empty:
+        raise UserError(_describe_conflict(conflicts))
+    return distinct[list(RECORD)]
+
+
+def _describe_conflict(conflicts: pd.DataFrame) -> str:
+    """Return a sentence about the first of the records that share a key but not their measures."""
+    _, rows = next(iter(conflicts.groupby(KEY, sort=False, dropna=False)))
+    row, directories = rows.iloc[0], "' and '".join(rows["source"])
+    return (
+        f"'{directories}' have different results for {row['detector']} on "
+        f"{row['ood_dataset'] or row['id_dataset']} (ID {row['id_dataset']}, classifier "
+        f"{row['classifier']}, seeds {row['classifier_seed']} and {row['seed']}); "
+        "show them in tables of their own"
+    )
+
+
+def _read_parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InvalidData(f"'{path}' is damaged, or no Parquet file") from error
+    _require_columns(frame.columns, columns, path)
+    try:
+        return _conform(frame, columns)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"'{path}' holds values of a wrong type: {error}") from error
+
+
+def _conform(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return the columns in order and in their dtypes; a float column may stay float32."""
+    narrow = {
+        name: "float32"
+        for name, dtype in columns.items()
+        if dtype == "float64" and frame[name].dtype == "float32"
+    }
+    return frame[list(columns)].astype({**columns, **narrow})
+
+
+def _require_columns(found: Iterable[str], columns: Mapping[str, str], path: Path) -> None:
+    missing = [name for name in columns if name not in set(found)]
+    if missing:
+        raise InvalidData(
+            f"'{path}' is not a run's {path.name}: it has no column {', '.join(missing)}"
+        )
+
+
+def _parse(texts: pd.Series[str], dtype: str) -> pd.Series[Any]:
+    """Return the texts of one column as values; empty ones are missing, where the dtype allows."""
+    if dtype == "str":
+        return texts
+    if dtype == "float64":
+        return pd.Series([float(text) if text else math.nan for text in texts], dtype=dtype)
+    integers = [int(text) if text or dtype == "int64" else None for text in texts]
+    return pd.Series(integers, dtype=dtype)
+
+
+def _verified(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
+    """Return the path of a run's file, or raise `InvalidData` if it is not as it was written."""
+    path = directory / name
+    try:
+        digest = _sha256(path)
+    except FileNotFoundError as error:
+        raise InvalidData(f"the run in '{directory}' has lost its {name}") from error
+    except OSError as error:
+        raise InvalidData(f"cannot read '{path}': {error.strerror}") from error
+    if digest != info["files"].get(name):
+        raise InvalidData(
+            f"'{path}' is not as the run left it (its checksum differs from that in {_RUN}): it is "
+            "truncated or was changed; repeat the run"
+        )
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

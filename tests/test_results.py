@@ -1,0 +1,345 @@
+"""Check what a run leaves behind: that it is read as it was written, and never half."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oodbench.errors import InvalidData, UserError
+from oodbench.results import (
+    RECORD,
+    combine,
+    read_records,
+    read_run,
+    records_frame,
+    write_run,
+)
+
+NAMES = {"id_dataset": "digits", "classifier": "resnet", "classifier_seed": 0}
+
+
+@pytest.fixture
+def records() -> pd.DataFrame:
+    return records_frame(
+        [
+            {**NAMES, "ood_dataset": "", "detector": "ganad", "seed": 3, "acc95": 0.1 + 0.2},
+            {
+                **NAMES,
+                "ood_dataset": "glyphs",
+                "detector": "ganad",
+                "seed": 3,
+                "auroc": 1 / 3,
+                "fpr95": np.nextafter(0.5, 1),
+                "n_id": 1797,
+                "n_ood": 10,
+                "fit_seconds": 1e-300,
+            },
+            {
+                **NAMES,
+                "ood_dataset": "noise",
+                "detector": "NaN",
+                "status": "failed",
+                "error": 'ValueError: "a, b"\nsecond line\r\nthird\rfourth — ü',
+            },
+        ]
+    )
+
+
+@pytest.fixture
+def scores() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "detector": "ganad",
+            "classifier": "resnet",
+            "classifier_seed": 0,
+            "seed": pd.array([3, 3, None, None], dtype="Int64"),
+            "dataset": ["digits", "digits", "glyphs", "glyphs"],
+            "split": ["calibration", "test", "test", "test"],
+            "index": [5, 0, 0, 1],
+            "score": np.array([0.1, 1e30, -1e-30, np.nextafter(1, 2)], dtype=np.float32),
+        }
+    )
+
+
+@pytest.fixture
+def predictions() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "classifier": ["resnet"],
+            "classifier_seed": [0],
+            "dataset": ["digits"],
+            "split": ["test"],
+            "index": [0],
+            "label": [7],
+            "prediction": [1],
+        }
+    )
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame
+) -> Path:
+    directory = tmp_path / "runs" / "digits"
+    write_run(
+        directory,
+        records=records,
+        scores=scores,
+        predictions=predictions,
+        info={"wall_seconds": 1.5},
+        texts={"table.md": "| a |\n"},
+    )
+    return directory
+
+
+def test_records_are_read_as_they_were_written(run: Path, records: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(read_run(run).records, records, check_exact=True)
+
+
+def test_columns_come_in_the_order_of_the_design(run: Path) -> None:
+    header = (run / "records.csv").read_text().splitlines()[0]
+    assert header == (
+        "id_dataset,ood_dataset,detector,classifier,classifier_seed,seed,"
+        "auroc,auroc_low,auroc_high,aupr_id,aupr_ood,fpr95,fpr95_ood,acc95,acc99,"
+        "id_accuracy,oscr,aurc,n_id,n_ood,ties,fit_seconds,score_seconds,status,error"
+    )
+
+
+def test_scores_keep_every_bit_and_their_dtype(run: Path, scores: pd.DataFrame) -> None:
+    found = read_run(run).scores()
+    assert found["score"].dtype == np.float32
+    assert found["score"].tolist() == scores["score"].tolist()
+    assert found["seed"].tolist() == [3, 3, pd.NA, pd.NA]
+    assert found["dataset"].tolist() == scores["dataset"].tolist()
+    assert list(found) == list(scores)
+
+
+def test_scores_of_double_precision_stay_so(
+    run: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    exact = scores.assign(score=[0.1, 0.2, 0.3, 1 / 3])
+    write_run(run, records=records, scores=exact, predictions=predictions, info={})
+    assert read_run(run).scores()["score"].tolist() == [0.1, 0.2, 0.3, 1 / 3]
+
+
+def test_predictions_are_read_as_they_were_written(run: Path, predictions: pd.DataFrame) -> None:
+    found = read_run(run).predictions()
+    assert found.astype(predictions.dtypes).equals(predictions)
+    assert found["label"].dtype == found["index"].dtype == np.int64
+
+
+def test_run_json_has_the_run_and_the_checksums_of_its_files(run: Path) -> None:
+    info = json.loads((run / "run.json").read_text())
+    assert info["wall_seconds"] == 1.5
+    assert set(info["files"]) == {
+        "predictions.parquet",
+        "records.csv",
+        "scores.parquet",
+        "table.md",
+    }
+    assert read_run(run).info == info
+    assert sorted(path.name for path in run.iterdir()) == sorted([*info["files"], "run.json"])
+
+
+def test_records_need_no_scores(run: Path) -> None:
+    (run / "scores.parquet").unlink()
+    assert len(read_run(run).records) == 3
+    with pytest.raises(InvalidData, match=r"has lost its scores\.parquet"):
+        read_run(run).scores()
+
+
+def test_a_directory_without_run_json_holds_no_finished_run(run: Path, tmp_path: Path) -> None:
+    (run / "run.json").unlink()
+    for directory in (run, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=r"holds no finished run: there is no run\.json"):
+            read_run(directory)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"files": 3}', "{}"])
+def test_a_foreign_run_json_is_refused(run: Path, content: str) -> None:
+    (run / "run.json").write_text(content)
+    with pytest.raises(InvalidData, match=r"run\.json' is damaged, or not the run\.json of a run"):
+        read_run(run)
+
+
+@pytest.mark.parametrize("name", ["records.csv", "scores.parquet", "predictions.parquet"])
+def test_a_truncated_file_is_named(run: Path, name: str) -> None:
+    with (run / name).open("r+b") as file:
+        file.truncate((run / name).stat().st_size - 40)
+
+    def read_everything() -> None:
+        found = read_run(run)
+        found.scores()
+        found.predictions()
+
+    with pytest.raises(InvalidData, match=rf"{name}' is not as the run left it"):
+        read_everything()
+
+
+def test_a_csv_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "records.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InvalidData, match="has no column id_dataset, ood_dataset, detector"):
+        read_records(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidData, match="cannot read records from"):
+        read_records(path)
+    with pytest.raises(InvalidData, match="cannot read records from"):
+        read_records(tmp_path / "missing.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column"),
+    [("0.30000000000000004", "high", "acc95"), (",ok,", ",fine,", "status")],
+)
+def test_a_value_of_a_wrong_type_is_named(run: Path, old: str, new: str, column: str) -> None:
+    text = (run / "records.csv").read_text()
+    (run / "records.csv").write_text(text.replace(old, new, 1))
+    with pytest.raises(InvalidData, match=rf"records\.csv', column {column}: "):
+        read_records(run / "records.csv")
+
+
+def test_a_parquet_file_of_something_else_is_refused(
+    run: Path, records: pd.DataFrame, predictions: pd.DataFrame, scores: pd.DataFrame
+) -> None:
+    write_run(run, records=records, scores=scores, predictions=predictions, info={})
+    foreign = read_run(run)
+    for content, message in [
+        (b"PAR1", "is damaged, or no Parquet file"),
+        ((run / "predictions.parquet").read_bytes(), "it has no column detector, seed, score"),
+    ]:
+        (run / "scores.parquet").write_bytes(content)
+        with pytest.raises(InvalidData, match=r"not as the run left it"):
+            foreign.scores()
+        info = json.loads((run / "run.json").read_text())
+        info["files"]["scores.parquet"] = _sha256(content)
+        (run / "run.json").write_text(json.dumps(info))
+        with pytest.raises(InvalidData, match=message):
+            read_run(run).scores()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_run_that_cannot_be_written_says_where(
+    tmp_path: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write the run to"):
+        write_run(
+            tmp_path / "file", records=records, scores=scores, predictions=predictions, info={}
+        )
+
+
+def test_a_writer_that_fails_leaves_the_old_run_alone(
+    run: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_run(
+            run,
+            records=records.iloc[:1],
+            scores=scores,
+            predictions=predictions,
+            info={"wall_seconds": math.nan},
+        )
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from oodbench import results
+
+run = results.read_run(Path(sys.argv[1]))
+remaining = int(sys.argv[2])
+replace = Path.replace
+
+def replace_and_die(self, target):
+    global remaining
+    if remaining == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    remaining -= 1
+    return replace(self, target)
+
+Path.replace = replace_and_die
+results.write_run(
+    run.directory,
+    records=run.records.assign(auroc=0.25),
+    scores=run.scores(),
+    predictions=run.predictions(),
+    info={},
+)
+"""
+
+
+@pytest.mark.parametrize("renamed", [0, 2])
+def test_a_writer_that_is_killed_leaves_no_run_that_is_half_new(run: Path, renamed: int) -> None:
+    whole = read_run(run)
+    scores, predictions = whole.scores(), whole.predictions()
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, str(run), str(renamed)], check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(UserError, match="holds no finished run"):
+        read_run(run)
+    write_run(run, records=whole.records, scores=scores, predictions=predictions, info={})
+    assert len(read_run(run).records) == 3
+    assert not list(run.glob(".*"))
+
+
+def test_runs_are_combined_and_shared_rows_taken_once(
+    run: Path, tmp_path: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions
+) -> None:
+    more = pd.concat([records, records.iloc[:2].assign(seed=pd.array([4, 4], dtype="Int64"))])
+    # Times differ from run to run, and make no conflict.
+    more["fit_seconds"] = 9.0
+    other = tmp_path / "other"
+    write_run(other, records=more, scores=scores, predictions=predictions, info={})
+    combined = combine([read_run(run), read_run(other)])
+    assert combined["seed"].tolist() == [3, 3, pd.NA, 4, 4]
+    pd.testing.assert_frame_equal(combined.iloc[:3], records)
+    assert combined.dtypes.equals(records.dtypes)
+
+
+def test_runs_that_contradict_each_other_are_not_combined(
+    run: Path, tmp_path: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions
+) -> None:
+    other = tmp_path / "other"
+    changed = records.assign(auroc=[None, 0.34, None]).astype(RECORD)
+    write_run(other, records=changed, scores=scores, predictions=predictions, info={})
+    with pytest.raises(UserError) as raised:
+        combine([read_run(run), read_run(other)])
+    assert str(raised.value) == (
+        f"'{run}' and '{other}' have different results for ganad on glyphs (ID digits, "
+        "classifier resnet, seeds 0 and 3); show them in tables of their own"
+    )
+
+
+def test_a_record_names_what_it_is_about_and_nothing_unknown() -> None:
+    with pytest.raises(KeyError, match="unknown or missing columns of a record: detector, fpr'"):
+        records_frame([{**NAMES, "ood_dataset": "", "fpr": 0.5}])
+
+
+def test_no_records_are_a_table_without_rows() -> None:
+    records = records_frame([])
+    assert list(records) == list(RECORD)
+    assert records.empty
+
+
+def test_results_need_no_torch() -> None:
+    code = (
+        "import oodbench.results, oodbench.measures.evaluation, sys\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
