@@ -1,0 +1,88 @@
+"""Fit and restore detectors on the toy problem, the way the harness does on a real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from oodbench.contracts import Batch, PluginError, Trainable
+from oodbench.testing.common import copy_of
+from oodbench.testing.toy import TensorStream, ToyProblem
+
+T = TypeVar("T", bound=Trainable)
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[T]):
+    """A detector, or a part of one, that was fitted on the toy problem.
+
+    Attributes:
+        trainable: the fitted object.
+        returned: what its ``fit`` returned.
+        train: the stream that it was fitted on.
+        parts: the fitted parts that it asked for.
+        problem: the toy problem.
+        device: the torch device that it was fitted on.
+    """
+
+    trainable: T
+    returned: object
+    train: TensorStream
+    parts: Mapping[str, Any]
+    problem: ToyProblem
+    device: str
+
+    def batch(self, images: Tensor) -> Batch:
+        """Return images (n, 1, 8, 8) as a batch to be scored, holding just what is declared."""
+        return self.problem.unlabelled(images, self.trainable.needs, self.device)
+
+    def restored(self) -> T:
+        """Return a new object that took over what this one learned, as if through the store.
+
+        Raises:
+            PluginError: if the state holds anything but tensors, numbers and text.
+        """
+        context = self.problem.context(self.trainable.needs, device=self.device, parts=self.parts)
+        return copy_of(self.trainable).restore(_stored(self.trainable.state()), context)
+
+
+def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu") -> Fitted[T]:
+    """Fit a new object with the parameters of ``trainable``, after the parts that it asks for.
+
+    Args:
+        trainable: a detector, or a part; left as it is.
+        problem: what to fit it on.
+        seed: seed of the fit; parts are fitted with seed 0.
+        device: the torch device to fit on.
+    """
+    needs = trainable.needs_to_fit()
+    parts = {
+        name: fit(part, problem, device=device).restored()
+        for name, part in trainable.parts().items()
+    }
+    new = copy_of(trainable)
+    train = problem.train(needs, device)
+    context = problem.context(needs, seed=seed, device=device, parts=parts)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        returned = new.fit(train, context)
+    return Fitted(new, returned, train, parts, problem, device)
+
+
+def _stored(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state after a way through files: tensors as safetensors, the rest as JSON."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    others = {name: value for name, value in state.items() if name not in tensors}
+    for name, value in others.items():
+        if not isinstance(value, int | float | str):
+            raise PluginError(f"state()['{name}'] is a {type(value).__name__}")
+    saved = safetensors.torch.save(
+        {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    )
+    return {**safetensors.torch.load(saved), **json.loads(json.dumps(others))}

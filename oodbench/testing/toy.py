@@ -1,0 +1,204 @@
+"""Provide a small problem on which detectors are fitted and scored in milliseconds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oodbench.contracts import Batch, Context, Need, Stream
+
+SHAPE = (1, 8, 8)
+NUM_CLASSES = 3
+TEMPLATES_PER_CLASS = 4
+NUM_TEXTURES = 20
+
+
+class TensorStream(Stream):
+    """A stream over tensors in memory.
+
+    Args:
+        whole: every image, as one batch; the batches of an iteration are views into it.
+        shape: (c, h, w) of the images.
+        num_classes: number of classes of the ID data set.
+        batch_size: images in each batch of an iteration.
+    """
+
+    def __init__(
+        self, whole: Batch, *, shape: tuple[int, int, int], num_classes: int, batch_size: int = 64
+    ) -> None:
+        self.whole = whole
+        self.shape = shape
+        self.num_classes = num_classes
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the images in order; the last batch may be smaller."""
+        for start in range(0, len(self), self.batch_size):
+            yield take(self.whole, slice(start, start + self.batch_size))
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield one epoch of full batches in random order."""
+        if len(self) < batch_size:
+            raise ValueError(f"{len(self)} images do not fill a batch of {batch_size}")
+        order = torch.randperm(len(self), generator=generator)
+        for start in range(0, len(self) - batch_size + 1, batch_size):
+            yield take(self.whole, order[start : start + batch_size])
+
+
+def take(batch: Batch, index: slice | Tensor) -> Batch:
+    """Return some images of a batch: a view for a slice, a copy for (m,) int64 positions."""
+    if isinstance(index, Tensor):
+        index = index.to(batch.labels.device)
+    fields: dict[str, Any] = {
+        name: None if value is None else value[index] for name, value in vars(batch).items()
+    }
+    return Batch(**fields)
+
+
+class ToyClassifier(nn.Module):
+    """Recognise the patterns of the toy problem by comparing an image with noisy copies of them.
+
+    A module as `oodbench.contracts.Classifier.build` returns, with k = 3 classes and d = 32
+    features, none of them negative: 12 respond to the patterns, and 20 to textures that the
+    patterns do not have. The head ignores textures, so that noise gets small logits and yet
+    features that are far from those of any ID image. It is set up, not trained, and thus the
+    same everywhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        patterns = _patterns().flatten(1)
+        classes = torch.arange(NUM_CLASSES).repeat_interleave(TEMPLATES_PER_CLASS)
+        templates = (patterns - patterns.mean(dim=0))[classes]
+        templates = templates + 0.3 * torch.randn(templates.shape, generator=generator)
+        templates = templates - templates.mean(dim=1, keepdim=True)
+        textures = _orthogonal_to(
+            torch.cat([patterns, torch.ones_like(patterns[:1])]),
+            torch.randn(NUM_TEXTURES, patterns.shape[1], generator=generator),
+        )
+        self.filters = nn.Linear(patterns.shape[1], len(templates) + len(textures))
+        self.head = nn.Linear(len(templates) + len(textures), NUM_CLASSES)
+        self.requires_grad_(False).eval()
+        self.filters.weight.copy_(torch.cat([templates / 4, textures * 0.4]))
+        self.filters.bias[: len(templates)] = 1
+        self.filters.bias[len(templates) :] = 2
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+        self.head.weight[:, : len(templates)] = F.one_hot(classes, NUM_CLASSES).T.float()
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map images (n, 1, 8, 8) in [0, 1] to features (n, 32), at least 0."""
+        return F.relu(self.filters((x - 0.5).flatten(1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (n, 1, 8, 8) in [0, 1] to logits (n, 3)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+@dataclass(frozen=True)
+class ToyProblem:
+    """Images of three classes, images that belong to none, and a classifier for the three.
+
+    Attributes:
+        train_images: (300, 1, 8, 8) float32 in [0, 1].
+        train_labels: (300,) int64 in [0, 3).
+        id_images: (100, 1, 8, 8) float32 in [0, 1], distributed as the training images.
+        ood_images: (100, 1, 8, 8) float32 of 0 and 1, noise.
+        classifier: tells the classes apart; weights frozen, in evaluation mode, on the CPU.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    id_images: Tensor
+    ood_images: Tensor
+    classifier: ToyClassifier
+
+    def train(self, needs: frozenset[Need], device: str = "cpu") -> TensorStream:
+        """Return the training images, holding just what ``needs`` names, as a new copy."""
+        batch = self._batch(self.train_images, self.train_labels, needs, device)
+        return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
+
+    def unlabelled(self, images: Tensor, needs: frozenset[Need], device: str = "cpu") -> Batch:
+        """Return images as a batch to be scored, holding just what ``needs`` names, as a copy."""
+        return self._batch(images, torch.full((len(images),), -1), needs, device)
+
+    def _batch(self, images: Tensor, labels: Tensor, needs: frozenset[Need], device: str) -> Batch:
+        features = self.classifier.features(images)
+        fields = {
+            Need.INPUTS: images,
+            Need.FEATURES: features,
+            Need.LOGITS: self.classifier.head(features),
+        }
+        held = {
+            f"_{need}": value.clone().to(device) for need, value in fields.items() if need in needs
+        }
+        return Batch(labels.clone().to(device), **held)
+
+    def context(
+        self,
+        needs: frozenset[Need],
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        parts: Mapping[str, Any] | None = None,
+    ) -> Context:
+        """Return the context of a fit, or of restoring what was fitted."""
+        classifier = ToyClassifier().to(device) if Need.CLASSIFIER in needs else None
+        return Context(
+            device=torch.device(device),
+            seed=seed,
+            shape=SHAPE,
+            num_classes=NUM_CLASSES,
+            parts=parts or {},
+            _classifier=classifier,
+        )
+
+
+@functools.cache
+def toy_problem() -> ToyProblem:
+    """Return the toy problem, the same at every call.
+
+    An image of class k shows the k-th of three patterns (a bar across, a bar down, a ring) at a
+    random brightness with a little noise. In an OOD image every pixel is black or white by chance,
+    which is at odds with the ID images in every respect, from mean brightness to the classifier's
+    confidence.
+    """
+    generator = torch.Generator().manual_seed(2018)
+
+    def draw(count: int) -> tuple[Tensor, Tensor]:
+        labels = torch.arange(count) % NUM_CLASSES
+        brightness = 0.7 + 0.3 * torch.rand(count, 1, 1, 1, generator=generator)
+        noise = 0.1 * torch.randn(count, *SHAPE, generator=generator)
+        return (brightness * _patterns()[labels] + noise).clamp(0, 1), labels
+
+    train_images, train_labels = draw(300)
+    id_images, _ = draw(100)
+    ood_images = torch.randint(2, (100, *SHAPE), generator=generator).float()
+    return ToyProblem(train_images, train_labels, id_images, ood_images, ToyClassifier())
+
+
+def _patterns() -> Tensor:
+    """Return one pattern for each class: (3, 1, 8, 8) of 0 and 1."""
+    patterns = torch.zeros(NUM_CLASSES, *SHAPE)
+    patterns[0, 0, 3:5] = 1
+    patterns[1, 0, :, 3:5] = 1
+    patterns[2, 0, 1:7, 1:7] = 1
+    patterns[2, 0, 2:6, 2:6] = 0
+    return patterns
+
+
+def _orthogonal_to(directions: Tensor, vectors: Tensor) -> Tensor:
+    """Remove from vectors (n, d) what they share with directions (m, d)."""
+    basis, _ = torch.linalg.qr(directions.T)
+    return vectors - vectors @ basis @ basis.T

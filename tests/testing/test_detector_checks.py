@@ -1,0 +1,386 @@
+"""Each way to break the contract of a detector is found, by the check that is about it."""
+
+from typing import ClassVar
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+import torch
+
+from oodbench.contracts import Detector, Info, Need, Paper, PluginError, Trainable
+from oodbench.testing import checks
+
+TENSOR = torch.tensor(1.0)
+CITED = {"title": "A Title", "authors": "Doe", "venue": "ICML", "year": 2024}
+
+
+class Sound(Detector):
+    """Scores by the distance to the mean of the features, plus a little noise drawn in fit."""
+
+    info = Info(name="sound", summary="Distance to the mean")
+    needs = frozenset({Need.FEATURES})
+    stochastic = True
+    space: ClassVar = {"power": (1.0, 2.0)}
+
+    def __init__(self, *, power=1.0):
+        self.power = power
+
+    def fit(self, train, context):
+        features = torch.cat([batch.features for batch in train])
+        noise = torch.randn(features.shape[1], generator=context.generator())
+        self.mean_ = features.mean(dim=0) + 0.01 * noise
+        return self
+
+    def score(self, batch):
+        return (batch.features - self.mean_).norm(dim=1) ** self.power
+
+
+class Shouting(Sound):
+    info = Info(name="SOUND_1", summary="Distance to the mean")
+
+
+class WithoutSummary(Sound):
+    info = Info(name="sound", summary=" ")
+
+
+class BadlyCited(Sound):
+    info = Info(name="sound", summary="Distance", paper=Paper(**CITED, url="arxiv 1234"))
+
+
+class Positional(Sound):
+    def __init__(self, power=1.0):
+        self.power = power
+
+
+class WithoutDefault(Sound):
+    space: ClassVar = {}
+
+    def __init__(self, *, power):
+        self.power = power
+
+
+class Forgetful(Sound):
+    space: ClassVar = {}
+
+    def __init__(self, *, strength=1.0):
+        self.power = strength
+
+
+class Converting(Sound):
+    def __init__(self, *, power=1):
+        self.power = float(power)
+
+
+class TooEager(Sound):
+    def __init__(self, *, power=1.0):
+        self.power = power
+        self.mean_ = torch.zeros(12)
+
+
+class TakingObjects(Sound):
+    space: ClassVar = {}
+
+    def __init__(self, *, power=TENSOR):
+        self.power = power
+
+
+class NeedsInAList(Sound):
+    needs: ClassVar = [Need.FEATURES]
+
+
+class NeedsAsText(Sound):
+    needs = frozenset({"features"})
+
+
+class SpaceOfAStranger(Sound):
+    space: ClassVar = {"temperature": (1.0, 2.0)}
+
+
+class SpaceOfNothing(Sound):
+    space: ClassVar = {"power": ()}
+
+
+class SpaceOfNumbers(Sound):
+    space: ClassVar = {"power": [1.0, 2.0]}
+
+
+class PartOfNothing(Sound):
+    def parts(self):
+        return {"part": object()}
+
+    def fit(self, train, context):
+        return super().fit(train, context)
+
+
+class NotToBePickled(Sound):
+    def __getstate__(self):
+        raise TypeError("cannot pickle a lock")
+
+
+class LosingParameters(Sound):
+    def __setstate__(self, state):
+        self.power = 3.0
+
+
+class ScoringUnfitted(Sound):
+    def score(self, batch):
+        return super().score(batch) if hasattr(self, "mean_") else torch.zeros(len(batch))
+
+
+class FailingUnclearly(Sound):
+    def score(self, batch):
+        return (batch.features - getattr(self, "mean_", None)).norm(dim=1)
+
+
+class ReturningNothing(Sound):
+    def fit(self, train, context):
+        super().fit(train, context)
+
+
+class FailingToFit(Sound):
+    def fit(self, train, context):
+        raise RuntimeError("out of luck")
+
+
+class FittingUndeclared(Sound):
+    def fit(self, train, context):
+        for batch in train:
+            batch.logits.sum()
+        return super().fit(train, context)
+
+
+class ReachingForTheClassifier(Sound):
+    def fit(self, train, context):
+        context.classifier.eval()
+        return super().fit(train, context)
+
+
+class ChangingParameters(Sound):
+    def fit(self, train, context):
+        self.power = 2.0
+        return super().fit(train, context)
+
+
+class ScoringUndeclared(Sound):
+    def score(self, batch):
+        return super().score(batch) + 0 * batch.logits[:, 0]
+
+
+class ReturningAnArray(Sound):
+    def score(self, batch):
+        return super().score(batch).numpy()
+
+
+class ReturningAColumn(Sound):
+    def score(self, batch):
+        return super().score(batch)[:, None]
+
+
+class ReturningIntegers(Sound):
+    def score(self, batch):
+        return (super().score(batch) * 1000).long()
+
+
+class ReturningNaN(Sound):
+    def score(self, batch):
+        return super().score(batch).index_fill(0, torch.tensor([5 % len(batch)]), np.nan)
+
+
+class Throwing(Sound):
+    def score(self, batch):
+        return super().score(batch) + 0.01 * torch.randn(len(batch))
+
+
+class NormalisingByBatch(Sound):
+    def score(self, batch):
+        scores = super().score(batch)
+        return scores - scores.mean()
+
+
+class CountingPositions(Sound):
+    def score(self, batch):
+        return super().score(batch) + 0.01 * torch.arange(len(batch))
+
+
+class DrawingUndeclared(Sound):
+    stochastic = False
+
+
+class DrawingFromElsewhere(Sound):
+    def fit(self, train, context):
+        super().fit(train, context)
+        self.mean_ = self.mean_ + 0.01 * float(np.random.default_rng().normal())
+        return self
+
+
+class FittingInPlace(Sound):
+    def fit(self, train, context):
+        for batch in train:
+            batch.features.mul_(1.01)
+        return super().fit(train, context)
+
+
+class ScoringInPlace(Sound):
+    def score(self, batch):
+        return batch.features.sub_(self.mean_).norm(dim=1) ** self.power
+
+
+class LearningAList(Sound):
+    def fit(self, train, context):
+        super().fit(train, context)
+        self.history_ = [1, 2]
+        return self
+
+
+class HidingWhatItLearned(Sound):
+    def fit(self, train, context):
+        super().fit(train, context)
+        self._scale = 2.0
+        return self
+
+    def score(self, batch):
+        self.mean_.sum()
+        return super().score(batch) * self._scale
+
+
+class RestoringWrongly(Sound):
+    def restore(self, state, context):
+        return super().restore({"mean_": state["mean_"] + 0.1}, context)
+
+
+class Reversed(Sound):
+    def score(self, batch):
+        return -super().score(batch)
+
+
+class Constant(Sound):
+    def score(self, batch):
+        return 0 * super().score(batch)
+
+
+BROKEN = [
+    (Shouting, "info"),
+    (WithoutSummary, "info"),
+    (BadlyCited, "info"),
+    (Positional, "constructor"),
+    (Forgetful, "constructor"),
+    (Converting, "constructor"),
+    (TooEager, "constructor"),
+    (TakingObjects, "constructor"),
+    (NeedsInAList, "declarations"),
+    (NeedsAsText, "declarations"),
+    (SpaceOfAStranger, "declarations"),
+    (SpaceOfNothing, "declarations"),
+    (SpaceOfNumbers, "declarations"),
+    (NotToBePickled, "pickling"),
+    (LosingParameters, "pickling"),
+    (ScoringUnfitted, "unfitted"),
+    (FailingUnclearly, "unfitted"),
+    (ReturningNothing, "fit"),
+    (FailingToFit, "fit"),
+    (FittingUndeclared, "fit"),
+    (ReachingForTheClassifier, "fit"),
+    (ChangingParameters, "fit"),
+    (ScoringUndeclared, "scores"),
+    (ReturningAnArray, "scores"),
+    (ReturningAColumn, "scores"),
+    (ReturningIntegers, "scores"),
+    (ReturningNaN, "scores"),
+    (Throwing, "scores_repeat"),
+    (NormalisingByBatch, "scores_are_independent"),
+    (CountingPositions, "scores_are_independent"),
+    (DrawingUndeclared, "seed"),
+    (DrawingFromElsewhere, "seed"),
+    (FittingInPlace, "inputs_are_kept"),
+    (ScoringInPlace, "inputs_are_kept"),
+    (LearningAList, "state"),
+    (HidingWhatItLearned, "state"),
+    (RestoringWrongly, "state"),
+    (Reversed, "toy_shift"),
+    (Constant, "toy_shift"),
+]
+
+
+def failures(plugin):
+    """Run every check and return the error messages by the name of the check."""
+    errors = {}
+    for check in checks(plugin):
+        try:
+            check()
+        except SkipTest:
+            continue
+        except Exception as error:
+            errors[check.name] = str(error)
+    return errors
+
+
+def test_a_sound_detector_passes():
+    assert failures(Sound()) == {}
+
+
+def test_parameters_under_test_are_used():
+    fitted = next(check for check in checks(Sound(power=2.0)) if check.name == "fit")
+    assert str(fitted) == "sound(power=2.0)-fit"
+    assert failures(Sound(power=2.0)) == {}
+
+
+@pytest.mark.parametrize(("broken", "name"), BROKEN, ids=lambda item: getattr(item, "__name__", ""))
+def test_one_fault_fails_one_check(broken, name):
+    assert list(failures(broken())) == [name]
+
+
+def test_every_check_is_shown_to_fail():
+    never = {check.name for check in checks(Sound())} - {name for _, name in BROKEN}
+    assert never == {"device"}  # needs a GPU
+
+
+def test_a_parameter_without_default_is_found():
+    assert "parameter 'power' has no default" in failures(WithoutDefault(power=1.0))["constructor"]
+
+
+def test_a_part_that_is_none_is_found():
+    assert "part 'part' is not a Trainable" in failures(PartOfNothing())["declarations"]
+
+
+def test_messages_say_what_to_do():
+    assert "does not declare Need.LOGITS" in failures(FittingUndeclared())["fit"]
+    assert "does not declare Need.CLASSIFIER" in failures(ReachingForTheClassifier())["fit"]
+    assert "is the sign wrong?" in failures(Reversed())["toy_shift"]
+    assert "stochastic is False" in failures(DrawingUndeclared())["seed"]
+    assert "1 of 200 scores are NaN" in failures(ReturningNaN())["scores"]
+
+
+class Centre(Trainable):
+    """A part: the mean of the logits."""
+
+    needs = frozenset({Need.LOGITS})
+
+    def fit(self, train, context):
+        self.centre_ = torch.cat([batch.logits for batch in train]).mean(dim=0)
+        return self
+
+
+class WithPart(Detector):
+    """Scores by the distance to a centre that a part learned, and keeps none of it itself."""
+
+    info = Info(name="with-part", summary="Distance to a centre")
+    needs = frozenset({Need.LOGITS})
+
+    def parts(self):
+        return {"centre": Centre()}
+
+    def fit(self, train, context):
+        return self.restore({}, context)
+
+    def restore(self, state, context):
+        self._centre = context.parts["centre"].centre_
+        return super().restore(state, context)
+
+    def score(self, batch):
+        if not hasattr(self, "_centre"):
+            raise PluginError("with-part is not fitted")
+        return -(batch.logits - self._centre).norm(dim=1)
+
+
+def test_parts_are_fitted_first_and_handed_over():
+    assert failures(WithPart()) == {}
