@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +31,5 @@ class Benchmark:
     calibration_images: int = 1_000
     selection_seed: int = 0
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

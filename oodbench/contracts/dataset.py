@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from oodbench.contracts.info import Info
 
@@ -47,10 +47,10 @@ class Dataset(ABC):
         splits: the splits that exist; an ID set needs ``"train"`` and ``"test"``.
     """
 
-    info: ClassVar[Info]
-    shape: ClassVar[tuple[int, int, int]]
-    num_classes: ClassVar[int] = 0
-    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    info: Info
+    shape: tuple[int, int, int]
+    num_classes: int = 0
+    splits: tuple[str, ...] = ("train", "test")
 
     def files(self, root: Path, split: str) -> Sequence[Path]:
         """Name every file that `load` reads; none for a set that is computed or comes with a package."""

@@ -25,7 +25,10 @@ class Trainable(ABC):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
-    """What ``fit`` and ``score`` read of a batch or of the context, beyond the labels."""
+    """What ``score`` reads of a batch or of the context."""
+
+    fit_needs: ClassVar[frozenset[Need] | None] = None
+    """What ``fit`` reads, beyond the labels; None: the same as `needs`, if there is a ``fit``."""
 
     stochastic: ClassVar[bool] = False
     """Whether ``fit`` draws random numbers. What draws none is computed once for all seeds."""
@@ -38,6 +41,18 @@ class Trainable(ABC):
         whatever the seed of the detector.
         """
         return {}
+
+    @classmethod
+    def learns(cls) -> bool:
+        """Return whether ``fit`` does anything."""
+        return cls.fit is not Trainable.fit
+
+    @classmethod
+    def needs_to_fit(cls) -> frozenset[Need]:
+        """Return what ``fit`` reads; nothing where there is nothing to learn."""
+        if not cls.learns():
+            return frozenset()
+        return cls.needs if cls.fit_needs is None else cls.fit_needs
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Learn from ID training images and return self.

@@ -1,0 +1,25 @@
+"""Do the work of jobs: one module a kind of job, each with ``run(spec, work)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from oodbench.store import Artifact, Draft
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a job runs.
+
+    Attributes:
+        inputs: the artifacts it reads, by role.
+        draft: the artifact it writes.
+        device: ``"cpu"`` or ``"cuda"``.
+        progress: called as ``progress(done, total, **figures)``.
+    """
+
+    inputs: Mapping[str, Artifact]
+    draft: Draft
+    device: str
+    progress: Callable[..., None]

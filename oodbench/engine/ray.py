@@ -1,0 +1,155 @@
+"""Run jobs side by side with Ray: on this machine, or on a cluster that shares store and data."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from oodbench.engine import Observer, Results
+from oodbench.engine.worker import Outcome, execute
+from oodbench.errors import UserError
+from oodbench.plan import Job, Ref
+from oodbench.store import Store
+
+POLL_SECONDS = 0.2
+RETRIES = 3
+"""How often a job is started again whose worker was lost."""
+
+
+def run_ray(
+    jobs: Sequence[Job],
+    store: Store,
+    device: str,
+    observer: Observer,
+    results: Results,
+    *,
+    cpus: int,
+    gpus: int,
+    address: str | None = None,
+) -> None:
+    """Run jobs as soon as their inputs are there; ``results`` is filled in.
+
+    Args:
+        jobs: the jobs, inputs before those that need them.
+        store: where artifacts are; on a cluster, a folder that all machines share.
+        device: ``"cpu"`` or ``"cuda"``.
+        observer: told what happens.
+        results: what became of the jobs.
+        cpus: CPUs of this machine to use.
+        gpus: GPUs of this machine to use.
+        address: of a running cluster; None starts Ray on this machine for this run.
+
+    Raises:
+        UserError: if the cluster cannot be reached, or the request or the data is at fault.
+    """
+    with _connected(cpus, gpus, address) as ray:
+        _Scheduler(ray, jobs, store, device, observer, results).run()
+
+
+@contextmanager
+def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        resources = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **resources,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(f"Ray cannot be reached at {address or 'this machine'}: {error}") from error
+    try:
+        yield ray
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+class _Scheduler:
+    def __init__(
+        self,
+        ray: Any,
+        jobs: Sequence[Job],
+        store: Store,
+        device: str,
+        observer: Observer,
+        results: Results,
+    ) -> None:
+        from ray.util.queue import Queue
+
+        self._ray = ray
+        self._remote = ray.remote(_execute_remotely)
+        self._queue = Queue(actor_options={"num_cpus": 0})
+        self._root = store.root.resolve()
+        self._device = device
+        self._observer = observer
+        self._results = results
+        self._waiting = list(jobs)
+        self._unfinished = {job.ref for job in jobs}
+        self._running: dict[Any, Job] = {}
+        self._jobs = {job.ref: job for job in jobs}
+
+    def run(self) -> None:
+        while self._waiting or self._running:
+            self._submit_ready()
+            if not self._running:
+                continue  # all that was waiting turned out to be blocked
+            finished, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
+            self._pass_on_progress()
+            for handle in finished:
+                job = self._running.pop(handle)
+                outcome = self._outcome(handle)
+                self._unfinished.discard(job.ref)
+                self._observer.finished(job, outcome)
+                self._results.settle(job, outcome)
+
+    def _submit_ready(self) -> None:
+        waiting = []
+        for job in self._waiting:
+            if self._results.blocked(job):
+                self._unfinished.discard(job.ref)
+            elif self._unfinished.isdisjoint(job.inputs.values()):
+                options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
+                remote = self._remote.options(**options, max_retries=RETRIES)
+                handle = remote.remote(job, self._root, self._device, self._queue)
+                self._running[handle] = job
+            else:
+                waiting.append(job)
+        self._waiting = waiting
+
+    def _pass_on_progress(self) -> None:
+        for ref, done, total, figures in self._queue.get_nowait_batch(self._queue.qsize()):
+            job = self._jobs[ref]
+            if total == 0:
+                self._observer.started(job)
+            else:
+                self._observer.progressed(job, done, total, figures)
+
+    def _outcome(self, handle: Any) -> Outcome:
+        """Return what a task returned; a worker that died again and again is a failed job."""
+        try:
+            outcome: Outcome = self._ray.get(handle)
+        except self._ray.exceptions.RayError as error:
+            first = str(error).strip().splitlines()[0]
+            return Outcome(f"its process was lost: {type(error).__name__}: {first}", str(error))
+        return outcome
+
+
+def _execute_remotely(job: Job, root: Path, device: str, queue: Any) -> Outcome:
+    """Run in a Ray worker; the first report, with a total of 0, says that the job begins."""
+    ref: Ref = job.ref
+    queue.put((ref, 0, 0, {}))
+    return execute(
+        job, root, device, lambda done, total, figures: queue.put((ref, done, total, figures))
+    )

@@ -1,0 +1,121 @@
+"""Run one job in this process, with just the threads that it was given."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from oodbench.errors import UserError
+from oodbench.plan import Job
+from oodbench.plugins import describe
+from oodbench.stages import Work
+from oodbench.store import Store
+
+REPORT_SECONDS = 0.2
+"""Reports of progress that come faster than this are kept for the curves but not passed on."""
+
+Report = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        error: one line; empty if the job is done.
+        trace: the traceback that belongs to it.
+        is_users: whether the user's request or data is at fault, not a plugin.
+    """
+
+    error: str = ""
+    trace: str = ""
+    is_users: bool = False
+
+
+def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
+    """Run a job and put its artifact into the store; an exception becomes an `Outcome`.
+
+    Args:
+        job: the job; its inputs are in the store.
+        store_root: the folder of the store.
+        device: ``"cpu"`` or ``"cuda"``.
+        report: told of progress as ``report(done, total, figures)``.
+    """
+    store = Store(store_root)
+    device = device if job.resources.gpus else "cpu"
+    curves = _Curves(report)
+    started = time.perf_counter()
+    try:
+        with bound_threads(job.resources.cpus):
+            stage = importlib.import_module(f"oodbench.stages.{job.ref.stage}")
+            bind_torch(job.resources.cpus)
+            inputs = {role: store.open(*ref) for role, ref in job.inputs.items()}
+            with store.create(*job.ref) as draft:
+                stage.run(job.spec, Work(inputs, draft, device, curves))
+                draft.meta.update(
+                    title=job.title,
+                    seconds=time.perf_counter() - started,
+                    finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    device=device,
+                    cpus=job.resources.cpus,
+                    curves=curves.points,
+                )
+    except UserError as error:
+        return Outcome(str(error), traceback.format_exc(), is_users=True)
+    except Exception as error:  # a plugin may raise anything; it loses its own rows alone
+        return Outcome(describe(error), traceback.format_exc())
+    return Outcome()
+
+
+class _Curves:
+    """Keep the figures that a job reports, and pass on what a person can follow."""
+
+    def __init__(self, report: Report) -> None:
+        self.points: list[dict[str, float]] = []
+        self._report = report
+        self._reported = 0.0
+
+    def __call__(self, done: int, total: int, **figures: float) -> None:
+        if figures:
+            self.points.append({"done": done, **figures})
+        now = time.monotonic()
+        if now - self._reported > REPORT_SECONDS or done >= total:
+            self._reported = now
+            self._report(done, total, figures)
+
+
+@contextmanager
+def bound_threads(threads: int) -> Iterator[None]:
+    """Limit every thread pool in this process, and those of libraries loaded in the block.
+
+    Two busy processes with more threads than cores slow each other down many times over.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(threads)))
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def bind_torch(threads: int) -> None:
+    """Limit torch's own threads, if torch is loaded."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)

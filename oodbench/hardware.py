@@ -1,0 +1,87 @@
+"""Say what the machine has, without importing torch where that can be avoided."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from oodbench.errors import UserError
+
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""CPU flags (x86 and Arm) that mean arithmetic in bfloat16."""
+
+
+def count_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_gpus() -> int:
+    """Return the number of GPUs that torch can use."""
+    if platform.system() == "Linux" and not Path("/dev/nvidiactl").exists():
+        if not Path("/dev/kfd").exists():
+            return 0  # neither NVIDIA's nor AMD's driver: no need to ask torch, which takes seconds
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def resolve_gpus(device: str) -> int:
+    """Return how many GPUs to use for ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        UserError: if a GPU is asked for and there is none.
+    """
+    if device == "cpu":
+        return 0
+    found = count_gpus()
+    if device == "cuda" and not found:
+        raise UserError("--device cuda: torch finds no GPU here; use --device cpu or auto")
+    return found
+
+
+def resolve_precision(precision: str, gpus: int) -> str:
+    """Return ``"bfloat16"`` or ``"float32"`` for ``"auto"``: bfloat16 where the hardware has it."""
+    if precision != "auto":
+        return precision
+    if gpus:
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if BFLOAT16_FLAGS & _cpu_flags() else "float32"
+
+
+def _cpu_info() -> dict[str, str]:
+    """Return what Linux says about the first CPU; nothing elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _cpu_flags() -> frozenset[str]:
+    info = _cpu_info()
+    return frozenset(f"{info.get('flags', '')} {info.get('Features', '')}".split())
+
+
+def describe() -> dict[str, object]:
+    """Return name and number of CPUs and GPUs, and the memory in GiB, for ``run.json``."""
+    gpus = count_gpus()
+    names = []
+    if gpus:
+        import torch
+
+        names = [torch.cuda.get_device_name(number) for number in range(gpus)]
+    memory = 0.0
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "system": platform.platform(),
+        "cpu": _cpu_info().get("model name") or platform.processor() or platform.machine(),
+        "cpus": count_cpus(),
+        "memory_gib": round(memory, 1),
+        "gpus": names,
+    }

@@ -1,0 +1,98 @@
+"""Make content keys: the hash of everything that determines what a job puts out."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from oodbench.contracts import parameters
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of a JSON-like value, independent of the order of its keys.
+
+    Raises:
+        TypeError: if the value holds anything but mappings, sequences, text and numbers.
+    """
+    text = json.dumps(_plain(content), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(str(item) for item in value)
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"a {type(value).__name__} cannot be part of a key: {value!r}")
+
+
+def plugin_key(plugin: object) -> dict[str, Any]:
+    """Return what identifies a plugin object: its class, its parameters and its code."""
+    cls = type(plugin)
+    return {
+        "class": f"{cls.__module__}.{cls.__qualname__}",
+        "parameters": parameters(plugin),
+        "code": code_digest(cls.__module__) or _class_digest(cls),
+    }
+
+
+def _class_digest(cls: type) -> str:
+    """Return the digest of a class that was not imported from a file, as in a notebook."""
+    try:
+        return _source_digest(inspect.getsource(cls))
+    except (OSError, TypeError) as error:
+        raise TypeError(
+            f"{cls.__name__} has no source code to identify it by; define it in a file"
+        ) from error
+
+
+@functools.cache
+def code_digest(module: str) -> str:
+    """Return the digest of a module's code, and of its neighbours if it is part of a package.
+
+    Comments, docstrings and layout do not count, so that improving them makes nothing stale. A
+    module of the harness counts alone. Empty for a module that has no file.
+    """
+    if module == "__main__":
+        return ""
+    spec = sys.modules[module].__spec__ if module in sys.modules else find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    origin = Path(spec.origin)
+    package = spec.name if spec.submodule_search_locations is not None else spec.parent
+    alone = not package or package.partition(".")[0] == "oodbench"
+    paths = [origin] if alone else sorted(origin.parent.rglob("*.py"))
+    return digest(
+        {
+            str(path.relative_to(origin.parent)): _source_digest(path.read_text(encoding="utf-8"))
+            for path in paths
+        }
+    )
+
+
+def _source_digest(source: str) -> str:
+    tree = ast.parse(inspect.cleandoc("\n" + source) if source[:1].isspace() else source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

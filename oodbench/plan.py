@@ -1,0 +1,421 @@
+"""Turn a request into jobs with content keys: a graph, in which nothing is run.
+
+The kinds of job, and what they take in::
+
+    prepare   images of a source, selected and fitted to the ID geometry
+    train     a classifier                       <- prepare (ID train)
+    extract   logits and features of images      <- prepare, train
+    fit       a detector, or a part of several   <- prepare (ID train), train, extract, fit
+    score     one score an image                 <- prepare, train, extract, fit
+    evaluate  the measures of one row            <- score, extract
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from oodbench.contracts import Classifier, Detector, Need, Trainable
+from oodbench.images import title_in
+from oodbench.keys import code_digest, digest, plugin_key
+from oodbench.sources import Source
+
+CODE = {
+    "prepare": ("oodbench.stages.prepare", "oodbench.images"),
+    "train": ("oodbench.stages.train", "oodbench.stages.modules"),
+    "extract": ("oodbench.stages.extract", "oodbench.stages.modules"),
+    "fit": ("oodbench.stages.fit", "oodbench.stages.modules", "oodbench.stages.stream"),
+    "score": ("oodbench.stages.score", "oodbench.stages.modules", "oodbench.stages.stream"),
+    "evaluate": ("oodbench.stages.evaluate", "oodbench.measures.metrics", "oodbench.measures.intervals"),
+}
+"""The modules whose code determines what a kind of job puts out."""
+
+HEAVY_CPUS = 4
+"""CPUs at most for one training or forward pass; the small networks here gain little from more."""
+
+FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job occupies while it runs.
+
+    The number of CPUs is also its number of threads, which may change results in the last digit.
+    So it depends on the kind of job and on the machine, never on what else there is to do.
+    """
+
+    cpus: int
+    gpus: float
+
+
+class Ref(NamedTuple):
+    """Where a job's artifact is in the store."""
+
+    stage: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to compute.
+
+    Attributes:
+        ref: kind of job and content key.
+        title: what to call it in the progress display and in messages.
+        spec: arguments of the stage's ``run``: plugin objects and plain values.
+        inputs: the artifacts it reads, by role.
+        resources: what it occupies.
+    """
+
+    ref: Ref
+    title: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Ref]
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the records and the jobs that its figures come from.
+
+    ``ood_dataset`` is empty in the row of the ID set itself; ``seed`` is None for a detector that
+    draws nothing.
+    """
+
+    id_dataset: str
+    ood_dataset: str
+    detector: str
+    classifier: str
+    classifier_seed: int
+    seed: int | None
+    evaluate: Ref
+    score: Ref
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores and extractions of one split of a data set, for the files of a run."""
+
+    detector: str
+    classifier: str
+    classifier_seed: int
+    seed: int | None
+    dataset: str
+    split: str
+    score: Ref
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The logits of one split of a data set, for the files of a run."""
+
+    classifier: str
+    classifier_seed: int
+    dataset: str
+    split: str
+    extract: Ref
+
+
+@dataclass
+class Plan:
+    """Jobs, and what the files of the run are made of.
+
+    Attributes:
+        jobs: every job by its reference, inputs before those that need them.
+        rows: the rows of the records, in the order of the table.
+        scored: the scores that the run keeps.
+        predicted: the predictions that the run keeps.
+    """
+
+    jobs: dict[Ref, Job] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
+    predicted: list[Predicted] = field(default_factory=list)
+
+    def targets(self) -> Iterator[Ref]:
+        """Yield the jobs whose artifacts the files of the run are made of."""
+        yield from (row.evaluate for row in self.rows)
+        yield from (scored.score for scored in self.scored)
+        yield from (predicted.extract for predicted in self.predicted)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare, with everything found that it names.
+
+    Attributes:
+        train: images to train and fit on.
+        test: ID test images.
+        ood: OOD test images.
+        classifier: the classifier to protect.
+        detectors: the detectors, by the name in the records.
+        seeds: seeds of what detectors draw.
+        classifier_seeds: seeds of the classifiers that are trained.
+        images_per_set: test images of a set that are used at most.
+        calibration_images: ID training images that thresholds are taken from.
+        selection_seed: draws these images.
+        precision: ``"bfloat16"`` or ``"float32"``, for networks.
+        batch_size: images in a forward pass.
+        cpus: CPUs of the machine.
+        gpus: GPUs to use; 0 computes on the CPU.
+    """
+
+    train: Source
+    test: Source
+    ood: Sequence[Source]
+    classifier: Classifier
+    detectors: Mapping[str, Detector]
+    seeds: Sequence[int] = (0,)
+    classifier_seeds: Sequence[int] = (0,)
+    images_per_set: int = 10_000
+    calibration_images: int = 1_000
+    selection_seed: int = 0
+    precision: str = "float32"
+    batch_size: int = 500
+    cpus: int = 1
+    gpus: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return the geometry of the ID data set, which all images are fitted to."""
+        return self.train.dataset.shape
+
+
+def make_plan(request: Request) -> Plan:
+    """Return the plan of a request: a pure function of it, and of the code of plugins and stages."""
+    return _Planner(request).plan
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """A trained classifier and what it yields of each split."""
+
+    seed: int
+    train: Ref
+    splits: Mapping[str, Ref]
+    rest: Ref
+
+
+class _Planner:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.plan = Plan()
+        device_share = 1.0 if request.gpus else 0.0
+        self._heavy = Resources(min(request.cpus, HEAVY_CPUS), device_share)
+        self._light = Resources(1, device_share / 4)
+        self._plain = Resources(1, 0.0)
+        self._images = self._prepare_all()
+        for seed in request.classifier_seeds:
+            self._plan_classifier(seed)
+
+    def _add(
+        self,
+        stage: str,
+        title: str,
+        spec: Mapping[str, Any],
+        inputs: Mapping[str, Ref],
+        resources: Resources,
+        identity: Mapping[str, Any],
+    ) -> Ref:
+        content = {
+            "stage": stage,
+            "code": [code_digest(module) for module in CODE[stage]],
+            "identity": identity,
+            "inputs": {role: ref.key for role, ref in inputs.items()},
+        }
+        ref = Ref(stage, digest(content))
+        self.plan.jobs.setdefault(ref, Job(ref, title, spec, inputs, resources))
+        return ref
+
+    def _prepare_all(self) -> dict[str, Ref]:
+        """Plan the images; the keys are "train", "test" and the titles of the OOD sets."""
+        request = self.request
+        images = {
+            "train": self._prepare(request.train, None),
+            "test": self._prepare(request.test, request.images_per_set),
+        }
+        for source in request.ood:
+            title = title_in(source.dataset, request.shape)
+            images[title] = self._prepare(source, request.images_per_set)
+        return images
+
+    def _prepare(self, source: Source, at_most: int | None) -> Ref:
+        plain = {
+            "split": source.split,
+            "shape": list(self.request.shape),
+            "num_classes": self.request.train.dataset.num_classes,
+            "at_most": at_most,
+            "seed": self.request.selection_seed,
+        }
+        return self._add(
+            "prepare",
+            f"prepare {source.dataset.info.name} ({source.split})",
+            plain | {"source": source},
+            {},
+            self._plain,
+            plain | {"fingerprint": source.fingerprint},
+        )
+
+    def _plan_classifier(self, seed: int) -> None:
+        request = self.request
+        plain = {"seed": seed, "precision": request.precision}
+        train = self._add(
+            "train",
+            f"train {request.classifier.info.name} (seed {seed})",
+            plain | {"classifier": request.classifier},
+            {"train": self._images["train"]},
+            self._heavy,
+            plain | {"classifier": plugin_key(request.classifier)},
+        )
+        splits = {
+            name: self._extract(train, name, "all") for name in self._images if name != "train"
+        }
+        splits["train"] = self._extract(train, "train", "calibration")
+        rest = self._extract(train, "train", "rest")
+        extracted = _Extracted(seed, train, splits, rest)
+        self._list_predictions(extracted)
+        for name, detector in request.detectors.items():
+            for detector_seed in request.seeds if detector.stochastic else (None,):
+                self._plan_detector(name, detector, detector_seed, extracted)
+
+    def _extract(self, train: Ref, name: str, part: str) -> Ref:
+        request = self.request
+        plain = {
+            "part": part,
+            "count": request.calibration_images,
+            "seed": request.selection_seed,
+            "precision": request.precision,
+            "batch_size": request.batch_size,
+        }
+        title = self._title(name) + ("" if part == "all" else f" ({part})")
+        return self._add(
+            "extract",
+            f"forward pass over {title}",
+            plain | {"classifier": request.classifier},
+            {"images": self._images[name], "classifier": train},
+            self._heavy,
+            plain,
+        )
+
+    def _title(self, name: str) -> str:
+        return self.request.train.dataset.info.label if name in ("train", "test") else name
+
+    def _list_predictions(self, extracted: _Extracted) -> None:
+        for name, ref in extracted.splits.items():
+            self.plan.predicted.append(
+                Predicted(
+                    self.request.classifier.info.name,
+                    extracted.seed,
+                    self._title(name),
+                    "calibration" if name == "train" else "test",
+                    ref,
+                )
+            )
+
+    def _fit(
+        self, name: str, trainable: Trainable, seed: int | None, extracted: _Extracted
+    ) -> Ref:
+        """Plan the fit of a detector or part, after the parts that it asks for."""
+        parts = {
+            f"part:{role}": self._fit(
+                f"{role} of {name}", part, 0 if part.stochastic else None, extracted
+            )
+            for role, part in trainable.parts().items()
+        }
+        needs = trainable.needs_to_fit()
+        inputs = {"train": self._images["train"], **parts}
+        if needs & FROM_CLASSIFIER:
+            inputs |= {"calibration": extracted.splits["train"], "rest": extracted.rest}
+        plain = {"seed": seed or 0, "precision": self.request.precision}
+        return self._add(
+            "fit",
+            f"fit {name}" + ("" if seed is None else f" (seed {seed})"),
+            plain | {"trainable": trainable, **self._with_classifier(trainable, inputs, extracted)},
+            inputs,
+            self._resources(trainable),
+            plain | {"trainable": plugin_key(trainable)},
+        )
+
+    def _with_classifier(
+        self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted
+    ) -> dict[str, Any]:
+        """Add the classifier to the inputs, and return it, where it is needed to use ``trainable``."""
+        needs = trainable.needs | trainable.needs_to_fit()
+        if Need.CLASSIFIER not in needs:
+            return {"classifier": None}
+        inputs["classifier"] = extracted.train
+        return {"classifier": self.request.classifier}
+
+    def _resources(self, trainable: Trainable) -> Resources:
+        """A part is fitted once while all seeds wait for it; detectors are fitted side by side."""
+        return self._light if isinstance(trainable, Detector) else self._heavy
+
+    def _plan_detector(
+        self, name: str, detector: Detector, seed: int | None, extracted: _Extracted
+    ) -> None:
+        fit = self._fit(name, detector, seed, extracted) if detector.learns() else None
+        scores = {
+            split: self._score(name, detector, seed, fit, split, extracted)
+            for split in extracted.splits
+        }
+        key = (name, self.request.classifier.info.name, extracted.seed, seed)
+        for split, ref in scores.items():
+            kind = "calibration" if split == "train" else "test"
+            self.plan.scored.append(Scored(*key, self._title(split), kind, ref))
+        for split in ("test", *(split for split in scores if split not in ("train", "test"))):
+            ood = "" if split == "test" else split
+            evaluate = self._evaluate(key, ood, scores, extracted)
+            self.plan.rows.append(Row(self._title("test"), ood, *key, evaluate, scores[split]))
+
+    def _score(
+        self,
+        name: str,
+        detector: Detector,
+        seed: int | None,
+        fit: Ref | None,
+        split: str,
+        extracted: _Extracted,
+    ) -> Ref:
+        request = self.request
+        inputs = {"images": self._images[split]}
+        if fit is not None:
+            inputs["fit"] = fit
+        if detector.needs & FROM_CLASSIFIER:
+            inputs["extract"] = extracted.splits[split]
+        plain = {
+            "part": "calibration" if split == "train" else "all",
+            "count": request.calibration_images,
+            "selection_seed": request.selection_seed,
+            "seed": seed or 0,
+            "precision": request.precision,
+            "batch_size": request.batch_size,
+        }
+        spec = plain | {"detector": detector, **self._with_classifier(detector, inputs, extracted)}
+        title = self._title(split) + (" (calibration)" if split == "train" else "")
+        suffix = "" if seed is None else f" (seed {seed})"
+        return self._add(
+            "score",
+            f"score {title} by {name}{suffix}",
+            spec,
+            inputs,
+            self._light,
+            plain | {"detector": plugin_key(detector)},
+        )
+
+    def _evaluate(
+        self,
+        key: tuple[str, str, int, int | None],
+        ood: str,
+        scores: Mapping[str, Ref],
+        extracted: _Extracted,
+    ) -> Ref:
+        inputs = {
+            "id": scores["test"],
+            "calibration": scores["train"],
+            "id_extract": extracted.splits["test"],
+        }
+        if ood:
+            inputs |= {"ood": scores[ood]}
+        against = ood or self._title("test")
+        return self._add("evaluate", f"evaluate {key[0]} on {against}", {}, inputs, self._plain, {})

@@ -1,0 +1,104 @@
+"""Find the installed plugins and ask each for what it brings; one that fails spoils no other."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from oodbench import hookspecs
+
+GROUP = "oodbench"
+"""The entry-point group in which a distribution names its plugin modules."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One plugin module.
+
+    Attributes:
+        name: name of its entry point.
+        distribution: the distribution that installed it, with version.
+        module: name of the module.
+    """
+
+    name: str
+    distribution: str
+    module: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin, or one of its hooks, that could not be loaded.
+
+    Attributes:
+        plugin: the plugin.
+        reason: one line, such as ``"ModuleNotFoundError: No module named 'foo' (foo.py:3)"``.
+    """
+
+    plugin: Plugin
+    reason: str
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line that ends with the place where it was raised."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    line = f"{name}: {text}" if text else name
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        line += f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})"
+    return line
+
+
+class Plugins:
+    """All plugins of the environment.
+
+    Attributes:
+        failures: what could not be loaded, and why.
+    """
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._plugins: dict[str, Plugin] = {}
+        for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+            self._register(point)
+
+    def _register(self, point: EntryPoint) -> None:
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+        plugin = Plugin(point.name, distribution, point.value)
+        identity = f"{distribution}:{point.name}"
+        if identity in self._plugins:
+            return  # an environment may list one distribution twice
+        try:
+            module = point.load()
+            self._manager.register(module, name=identity)
+            self._manager.check_pending()
+        except Exception as error:  # a stranger's module may raise anything at import
+            if self._manager.has_plugin(identity):
+                self._manager.unregister(name=identity)
+            self.failures.append(Failure(plugin, describe(error)))
+        else:
+            self._plugins[identity] = plugin
+
+    def collect(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
+        """Yield each item that a plugin returns for a hook, with the plugin.
+
+        Args:
+            hook: name of a function in `oodbench.hookspecs`.
+        """
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            plugin = self._plugins[implementation.plugin_name]
+            try:
+                items = list(implementation.function())
+            except Exception as error:  # as above
+                self.failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
+                continue
+            for item in items:
+                yield plugin, item

@@ -1,0 +1,192 @@
+"""Look plugins up by name, and make objects of them from parameters."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from oodbench.benchmarks import load_benchmark
+from oodbench.contracts import Benchmark, Classifier, Dataset, Detector
+from oodbench.errors import InvalidParameter, UnknownName, UserError
+from oodbench.plugins import Failure, Plugin, Plugins, describe
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A registered class or benchmark.
+
+    Attributes:
+        name: the name it is asked for by.
+        kind: ``"detector"``, ``"dataset"``, ``"classifier"`` or ``"benchmark"``.
+        plugin: where it comes from.
+        target: the class; for a benchmark the `Benchmark`.
+    """
+
+    name: str
+    kind: str
+    plugin: Plugin
+    target: Any
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the parameters of the class with their defaults."""
+        signature = inspect.signature(self.target)
+        return {name: parameter.default for name, parameter in signature.parameters.items()}
+
+    def create(self, **parameters: Any) -> T:
+        """Return a new object of the class.
+
+        Text is converted to the annotated type of its parameter, as it comes from a command line.
+
+        Raises:
+            UnknownName: if there is no such parameter.
+            InvalidParameter: if a value does not fit the parameter's type, or is refused.
+        """
+        known = self.defaults()
+        for name in parameters:
+            if name not in known:
+                raise UnknownName(f"parameter of {self.kind} {self.name}:", name, known)
+        values = {
+            name: convert(f"{self.name}.{name}", value, _annotation(self.target, name, known[name]))
+            for name, value in parameters.items()
+        }
+        try:
+            return typing.cast(T, self.target(**values))
+        except (ValueError, TypeError) as error:
+            raise InvalidParameter(f"{self.kind} {self.name}: {error}") from error
+
+
+def _annotation(cls: type, name: str, default: Any) -> Any:
+    try:
+        return typing.get_type_hints(cls.__init__)[name]
+    except (NameError, KeyError):
+        return type(default)
+
+
+def convert(name: str, value: Any, annotation: Any) -> Any:
+    """Return a value as the type of a parameter.
+
+    Raises:
+        InvalidParameter: if it cannot be read as that type.
+    """
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    if isinstance(value, str) and value.lower() == "none":
+        value = None
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise InvalidParameter(f"{name} = {value!r}: {problem[0].lower()}{problem[1:]}") from error
+    except PydanticUserError:  # a type that pydantic knows nothing about is passed on as it is
+        return value
+
+
+class Names(Mapping[str, Entry[T]]):
+    """The registered names of one kind; looking up an unknown one says what is near it."""
+
+    def __init__(self, kind: str, failures: list[Failure]) -> None:
+        self._kind = kind
+        self._failures = failures
+        self._entries: dict[str, list[Entry[T]]] = {}
+
+    def add(self, entry: Entry[T]) -> None:
+        """Register an entry; a name that is taken makes both ambiguous."""
+        others = self._entries.setdefault(entry.name, [])
+        others.append(entry)
+        if len(others) > 1:
+            self._failures.append(Failure(entry.plugin, self._ambiguity(entry.name)))
+
+    def _ambiguity(self, name: str) -> str:
+        sources = " and ".join(
+            f"{entry.plugin.distribution} ({entry.plugin.module})" for entry in self._entries[name]
+        )
+        return f"{self._kind} '{name}' is registered by both {sources}; uninstall one of them"
+
+    def __getitem__(self, name: str) -> Entry[T]:
+        entries = self._entries.get(name)
+        if entries is None:
+            raise UnknownName(self._kind, name, self._entries, self._hint(name))
+        if len(entries) > 1:
+            raise UserError(self._ambiguity(name))
+        return entries[0]
+
+    def _hint(self, name: str) -> str:
+        suspects = [
+            failure
+            for failure in self._failures
+            if name in (failure.plugin.name, failure.plugin.module)
+            or name.replace("-", "_") in failure.plugin.module
+        ]
+        return " ".join(
+            f"The plugin '{failure.plugin.name}' of {failure.plugin.distribution} "
+            f"failed to load: {failure.reason}."
+            for failure in suspects or self._failures[:1]
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(name for name, found in self._entries.items() if len(found) == 1))
+
+    def __len__(self) -> int:
+        return sum(len(found) == 1 for found in self._entries.values())
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that the installed plugins bring.
+
+    Attributes:
+        detectors: detector classes by name.
+        datasets: data set classes by name.
+        classifiers: classifier classes by name.
+        benchmarks: benchmark definitions by name.
+        failures: plugins that could not be loaded, and names that are registered twice.
+    """
+
+    detectors: Names[Detector]
+    datasets: Names[Dataset]
+    classifiers: Names[Classifier]
+    benchmarks: Names[Benchmark]
+    failures: list[Failure]
+
+
+def load() -> Registry:
+    """Load every plugin of the environment."""
+    plugins = Plugins()
+    failures = plugins.failures
+
+    def gather(
+        kind: str, hook: str, label: str, read: Callable[[Any], tuple[str, Any]]
+    ) -> Names[Any]:
+        names: Names[Any] = Names(label, failures)
+        for plugin, item in plugins.collect(hook):
+            try:
+                name, target = read(item)
+            except Exception as error:  # whatever a plugin returned, it spoils no other
+                failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
+            else:
+                names.add(Entry(name, kind, plugin, target))
+        return names
+
+    def read_class(item: Any) -> tuple[str, Any]:
+        return item.info.name, item
+
+    def read_benchmark(path: Path) -> tuple[str, Any]:
+        benchmark = load_benchmark(path)
+        return benchmark.name, benchmark
+
+    return Registry(
+        detectors=gather("detector", "oodbench_detectors", "detector", read_class),
+        datasets=gather("dataset", "oodbench_datasets", "data set", read_class),
+        classifiers=gather("classifier", "oodbench_classifiers", "classifier", read_class),
+        benchmarks=gather("benchmark", "oodbench_benchmarks", "benchmark", read_benchmark),
+        failures=failures,
+    )

@@ -1,0 +1,100 @@
+"""Find where the images of a data set are, and fingerprint them; fetch them if need be."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from oodbench.contracts import Dataset, ImageSet
+from oodbench.errors import DataUnavailable, InvalidData, UserError
+from oodbench.images import check_images, read_pack
+from oodbench.keys import digest, plugin_key
+from oodbench.store import digest_file
+from oodbench.userdata import UserImages
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split of a data set, found.
+
+    Attributes:
+        dataset: the data set, fitted to the ID geometry where it computes its images.
+        split: name of the split.
+        root: the data folder.
+        pack: the pack that holds the images, or None if the data set reads them itself.
+        fingerprint: digest of the bytes, parameters and code that determine the images.
+    """
+
+    dataset: Dataset
+    split: str
+    root: Path
+    pack: Path | None
+    fingerprint: str
+
+    def load(self) -> ImageSet:
+        """Read the images.
+
+        Raises:
+            InvalidData: if they are damaged; the message names the file.
+        """
+        if self.pack is not None:
+            return read_pack(self.pack)
+        name = f"{self.dataset.info.name}-{self.split}"
+        return check_images(self.dataset.load(self.root, self.split), name)
+
+
+def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -> Source:
+    """Find one split of a data set: as a pack, as files of its own, or by download, in this order.
+
+    Args:
+        dataset: the data set.
+        split: name of the split.
+        root: the data folder.
+        download: whether to fetch what is missing.
+
+    Raises:
+        UserError: if the data set has no such split.
+        DataUnavailable: if the images are neither there nor to be had.
+        InvalidData: if a pack is damaged.
+    """
+    name = dataset.info.name
+    if split not in dataset.splits:
+        raise UserError(f"data set '{name}' has no {split} split (it has: {', '.join(dataset.splits)})")
+    pack = root / f"{name}-{split}.npz"
+    if pack.is_file():
+        _verify_pack(pack)
+        return Source(dataset, split, root, pack, digest({"pack": digest_file(pack)}))
+    files = _files(dataset, root, split)
+    if files is None:
+        if not download:
+            raise DataUnavailable(
+                f"data set '{name}' is not in {root} (neither {pack.name} nor its own files); "
+                f"'oodbench data prepare {name}' fetches it"
+            )
+        root.mkdir(parents=True, exist_ok=True)
+        dataset.prepare(root, split)
+        files = _files(dataset, root, split)
+        if files is None:
+            raise DataUnavailable(f"data set '{name}': its files are still missing after download")
+    content = [(path.parent.name, path.name, digest_file(path)) for path in files]
+    # where a user's images lie is no part of what they are
+    identity = {} if isinstance(dataset, UserImages) else plugin_key(dataset)
+    fingerprint = digest({"plugin": identity, "split": split, "files": content})
+    return Source(dataset, split, root, None, fingerprint)
+
+
+def _files(dataset: Dataset, root: Path, split: str) -> list[Path] | None:
+    files = list(dataset.files(root, split))
+    return files if all(path.is_file() for path in files) else None
+
+
+def _verify_pack(pack: Path) -> None:
+    """Raise `InvalidData` if a pack is truncated or fails its own checksums."""
+    try:
+        with zipfile.ZipFile(pack) as archive:
+            broken = archive.testzip()
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise InvalidData(f"{pack}: truncated or not an .npz file ({error})") from error
+    if broken is not None:
+        raise InvalidData(f"{pack}: damaged: '{broken}' fails its checksum")

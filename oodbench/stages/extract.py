@@ -1,0 +1,43 @@
+"""Pass images through a classifier, once, and keep all that detectors may ask for.
+
+Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32, and ``positions.npy`` (n,)
+int64, the positions within the prepared images; notes down ``count``. The backbone runs in the
+precision of the run, the head always in float32: logits of lower precision tie by the thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodbench.stages import Work
+from oodbench.stages.modules import autocast, load_classifier
+from oodbench.stages.selection import positions_of
+
+
+def run(spec: Mapping[str, Any], work: Work) -> None:
+    """Pass the part ``spec["part"]`` of the images through ``spec["classifier"]``."""
+    module = load_classifier(spec["classifier"], work.inputs["classifier"], work.device)
+    images = np.load(work.inputs["images"] / "images.npy", mmap_mode="r")
+    positions = positions_of(spec["part"], len(images), spec["count"], spec["seed"])
+    features: list[Tensor] = []
+    logits: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(positions), spec["batch_size"]):
+            chosen = positions[start : start + spec["batch_size"]]
+            batch = torch.from_numpy(images[chosen]).to(work.device).float().div_(255)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            with autocast(work.device, spec["precision"]):
+                found = module.features(batch)  # type: ignore[operator]
+            found = found.float()
+            features.append(found.cpu())
+            logits.append(module.head(found).cpu())  # type: ignore[operator]
+            work.progress(start + len(chosen), len(positions))
+    np.save(work.draft / "features.npy", torch.cat(features).numpy())
+    np.save(work.draft / "logits.npy", torch.cat(logits).numpy())
+    np.save(work.draft / "positions.npy", positions)
+    work.draft.meta.update(count=len(positions))

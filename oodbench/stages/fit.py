@@ -1,0 +1,85 @@
+"""Fit a detector, or a part that detectors share, on ID training images.
+
+Writes what it learned: ``state.safetensors`` and ``state.json``; notes down ``fit_seconds``, parts
+included.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from oodbench.contracts import Context, PluginError, Trainable
+from oodbench.stages import Work
+from oodbench.stages.modules import load_classifier
+from oodbench.stages.stream import training_stream
+from oodbench.store import Artifact, Draft
+
+BATCH_SIZE = 500
+"""Images of a batch when a detector goes through the training images in order."""
+
+
+def run(spec: Mapping[str, Any], work: Work) -> None:
+    """Fit ``spec["trainable"]`` with ``spec["seed"]`` and ``spec["precision"]``."""
+    trainable: Trainable = spec["trainable"]
+    stream = training_stream(work.inputs, trainable.needs_to_fit(), BATCH_SIZE, work.device)
+    context = make_context(spec, work, stream.shape, stream.num_classes)
+    context.parts = {
+        role: restore(part, work.inputs[f"part:{role}"], context)
+        for role, part in trainable.parts().items()
+    }
+    started = time.perf_counter()
+    fitted = trainable.fit(stream, context)
+    seconds = time.perf_counter() - started
+    if fitted is not trainable:
+        raise PluginError(f"{type(trainable).__name__}.fit() must return self")
+    save_state(trainable, work.draft)
+    shared = sum(
+        artifact.meta["fit_seconds"]
+        for role, artifact in work.inputs.items()
+        if role.startswith("part:")
+    )
+    work.draft.meta.update(fit_seconds=seconds + shared)
+
+
+def make_context(
+    spec: Mapping[str, Any], work: Work, shape: tuple[int, int, int], num_classes: int
+) -> Context:
+    """Return the context of a fit or score job, and seed torch."""
+    classifier = spec["classifier"]
+    module = classifier and load_classifier(classifier, work.inputs["classifier"], work.device)
+    torch.manual_seed(spec["seed"])
+    return Context(
+        device=torch.device(work.device),
+        seed=spec["seed"],
+        shape=shape,
+        num_classes=num_classes,
+        precision=spec["precision"],
+        progress=work.progress,
+        _classifier=module,
+    )
+
+
+def save_state(trainable: Trainable, draft: Draft) -> None:
+    """Write what a detector or part learned: tensors as safetensors, the rest as JSON."""
+    state = trainable.state()
+    tensors = {
+        name: value.detach().contiguous().cpu().clone()
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+    scalars = {name: value for name, value in state.items() if name not in tensors}
+    save_file(tensors, draft / "state.safetensors")
+    (draft / "state.json").write_text(json.dumps(scalars), encoding="utf-8")
+
+
+def restore(trainable: Trainable, fitted: Artifact, context: Context) -> Trainable:
+    """Return a detector or part with what it learned."""
+    tensors = load_file(fitted / "state.safetensors")
+    scalars = json.loads((fitted / "state.json").read_text(encoding="utf-8"))
+    return trainable.restore({**tensors, **scalars}, context)

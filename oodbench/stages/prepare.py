@@ -1,0 +1,33 @@
+"""Prepare images: select them by seed and fit them to the ID geometry.
+
+Writes ``images.npy`` (n, c, h, w) uint8, ``labels.npy`` (n,) int64 and ``indices.npy`` (n,) int64,
+the positions in the data set; notes down ``shape`` and ``num_classes`` of the ID data set,
+``count`` and ``note``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from oodbench.images import select, to_geometry
+from oodbench.sources import Source
+from oodbench.stages import Work
+
+
+def run(spec: Mapping[str, Any], work: Work) -> None:
+    """Prepare the images of ``spec["source"]``."""
+    source: Source = spec["source"]
+    shape = tuple(spec["shape"])
+    found = source.load()
+    at_most = len(found) if spec["at_most"] is None else spec["at_most"]
+    indices = select(len(found), at_most, spec["seed"])
+    labels = found.labels[indices]
+    np.save(work.draft / "images.npy", to_geometry(found.images[indices], shape))
+    np.save(work.draft / "labels.npy", labels)
+    np.save(work.draft / "indices.npy", indices)
+    work.draft.meta.update(
+        shape=list(shape), num_classes=spec["num_classes"], count=len(indices), note=found.note
+    )

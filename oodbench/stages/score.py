@@ -1,0 +1,71 @@
+"""Score images by a detector.
+
+Writes ``scores.npy`` (n,), as computed, float32 or wider, and ``indices.npy`` (n,) int64, the
+positions in the data set; notes down ``score_seconds``, ``fit_seconds`` and ``note``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodbench.contracts import Batch, Detector, PluginError
+from oodbench.stages import Work
+from oodbench.stages.fit import make_context, restore
+from oodbench.stages.selection import positions_of
+from oodbench.stages.stream import scoring_stream
+
+
+def run(spec: Mapping[str, Any], work: Work) -> None:
+    """Score the part ``spec["part"]`` of the images by ``spec["detector"]``."""
+    detector: Detector = spec["detector"]
+    stream = scoring_stream(spec, work.inputs, detector.needs, work.device)
+    fitted = work.inputs.get("fit")
+    context = make_context(spec, work, stream.shape, stream.num_classes)
+    if fitted is not None:
+        restore(detector, fitted, context)
+    scores: list[Tensor] = []
+    seconds = 0.0
+    with torch.no_grad():
+        for number, batch in enumerate(stream):
+            started = time.perf_counter()
+            found = checked(detector.score(batch), batch)
+            scores.append(found.cpu())
+            seconds += time.perf_counter() - started
+            work.progress(number * len(batch) + len(batch), len(stream))
+    images = work.inputs["images"]
+    indices = np.load(images / "indices.npy")
+    chosen = positions_of(spec["part"], len(indices), spec["count"], spec["selection_seed"])
+    np.save(work.draft / "scores.npy", torch.cat(scores).numpy())
+    np.save(work.draft / "indices.npy", indices[chosen])
+    work.draft.meta.update(
+        score_seconds=seconds,
+        fit_seconds=0.0 if fitted is None else fitted.meta["fit_seconds"],
+        note=images.meta["note"],
+    )
+
+
+def checked(scores: Tensor, batch: Batch) -> Tensor:
+    """Return a detector's scores in float32 or wider.
+
+    Raises:
+        PluginError: if they are not one finite number an image.
+    """
+    if not isinstance(scores, torch.Tensor):
+        raise PluginError(f"score() returned a {type(scores).__name__}, not a tensor")
+    if scores.shape != (len(batch),):
+        raise PluginError(
+            f"score() returned shape {tuple(scores.shape)} for {len(batch)} images, "
+            f"not ({len(batch)},)"
+        )
+    if not scores.is_floating_point():
+        raise PluginError(f"score() returned {scores.dtype}, not floating point")
+    bad = int((~torch.isfinite(scores)).sum())
+    if bad:
+        raise PluginError(f"score() returned {bad} scores of {len(batch)} that are NaN or infinite")
+    return scores.detach() if scores.dtype == torch.float64 else scores.detach().float()

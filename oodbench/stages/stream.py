@@ -1,0 +1,139 @@
+"""Stream images, and what a classifier made of them, from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodbench.contracts import Batch, Need, Stream
+from oodbench.stages.selection import positions_of
+from oodbench.store import Artifact
+
+
+class ArrayStream(Stream):
+    """Images that are kept on the device as uint8, with what the classifier made of them.
+
+    Args:
+        images: (n, c, h, w) uint8.
+        labels: (n,) int64.
+        needs: the fields that batches hold.
+        num_classes: number of classes of the ID data set.
+        logits: (n, k) float32, where needed.
+        features: (n, d) float32, where needed.
+        batch_size: images of a batch in order.
+        device: where batches are made.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        needs: frozenset[Need],
+        num_classes: int,
+        *,
+        logits: Tensor | None = None,
+        features: Tensor | None = None,
+        batch_size: int = 500,
+        device: str = "cpu",
+    ) -> None:
+        self.shape = (images.shape[1], images.shape[2], images.shape[3])
+        self.num_classes = num_classes
+        self._batch_size = batch_size
+        self._labels = labels.to(device)
+        self._images = images.to(device) if Need.INPUTS in needs else None
+        self._logits = _kept(logits, Need.LOGITS in needs, device)
+        self._features = _kept(features, Need.FEATURES in needs, device)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self), self._batch_size):
+            yield self._batch(slice(start, start + self._batch_size))
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield one epoch of full batches in random order."""
+        if batch_size > len(self):
+            raise ValueError(f"there are {len(self)} images, fewer than a batch of {batch_size}")
+        order = torch.randperm(len(self), generator=generator).to(self._labels.device)
+        for start in range(0, len(self) - batch_size + 1, batch_size):
+            yield self._batch(order[start : start + batch_size])
+
+    def _batch(self, chosen: slice | Tensor) -> Batch:
+        inputs = None if self._images is None else self._images[chosen].float().div_(255)
+        logits = None if self._logits is None else self._logits[chosen].clone()
+        features = None if self._features is None else self._features[chosen].clone()
+        return Batch(self._labels[chosen].clone(), inputs, logits, features)
+
+
+def _kept(values: Tensor | None, needed: bool, device: str) -> Tensor | None:
+    return values.to(device) if needed and values is not None else None
+
+
+def training_stream(
+    inputs: Mapping[str, Artifact], needs: frozenset[Need], batch_size: int, device: str
+) -> ArrayStream:
+    """Return all ID training images.
+
+    Args:
+        inputs: the artifacts "train", and where logits or features are needed "calibration" and
+            "rest", which hold those of complementary parts.
+        needs: what batches hold.
+        batch_size: images of a batch in order.
+        device: where batches are made.
+    """
+    train = inputs["train"]
+    return ArrayStream(
+        _tensor(train, "images"),
+        _tensor(train, "labels"),
+        needs,
+        train.meta["num_classes"],
+        logits=_joined(inputs, "logits") if Need.LOGITS in needs else None,
+        features=_joined(inputs, "features") if Need.FEATURES in needs else None,
+        batch_size=batch_size,
+        device=device,
+    )
+
+
+def _joined(inputs: Mapping[str, Artifact], name: str) -> Tensor:
+    """Put the rows of the two parts of the training images back into the order of the data set."""
+    parts = [inputs["calibration"], inputs["rest"]]
+    positions = torch.cat([_tensor(part, "positions") for part in parts])
+    values = torch.cat([_tensor(part, name) for part in parts])
+    return values[torch.argsort(positions)]
+
+
+def scoring_stream(
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, Artifact],
+    needs: frozenset[Need],
+    device: str,
+) -> ArrayStream:
+    """Return the images to score, without their labels.
+
+    Args:
+        spec: "part", "count", "selection_seed" and "batch_size" of the score job.
+        inputs: the artifact "images", and where logits or features are needed "extract".
+        needs: what batches hold.
+        device: where batches are made.
+    """
+    images = np.load(inputs["images"] / "images.npy", mmap_mode="r")
+    positions = positions_of(spec["part"], len(images), spec["count"], spec["selection_seed"])
+    return ArrayStream(
+        torch.from_numpy(images[positions]),
+        torch.full((len(positions),), -1),
+        needs,
+        inputs["images"].meta["num_classes"],
+        logits=_tensor(inputs["extract"], "logits") if Need.LOGITS in needs else None,
+        features=_tensor(inputs["extract"], "features") if Need.FEATURES in needs else None,
+        batch_size=spec["batch_size"],
+        device=device,
+    )
+
+
+def _tensor(artifact: Artifact, name: str) -> Tensor:
+    return torch.from_numpy(np.load(artifact / f"{name}.npy"))

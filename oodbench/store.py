@@ -1,0 +1,175 @@
+"""Keep what was computed: artifacts under content keys, atomic, checksummed, shared by runs.
+
+An artifact is a folder ``<store>/<stage>/<key>`` of files and a manifest ``artifact.json`` with the
+SHA-256 of each. It is written in ``<store>/tmp`` and renamed when complete: an artifact is there
+whole or not at all, whenever the process dies and however many write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oodbench.errors import StoreError, UserError
+
+MANIFEST = "artifact.json"
+ABANDONED_SECONDS = 2 * 24 * 3600
+"""Unfinished work older than this is left over from a run that was killed."""
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A complete artifact.
+
+    Attributes:
+        directory: where its files are; not to be written to.
+        meta: what the job that made it noted down.
+    """
+
+    directory: Path
+    meta: Mapping[str, Any]
+
+    def __truediv__(self, name: str) -> Path:
+        return self.directory / name
+
+
+@dataclass
+class Draft:
+    """An artifact in the making: write files into `directory` and notes into `meta`."""
+
+    directory: Path
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.directory / name
+
+
+class Store:
+    """A folder of artifacts.
+
+    Args:
+        root: the folder; made if it is not there.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            (root / "tmp").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"the store {root} cannot be written to: {error.strerror}") from error
+        if not os.access(root / "tmp", os.W_OK):
+            raise UserError(f"the store {root} cannot be written to: permission denied")
+        self._remove_abandoned()
+
+    def _remove_abandoned(self) -> None:
+        for path in (self.root / "tmp").iterdir():
+            try:
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+            except FileNotFoundError:
+                continue  # another run was faster
+
+    def _directory(self, stage: str, key: str) -> Path:
+        return self.root / stage / key
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """Return an artifact, or None if it is not there or damaged.
+
+        Every file is read and compared with its checksum. A damaged artifact is removed, so that
+        it is made again.
+        """
+        directory = self._directory(stage, key)
+        try:
+            manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+            sound = all(
+                digest_file(directory / name) == digest
+                for name, digest in manifest["files"].items()
+            )
+        except FileNotFoundError:
+            sound = False
+        except (OSError, ValueError, KeyError, AttributeError):
+            sound = False
+        if sound:
+            return Artifact(directory, manifest["meta"])
+        if directory.exists():
+            self._discard(directory)
+        return None
+
+    def open(self, stage: str, key: str) -> Artifact:
+        """Return an artifact that is known to be there, without verifying it again.
+
+        Raises:
+            StoreError: if it is not there after all.
+        """
+        directory = self._directory(stage, key)
+        try:
+            manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{directory} is missing or damaged") from error
+        return Artifact(directory, manifest["meta"])
+
+    @contextmanager
+    def create(self, stage: str, key: str) -> Iterator[Draft]:
+        """Make an artifact: the files written to the draft in the block appear at its end.
+
+        If another process completed the same artifact in the meantime, that one stays. If the
+        block raises, nothing appears.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        directory = self.root / "tmp" / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
+        try:
+            directory.mkdir(parents=True)
+        except OSError as error:
+            raise StoreError(f"{directory} cannot be made: {error.strerror}") from error
+        try:
+            draft = Draft(directory)
+            yield draft
+            self._complete(draft, stage, key)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _complete(self, draft: Draft, stage: str, key: str) -> None:
+        directory, final = draft.directory, self._directory(stage, key)
+        try:
+            files = {
+                str(path.relative_to(directory)): digest_file(path)
+                for path in sorted(directory.rglob("*"))
+                if path.is_file()
+            }
+            manifest = {"stage": stage, "key": key, "files": files, "meta": draft.meta}
+            (directory / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            final.parent.mkdir(parents=True, exist_ok=True)
+            directory.rename(final)
+        except OSError as error:
+            if not (final / MANIFEST).exists():  # else another run completed it first
+                raise StoreError(f"{final} cannot be written: {error.strerror}") from error
+
+    def _discard(self, directory: Path) -> None:
+        grave = self.root / "tmp" / f"damaged-{uuid.uuid4().hex[:8]}"
+        try:
+            directory.rename(grave)
+        except FileNotFoundError:
+            return  # another run was faster
+        except OSError as error:
+            raise StoreError(f"{directory} is damaged and cannot be removed: {error}") from error
+        shutil.rmtree(grave, ignore_errors=True)

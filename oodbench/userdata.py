@@ -1,0 +1,112 @@
+"""Take a user's own images, named by a path, as a data set without a plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from oodbench.contracts import Dataset, ImageSet, Info
+from oodbench.errors import InvalidData, UserError
+from oodbench.images import read_pack
+
+PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""Suffixes of the files in a folder that are taken for images."""
+
+
+def is_path(name: str) -> bool:
+    """Return whether a name on the command line means a path and not a registered data set."""
+    return os.sep in name or name.startswith(".") or name.endswith(".npz")
+
+
+class UserImages(Dataset):
+    """Images of the user's own.
+
+    As an OOD set, ``path`` is an .npz pack, or a folder of pictures. As an ID set it is a folder with
+    the subfolders ``train`` and ``test``, or the common beginning of the packs ``<path>-train.npz``
+    and ``<path>-test.npz``. Folders within are classes, in alphabetical order; pictures without one
+    have no label. All pictures of a set must have one size; they are ordered by path.
+
+    Args:
+        path: as above.
+
+    Raises:
+        UserError: if there is nothing there.
+        InvalidData: if the first image cannot be read.
+    """
+
+    def __init__(self, *, path: str) -> None:
+        self.path = path
+        self.info = Info(name=Path(path).stem, summary=f"The images of {path}.")
+        self.splits = tuple(split for split in ("train", "test") if self.files(Path(), split))
+        if not self.splits:
+            raise UserError(f"{path}: neither an .npz file nor a folder of images")
+        first = self._read(self.files(Path(), self.splits[0])[:1])
+        size = first.images.shape[1:]
+        self.shape = (3 if len(size) == 3 else 1, size[0], size[1])
+        self.num_classes = self._count_classes()
+
+    def _base(self, split: str) -> Path:
+        path = Path(self.path)
+        pack = path.with_name(f"{path.name}-{split}.npz")
+        if pack.is_file():
+            return pack
+        if (path / split).is_dir():
+            return path / split
+        parted = (path / "train").is_dir() or path.with_name(f"{path.name}-train.npz").is_file()
+        return Path() if split == "train" or parted else path
+
+    def files(self, root: Path, split: str) -> Sequence[Path]:
+        """Name the pack, or the pictures of the folder in order."""
+        base = self._base(split)
+        if base.is_file():
+            return (base,)
+        if base == Path():
+            return ()
+        return sorted(path for path in base.rglob("*") if path.suffix.lower() in PICTURES)
+
+    def load(self, root: Path, split: str) -> ImageSet:
+        """Read the images of a split."""
+        files = self.files(root, split)
+        if files[0].suffix == ".npz":
+            return read_pack(files[0])
+        images = self._read(files)
+        classes = self._classes(split)
+        names = [path.relative_to(self._base(split)).parts[:-1] for path in files]
+        labels = [classes.index(parts[0]) if parts else -1 for parts in names]
+        return ImageSet(images.images, np.array(labels, dtype=np.int64))
+
+    def _classes(self, split: str) -> list[str]:
+        base = self._base(split)
+        return sorted({path.relative_to(base).parts[0] for path in self.files(Path(), split) if path.parent != base})
+
+    def _count_classes(self) -> int:
+        if self.files(Path(), self.splits[0])[0].suffix != ".npz":
+            return len(self._classes(self.splits[0]))
+        return int(self.load(Path(), self.splits[0]).labels.max(initial=-1)) + 1
+
+    @staticmethod
+    def _read(files: Sequence[Path]) -> ImageSet:
+        from PIL import Image, UnidentifiedImageError
+
+        if files[0].suffix == ".npz":
+            return read_pack(files[0])
+        pictures = []
+        for path in files:
+            try:
+                with Image.open(path) as picture:
+                    grey = picture.mode in ("1", "L", "LA", "I;16")
+                    pictures.append(np.asarray(picture.convert("L" if grey else "RGB")))
+            except (OSError, UnidentifiedImageError, SyntaxError) as error:
+                raise InvalidData(f"{path}: not a readable image: {error}") from error
+        if len({picture.ndim for picture in pictures}) > 1:  # some grey, some in colour
+            pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, 2) for p in pictures]
+        for path, picture in zip(files, pictures, strict=True):
+            if picture.shape != pictures[0].shape:
+                raise InvalidData(
+                    f"{path}: image is {picture.shape[1]}x{picture.shape[0]}, but the first of the "
+                    f"folder is {pictures[0].shape[1]}x{pictures[0].shape[0]}; bring all to one size"
+                )
+        return ImageSet(np.stack(pictures), np.full(len(pictures), -1, dtype=np.int64))
