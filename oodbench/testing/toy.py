@@ -200,5 +200,5 @@ def _patterns() -> Tensor:
 
 def _orthogonal_to(directions: Tensor, vectors: Tensor) -> Tensor:
     """Remove from vectors (n, d) what they share with directions (m, d)."""
-    basis, _ = torch.linalg.qr(directions.T)
+    basis: Tensor = torch.linalg.qr(directions.T).Q
     return vectors - vectors @ basis @ basis.T
