@@ -1,0 +1,48 @@
+"""Every registered plugin keeps the contract."""
+
+import pytest
+
+from oodbench import registry
+from oodbench.plugins import Plugins
+from oodbench.testing import parametrize_with_checks
+
+QUICK = {"ganad": {"recipe": "tiny"}}
+"""Parameters with which detectors that train do so in seconds."""
+
+REGISTRY = registry.load()
+
+
+def created(names):
+    return [names[name].create(**QUICK.get(name, {})) for name in names]
+
+
+def test_every_plugin_loads():
+    assert REGISTRY.failures == []
+
+
+@parametrize_with_checks(created(REGISTRY.detectors))
+def test_detector(check):
+    check()
+
+
+@parametrize_with_checks(created(REGISTRY.datasets))
+def test_dataset(check):
+    check()
+
+
+@parametrize_with_checks(created(REGISTRY.classifiers))
+def test_classifier(check):
+    check()
+
+
+@parametrize_with_checks([path for _, path in Plugins().collect("oodbench_benchmarks")])
+def test_benchmark(check):
+    check()
+
+
+@pytest.mark.parametrize("name", REGISTRY.benchmarks)
+def test_benchmarks_name_what_is_registered(name):
+    benchmark = REGISTRY.benchmarks[name].target
+    for dataset in (benchmark.id, *benchmark.ood):
+        assert dataset in REGISTRY.datasets
+    assert benchmark.classifier in REGISTRY.classifiers
