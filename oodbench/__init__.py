@@ -1,1 +1,27 @@
-"""oodbench."""
+"""Benchmark out-of-distribution detectors; see `run`.
+
+``oodbench.run(id="digits", detectors=["energy", "msp"])`` does what the command line does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oodbench.results import Run, read_run
+    from oodbench.runner import run
+
+__all__ = ["Run", "read_run", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what the package offers when it is first asked for, since pandas takes a second."""
+    if name == "run":
+        from oodbench.runner import run
+
+        return run
+    if name in ("Run", "read_run"):
+        from oodbench import results
+
+        return getattr(results, name)
+    raise AttributeError(f"module 'oodbench' has no attribute '{name}'")

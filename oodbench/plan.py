@@ -27,7 +27,13 @@ CODE = {
     "extract": ("oodbench.stages.extract", "oodbench.stages.modules"),
     "fit": ("oodbench.stages.fit", "oodbench.stages.modules", "oodbench.stages.stream"),
     "score": ("oodbench.stages.score", "oodbench.stages.modules", "oodbench.stages.stream"),
-    "evaluate": ("oodbench.stages.evaluate", "oodbench.measures.metrics", "oodbench.measures.intervals"),
+    "evaluate": (
+        "oodbench.stages.evaluate",
+        "oodbench.measures.arrays",
+        "oodbench.measures.evaluation",
+        "oodbench.measures.intervals",
+        "oodbench.measures.metrics",
+    ),
 }
 """The modules whose code determines what a kind of job puts out."""
 
@@ -181,6 +187,11 @@ class Request:
         """Return the geometry of the ID data set, which all images are fitted to."""
         return self.train.dataset.shape
 
+    def titles(self) -> list[str]:
+        """Return what tables call the data sets: the ID set, then the OOD sets."""
+        ood = (title_in(source.dataset, self.shape) for source in self.ood)
+        return [self.train.dataset.info.label, *ood]
+
 
 def make_plan(request: Request) -> Plan:
     """Return the plan of a request: a pure function of it, and of the code of plugins and stages."""
@@ -313,9 +324,7 @@ class _Planner:
                 )
             )
 
-    def _fit(
-        self, name: str, trainable: Trainable, seed: int | None, extracted: _Extracted
-    ) -> Ref:
+    def _fit(self, name: str, trainable: Trainable, seed: int | None, extracted: _Extracted) -> Ref:
         """Plan the fit of a detector or part, after the parts that it asks for."""
         parts = {
             f"part:{role}": self._fit(

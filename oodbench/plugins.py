@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -29,6 +31,17 @@ class Plugin:
     name: str
     distribution: str
     module: str
+
+    def brings(self, name: str) -> bool:
+        """Return whether the plugin seems to register a name, without importing it."""
+        if name in (self.name, self.module) or name.replace("-", "_") in self.module:
+            return True
+        try:
+            spec = find_spec(self.module)
+            source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        except (ImportError, OSError, ValueError):
+            return False
+        return f'"{name}"' in source or f"'{name}'" in source
 
 
 @dataclass(frozen=True)

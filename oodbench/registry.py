@@ -111,23 +111,16 @@ class Names(Mapping[str, Entry[T]]):
     def __getitem__(self, name: str) -> Entry[T]:
         entries = self._entries.get(name)
         if entries is None:
-            raise UnknownName(self._kind, name, self._entries, self._hint(name))
+            lost = [failure.plugin.name for failure in self._failures]
+            hint = (
+                f"Plugins that failed to load: {', '.join(lost)} (see oodbench list)."
+                if lost
+                else ""
+            )
+            raise UnknownName(self._kind, name, self._entries, hint)
         if len(entries) > 1:
             raise UserError(self._ambiguity(name))
         return entries[0]
-
-    def _hint(self, name: str) -> str:
-        suspects = [
-            failure
-            for failure in self._failures
-            if name in (failure.plugin.name, failure.plugin.module)
-            or name.replace("-", "_") in failure.plugin.module
-        ]
-        return " ".join(
-            f"The plugin '{failure.plugin.name}' of {failure.plugin.distribution} "
-            f"failed to load: {failure.reason}."
-            for failure in suspects or self._failures[:1]
-        )
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -156,6 +149,17 @@ class Registry:
     classifiers: Names[Classifier]
     benchmarks: Names[Benchmark]
     failures: list[Failure]
+
+    def why_missing(self, name: str) -> str:
+        """Return why the plugin that should have brought a name failed; empty if none is suspect.
+
+        A plugin that cannot be imported cannot say what it would have brought. It is suspect if its
+        entry point, its module or a string in its source has the name.
+        """
+        for failure in self.failures:
+            if failure.plugin.brings(name):
+                return f"plugin '{failure.plugin.name}' failed to load: {failure.reason}"
+        return ""
 
 
 def load() -> Registry:

@@ -60,7 +60,9 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
     """
     name = dataset.info.name
     if split not in dataset.splits:
-        raise UserError(f"data set '{name}' has no {split} split (it has: {', '.join(dataset.splits)})")
+        raise UserError(
+            f"data set '{name}' has no {split} split (it has: {', '.join(dataset.splits)})"
+        )
     pack = root / f"{name}-{split}.npz"
     if pack.is_file():
         _verify_pack(pack)

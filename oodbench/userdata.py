@@ -12,7 +12,9 @@ from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
 from oodbench.images import read_pack
 
-PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+PICTURES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 """Suffixes of the files in a folder that are taken for images."""
 
 
@@ -80,7 +82,13 @@ class UserImages(Dataset):
 
     def _classes(self, split: str) -> list[str]:
         base = self._base(split)
-        return sorted({path.relative_to(base).parts[0] for path in self.files(Path(), split) if path.parent != base})
+        return sorted(
+            {
+                path.relative_to(base).parts[0]
+                for path in self.files(Path(), split)
+                if path.parent != base
+            }
+        )
 
     def _count_classes(self) -> int:
         if self.files(Path(), self.splits[0])[0].suffix != ".npz":

@@ -68,7 +68,9 @@ def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
                 **resources,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(f"Ray cannot be reached at {address or 'this machine'}: {error}") from error
+            raise UserError(
+                f"Ray cannot be reached at {address or 'this machine'}: {error}"
+            ) from error
     try:
         yield ray
     finally:

@@ -1,8 +1,9 @@
 """Pass images through a classifier, once, and keep all that detectors may ask for.
 
-Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32, and ``positions.npy`` (n,)
-int64, the positions within the prepared images; notes down ``count``. The backbone runs in the
-precision of the run, the head always in float32: logits of lower precision tie by the thousand.
+Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32; ``positions.npy`` (n,) int64,
+the positions within the prepared images; and of the images ``labels.npy`` and ``indices.npy``. Notes
+down ``count`` and the data set's ``note``. The backbone runs in the precision of the run, the head
+always in float32: logits of lower precision tie by the thousand.
 """
 
 from __future__ import annotations
@@ -40,4 +41,6 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     np.save(work.draft / "features.npy", torch.cat(features).numpy())
     np.save(work.draft / "logits.npy", torch.cat(logits).numpy())
     np.save(work.draft / "positions.npy", positions)
-    work.draft.meta.update(count=len(positions))
+    for name in ("labels.npy", "indices.npy"):
+        np.save(work.draft / name, np.load(work.inputs["images"] / name)[positions])
+    work.draft.meta.update(count=len(positions), note=work.inputs["images"].meta["note"])

@@ -1,7 +1,7 @@
 """Score images by a detector.
 
 Writes ``scores.npy`` (n,), as computed, float32 or wider, and ``indices.npy`` (n,) int64, the
-positions in the data set; notes down ``score_seconds``, ``fit_seconds`` and ``note``.
+positions in the data set; notes down ``score_seconds`` and ``fit_seconds``.
 """
 
 from __future__ import annotations
@@ -38,15 +38,13 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
             scores.append(found.cpu())
             seconds += time.perf_counter() - started
             work.progress(number * len(batch) + len(batch), len(stream))
-    images = work.inputs["images"]
-    indices = np.load(images / "indices.npy")
+    indices = np.load(work.inputs["images"] / "indices.npy")
     chosen = positions_of(spec["part"], len(indices), spec["count"], spec["selection_seed"])
     np.save(work.draft / "scores.npy", torch.cat(scores).numpy())
     np.save(work.draft / "indices.npy", indices[chosen])
     work.draft.meta.update(
         score_seconds=seconds,
         fit_seconds=0.0 if fitted is None else fitted.meta["fit_seconds"],
-        note=images.meta["note"],
     )
 
 

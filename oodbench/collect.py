@@ -1,0 +1,214 @@
+"""Collect what the jobs of a run put out: records, scores, predictions, and what made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oodbench import hardware
+from oodbench.contracts import parameters
+from oodbench.engine import Results
+from oodbench.plan import Plan, Ref
+from oodbench.request import Resolved
+from oodbench.results import PREDICTION, SCORE, records_frame
+from oodbench.store import Store
+
+PACKAGES = (
+    "numpy",
+    "oodbench",
+    "pandas",
+    "pytorch-ood",
+    "ray",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+)
+"""Packages whose versions a run notes down."""
+
+
+class Collector:
+    """Read the artifacts of a run.
+
+    Args:
+        resolved: the request.
+        plan: its jobs.
+        store: where their artifacts are.
+        results: what became of them.
+    """
+
+    def __init__(self, resolved: Resolved, plan: Plan, store: Store, results: Results) -> None:
+        self._resolved = resolved
+        self._plan = plan
+        self._store = store
+        self._results = results
+
+    def records(self) -> pd.DataFrame:
+        """Return one record for each row of the plan, failed ones included."""
+        return records_frame([*self._planned_records(), *self._broken_records()])
+
+    def _planned_records(self) -> Iterator[dict[str, Any]]:
+        for row in self._plan.rows:
+            key = {
+                "id_dataset": row.id_dataset,
+                "ood_dataset": row.ood_dataset,
+                "detector": row.detector,
+                "classifier": row.classifier,
+                "classifier_seed": row.classifier_seed,
+                "seed": row.seed,
+            }
+            culprit = self._results.blamed.get(row.evaluate)
+            if culprit is None:
+                path = self._store.open(*row.evaluate) / "measures.json"
+                yield key | json.loads(path.read_text(encoding="utf-8"))
+            else:
+                error = f"{self._plan.jobs[culprit].title}: {self._results.failed[culprit].error}"
+                yield key | {"status": "failed", "error": error}
+
+    def _broken_records(self) -> Iterator[dict[str, Any]]:
+        """Yield the failed records of detectors whose plugin could not be loaded."""
+        request = self._resolved.request
+        id_dataset, *ood = request.titles()
+        for name, reason in self._resolved.broken.items():
+            for classifier_seed in request.classifier_seeds:
+                for ood_dataset in ("", *ood):
+                    yield {
+                        "id_dataset": id_dataset,
+                        "ood_dataset": ood_dataset,
+                        "detector": name,
+                        "classifier": request.classifier.info.name,
+                        "classifier_seed": classifier_seed,
+                        "seed": None,
+                        "status": "failed",
+                        "error": reason,
+                    }
+
+    def scores(self) -> pd.DataFrame:
+        """Return the score of every image, columns as in `SCORE`."""
+        frames = []
+        for scored in self._plan.scored:
+            if scored.score in self._results.blamed:
+                continue
+            artifact = self._store.open(*scored.score)
+            values = np.load(artifact / "scores.npy")
+            columns = {
+                "detector": scored.detector,
+                "classifier": scored.classifier,
+                "classifier_seed": scored.classifier_seed,
+                "seed": pd.array([scored.seed] * len(values), dtype="Int64"),
+                "dataset": scored.dataset,
+                "split": scored.split,
+                "index": np.load(artifact / "indices.npy"),
+                "score": values,
+            }
+            frames.append(pd.DataFrame(columns))
+        return _joined(frames, SCORE)
+
+    def predictions(self) -> pd.DataFrame:
+        """Return label and predicted class of every image, columns as in `PREDICTION`."""
+        frames = []
+        for predicted in self._plan.predicted:
+            if predicted.extract in self._results.blamed:
+                continue
+            artifact = self._store.open(*predicted.extract)
+            columns = {
+                "classifier": predicted.classifier,
+                "classifier_seed": predicted.classifier_seed,
+                "dataset": predicted.dataset,
+                "split": predicted.split,
+                "index": np.load(artifact / "indices.npy"),
+                "label": np.load(artifact / "labels.npy"),
+                "prediction": np.load(artifact / "logits.npy").argmax(1),
+            }
+            frames.append(pd.DataFrame(columns))
+        return _joined(frames, PREDICTION)
+
+    def notes(self) -> dict[str, str]:
+        """Return what data sets say about their images, by title."""
+        notes = {}
+        for predicted in self._plan.predicted:
+            if predicted.extract not in self._results.blamed:
+                note = self._store.open(*predicted.extract).meta["note"]
+                if note and predicted.split == "test":
+                    notes[predicted.dataset] = note
+        return notes
+
+    def deviations(self) -> dict[str, str]:
+        """Return how detectors deviate from their papers, by name."""
+        return {
+            name: " ".join(detector.info.deviations)
+            for name, detector in self._resolved.request.detectors.items()
+            if detector.info.deviations
+        }
+
+    def info(self) -> dict[str, Any]:
+        """Return what ``run.json`` says of the request, the machine and the jobs."""
+        failures = {
+            self._plan.jobs[ref].title: outcome.trace
+            for ref, outcome in self._results.failed.items()
+        }
+        reached = sorted(self._results.reused | self._results.done)
+        return {
+            "benchmark": self._resolved.benchmark.name,
+            "request": self._request(),
+            "missing": self._resolved.missing,
+            "broken": self._resolved.broken,
+            "notes": self.notes(),
+            "deviations": self.deviations(),
+            "failures": failures,
+            "hardware": hardware.describe(),
+            "versions": versions(),
+            "plugins": self._resolved.distributions,
+            "jobs": {self._plan.jobs[ref].title: "/".join(ref) for ref in reached},
+            "jobs_run": len(self._results.done),
+            "jobs_reused": len(self._results.reused),
+            **self._count_images(reached),
+        }
+
+    def _request(self) -> dict[str, Any]:
+        request, benchmark = self._resolved.request, self._resolved.benchmark
+        sources = {"train": request.train, "test": request.test}
+        sources |= {source.dataset.info.name: source for source in request.ood}
+        return {
+            "id": benchmark.id,
+            "ood": list(benchmark.ood),
+            "detectors": {name: parameters(each) for name, each in request.detectors.items()},
+            "classifier": {request.classifier.info.name: parameters(request.classifier)},
+            "seeds": list(request.seeds),
+            "classifier_seeds": list(request.classifier_seeds),
+            "images_per_set": request.images_per_set,
+            "calibration_images": request.calibration_images,
+            "selection_seed": request.selection_seed,
+            "precision": request.precision,
+            "batch_size": request.batch_size,
+            "fingerprints": {name: source.fingerprint for name, source in sources.items()},
+        }
+
+    def _count_images(self, reached: list[Ref]) -> dict[str, int]:
+        """Count the images that pass through classifiers, and those that did so in this run."""
+        counts = {
+            ref: self._store.open(*ref).meta["count"] for ref in reached if ref.stage == "extract"
+        }
+        return {
+            "distinct_images": sum(counts.values()),
+            "images_forwarded": sum(counts[ref] for ref in counts if ref in self._results.done),
+        }
+
+
+def _joined(frames: list[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of `PACKAGES`."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # Ray may be left out where the inline engine is all that is used
+    return found

@@ -1,0 +1,250 @@
+"""Resolve what a user asks for: names to plugins, benchmarks to data, texts to parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oodbench import hardware
+from oodbench.benchmarks import load_benchmark
+from oodbench.contracts import Benchmark, Dataset, Detector
+from oodbench.errors import DataUnavailable, InvalidParameter, UnknownName, UserError
+from oodbench.images import title_in
+from oodbench.plan import Request
+from oodbench.registry import Registry
+from oodbench.sources import Source, locate
+from oodbench.userdata import UserImages, is_path
+
+Parameters = Mapping[str, Mapping[str, Any]]
+
+ALL = "all"
+"""Asks for every registered detector."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to run, as asked for; the arguments of `oodbench.run` and of ``oodbench run``.
+
+    Attributes:
+        id: name of a benchmark or of an ID data set, or a path to images.
+        benchmark: name of a benchmark, or path of a TOML file; instead of, or beside, ``id``.
+        detectors: names, or detector objects of your own.
+        ood: names of data sets, or paths to images, in place of the benchmark's OOD sets.
+        classifier: name of the classifier, in place of the benchmark's.
+        seeds: seeds of what detectors draw; a number n means 0 to n - 1.
+        classifier_seeds: seeds of the classifiers; likewise.
+        parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
+        data: the data folder.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        precision: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
+        batch_size: images in a forward pass.
+        download: whether to fetch images that are not there.
+    """
+
+    id: str | None = None
+    benchmark: str | None = None
+    detectors: Sequence[str | Detector] = (ALL,)
+    ood: Sequence[str] | None = None
+    classifier: str | None = None
+    seeds: int | Sequence[int] = 1
+    classifier_seeds: int | Sequence[int] = 1
+    parameters: Parameters = field(default_factory=dict)
+    data: Path
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 500
+    download: bool = True
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request, and what could not be made part of it.
+
+    Attributes:
+        request: what to compare.
+        benchmark: the benchmark, as changed by the options.
+        missing: OOD sets whose images cannot be had, with the reason.
+        broken: detectors whose plugin could not be loaded, with the reason.
+        distributions: what installed each plugin that takes part, by its name.
+    """
+
+    request: Request
+    benchmark: Benchmark
+    missing: dict[str, str]
+    broken: dict[str, str]
+    distributions: dict[str, str]
+
+
+def resolve(options: Options, registry: Registry) -> Resolved:
+    """Find everything that the options name.
+
+    Raises:
+        UserError: if something that cannot be left out is unknown, unusable or not to be had.
+    """
+    if options.batch_size < 1:
+        raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
+    benchmark = find_benchmark(options, registry)
+    detectors, broken = _find_detectors(options.detectors, registry)
+    parameters = _merge_parameters(benchmark, options.parameters, detectors)
+    id_dataset = make_dataset(benchmark.id, registry, parameters)
+    train = locate(id_dataset, "train", options.data, download=options.download)
+    test = locate(id_dataset, "test", options.data, download=options.download)
+    ood, missing = _locate_ood(benchmark, id_dataset, options, registry, parameters)
+    classifier = registry.classifiers[benchmark.classifier]
+    gpus = hardware.resolve_gpus(options.device)
+    request = Request(
+        train=train,
+        test=test,
+        ood=ood,
+        classifier=classifier.create(**parameters.get(classifier.name, {})),
+        detectors={
+            name: registry.detectors[name].create(**parameters.get(name, {}))
+            if detector is None
+            else detector
+            for name, detector in detectors.items()
+        },
+        seeds=_seeds(options.seeds, "seeds"),
+        classifier_seeds=_seeds(options.classifier_seeds, "classifier seeds"),
+        images_per_set=benchmark.images_per_set,
+        calibration_images=benchmark.calibration_images,
+        selection_seed=benchmark.selection_seed,
+        precision=hardware.resolve_precision(options.precision, gpus),
+        batch_size=options.batch_size,
+        cpus=hardware.count_cpus(),
+        gpus=gpus,
+    )
+    used = (
+        (registry.detectors, detectors),
+        (registry.classifiers, [benchmark.classifier]),
+        (registry.datasets, [benchmark.id, *benchmark.ood]),
+    )
+    distributions = {
+        name: names[name].plugin.distribution
+        for names, chosen in used
+        for name in chosen
+        if name in names
+    }
+    return Resolved(request, benchmark, missing, broken, distributions)
+
+
+def find_benchmark(options: Options, registry: Registry) -> Benchmark:
+    """Return the benchmark that the options name, with their ID set, OOD sets and classifier.
+
+    Raises:
+        UserError: if there is none, or no way to make one up.
+    """
+    name = options.benchmark or options.id
+    if name is None:
+        raise UserError("name a benchmark or an ID data set: --id mnist, or --benchmark my.toml")
+    changes: dict[str, Any] = {}
+    if name.endswith(".toml"):
+        benchmark = load_benchmark(Path(name))
+    elif name in registry.benchmarks or options.benchmark:
+        benchmark = registry.benchmarks[name].target
+    else:
+        benchmark = _made_up(name, options, registry)
+    if options.benchmark and options.id:
+        changes["id"] = options.id
+    if options.ood is not None:
+        changes["ood"] = tuple(options.ood)
+    if options.classifier is not None:
+        changes["classifier"] = options.classifier
+    return dataclasses.replace(benchmark, **changes)
+
+
+def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
+    """Return a benchmark for an ID set that no definition is about."""
+    if not is_path(name) and name not in registry.datasets:
+        known = {*registry.benchmarks, *registry.datasets}
+        raise UnknownName("benchmark or ID data set", name, known)
+    if options.ood is None or options.classifier is None:
+        raise UserError(
+            f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
+            f"classifier: --ood NAME,... --classifier {'|'.join(registry.classifiers)}"
+        )
+    return Benchmark(name=Path(name).stem, id=name, ood=(), classifier=options.classifier)
+
+
+def _find_detectors(
+    asked: Sequence[str | Detector], registry: Registry
+) -> tuple[dict[str, Detector | None], dict[str, str]]:
+    """Return the detectors by name, None where the registry has the class, and the broken ones."""
+    found: dict[str, Detector | None] = {}
+    broken: dict[str, str] = {}
+    for detector in asked:
+        if isinstance(detector, Detector):
+            found[detector.info.name] = detector
+        elif detector == ALL:
+            found.update(dict.fromkeys(registry.detectors))
+        elif detector not in registry.detectors and (reason := registry.why_missing(detector)):
+            broken[detector] = reason
+        else:
+            found[registry.detectors[detector].name] = None
+    if not found and not broken:
+        raise UserError("name at least one detector: --detectors energy,msp")
+    return found, broken
+
+
+def _merge_parameters(
+    benchmark: Benchmark, asked: Parameters, detectors: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the benchmark's parameters, overridden by those asked for."""
+    used = {*detectors, benchmark.classifier, benchmark.id, *benchmark.ood}
+    for name, values in asked.items():
+        if name not in used:
+            raise UnknownName(
+                "plugin in this run", name, used, f"(--set {name}.{next(iter(values))})"
+            )
+        if isinstance(detectors.get(name), Detector):
+            raise InvalidParameter(f"detector '{name}' was given as an object; set it up there")
+    merged = {name: dict(values) for name, values in benchmark.parameters.items() if name in used}
+    for name, values in asked.items():
+        merged.setdefault(name, {}).update(values)
+    return merged
+
+
+def make_dataset(name: str, registry: Registry, parameters: Parameters | None = None) -> Dataset:
+    """Return the data set of a name or path.
+
+    Raises:
+        UserError: if there is none, or a parameter does not fit.
+    """
+    if is_path(name):
+        return UserImages(path=name)
+    return registry.datasets[name].create(**(parameters or {}).get(name, {}))
+
+
+def _locate_ood(
+    benchmark: Benchmark,
+    id_dataset: Dataset,
+    options: Options,
+    registry: Registry,
+    parameters: Parameters,
+) -> tuple[list[Source], dict[str, str]]:
+    shape = id_dataset.shape
+    sources: list[Source] = []
+    missing: dict[str, str] = {}
+    titles = {id_dataset.info.label: benchmark.id}
+    for name in benchmark.ood:
+        dataset = make_dataset(name, registry, parameters).fitted(shape)
+        title = title_in(dataset, shape)
+        if title in titles:
+            raise UserError(f"two data sets are called {title}: '{titles[title]}' and '{name}'")
+        titles[title] = name
+        try:
+            sources.append(locate(dataset, "test", options.data, download=options.download))
+        except DataUnavailable as error:
+            missing[title] = str(error)
+    if not sources:
+        raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
+    return sources, missing
+
+
+def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
+        raise UserError(f"{what} must be a number of at least 1, or different numbers from 0 up")
+    return chosen

@@ -1,0 +1,233 @@
+"""Run a request from end to end: resolve, plan, compute what is missing, write the run's files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oodbench import registry
+from oodbench.collect import Collector
+from oodbench.contracts import Benchmark, Detector
+from oodbench.engine import ENGINES, Observer, Results, find_pending
+from oodbench.engine.progress import Progress
+from oodbench.errors import UserError
+from oodbench.keys import digest
+from oodbench.paths import RUNS, data_folder, store_folder
+from oodbench.plan import Job, Plan, Ref, make_plan
+from oodbench.report.tables import render
+from oodbench.request import Options, Resolved, resolve
+from oodbench.results import Run, read_run, write_run
+from oodbench.store import Store
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A planned request and what of it is in the store.
+
+    Attributes:
+        resolved: the request.
+        plan: its jobs.
+        pending: the jobs that are still to be run.
+        found: the jobs whose artifacts are in the store.
+    """
+
+    resolved: Resolved
+    plan: Plan
+    pending: list[Job]
+    found: set[Ref]
+
+
+def prepare(options: Options, store: Store) -> Prepared:
+    """Resolve and plan a request, and look up what is in the store; nothing is run."""
+    resolved = resolve(options, registry.load())
+    plan = make_plan(resolved.request)
+    pending, found = find_pending(plan, store, plan.targets())
+    return Prepared(resolved, plan, pending, found)
+
+
+def run(
+    id: str | None = None,  # noqa: A002 (the command line's name for it)
+    detectors: Sequence[str | Detector] = ("all",),
+    *,
+    benchmark: str | None = None,
+    ood: Sequence[str] | None = None,
+    classifier: str | None = None,
+    seeds: int | Sequence[int] = 1,
+    classifier_seeds: int | Sequence[int] = 1,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    data: str | Path | None = None,
+    store: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 500,
+    engine: str = "auto",
+    ray_address: str | None = None,
+    download: bool = True,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> Run:
+    """Compare OOD detectors on a benchmark, and leave the run's files.
+
+    Args:
+        id: name of a benchmark or of an ID data set, or a path to images.
+        detectors: names, or detector objects of your own; ``"all"`` for every registered one.
+        benchmark: name of a benchmark or path of a TOML file.
+        ood: names of data sets or paths to images, in place of the benchmark's OOD sets.
+        classifier: name of the classifier, in place of the benchmark's.
+        seeds: seeds of what detectors draw; a number n means 0 to n - 1.
+        classifier_seeds: seeds of the classifiers; likewise.
+        parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
+        data: where images live; a user cache folder by default.
+        store: where what was computed is kept; a user cache folder by default.
+        out: where the run's files go; ``results/runs/<id>-<date>-<key>`` by default.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        precision: of networks: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
+        batch_size: images in a forward pass.
+        engine: ``"auto"``, ``"inline"`` or ``"ray"``; the records are the same.
+        ray_address: address of a Ray cluster that shares ``data`` and ``store``.
+        download: whether to fetch images that are not there.
+        force: whether to replace another request's run in ``out``.
+        observer: told what happens; nothing is shown by default.
+
+    Returns:
+        The finished run: records, scores and predictions as pandas objects.
+
+    Raises:
+        UserError: if the request cannot be served.
+    """
+    options = Options(
+        id=id,
+        benchmark=benchmark,
+        detectors=detectors,
+        ood=ood,
+        classifier=classifier,
+        seeds=seeds,
+        classifier_seeds=classifier_seeds,
+        parameters=parameters or {},
+        data=data_folder(data),
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        download=download,
+    )
+    return run_options(
+        options,
+        store=store_folder(store),
+        out=None if out is None else Path(out),
+        engine=engine,
+        ray_address=ray_address,
+        force=force,
+        observer=observer or Progress(quiet=True),
+    )
+
+
+def run_options(
+    options: Options,
+    *,
+    store: Path,
+    out: Path | None,
+    engine: str,
+    ray_address: str | None,
+    force: bool,
+    observer: Observer,
+) -> Run:
+    """Run options; the arguments are those of `run`."""
+    started = time.perf_counter()
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
+    opened = Store(store)
+    prepared = prepare(options, opened)
+    key = digest([[*ref] for ref in prepared.plan.targets()])
+    directory = out or _default_directory(prepared.resolved.benchmark, key)
+    _refuse_other_runs(directory, key, force)
+    results = Results(reused=prepared.found)
+    _compute(prepared, opened, engine, ray_address, observer, results)
+    collector = Collector(prepared.resolved, prepared.plan, opened, results)
+    return _write(collector, directory, key, engine, started)
+
+
+def _default_directory(benchmark: Benchmark, key: str) -> Path:
+    return RUNS / f"{benchmark.name}-{time.strftime('%Y-%m-%d')}-{key[:8]}"
+
+
+def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
+    try:
+        info = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if info.get("key") != key and not force:
+        raise UserError(
+            f"{directory} holds the run of another request; name another --out, or --force to "
+            "replace it"
+        )
+
+
+def _compute(
+    prepared: Prepared,
+    store: Store,
+    engine: str,
+    ray_address: str | None,
+    observer: Observer,
+    results: Results,
+) -> None:
+    if not prepared.pending:
+        return
+    request = prepared.resolved.request
+    device = "cuda" if request.gpus else "cpu"
+    if engine == "auto":
+        engine = "ray" if ray_address or _pays_off(prepared) else "inline"
+    if engine == "inline":
+        from oodbench.engine.inline import run_inline
+
+        run_inline(prepared.pending, store, device, observer, results)
+    else:
+        from oodbench.engine.ray import run_ray
+
+        run_ray(
+            prepared.pending,
+            store,
+            device,
+            observer,
+            results,
+            cpus=request.cpus,
+            gpus=request.gpus,
+            address=ray_address,
+        )
+
+
+def _pays_off(prepared: Prepared) -> bool:
+    """Return whether there is room, and work, for two trainings side by side.
+
+    Starting Ray and its workers takes ten seconds or so, which scoring alone does not earn back.
+    """
+    request = prepared.resolved.request
+    slow = [job for job in prepared.pending if job.ref.stage in ("train", "fit")]
+    room = max(request.cpus // max((job.resources.cpus for job in slow), default=1), 1)
+    light = [job for job in slow if job.resources.cpus == 1]
+    return (len(light) > 1 and request.cpus > 1) or (len(slow) > 1 and room > 1)
+
+
+def _write(collector: Collector, directory: Path, key: str, engine: str, started: float) -> Run:
+    records = collector.records()
+    texts = {
+        name: render(
+            records, format=style, notes=collector.notes(), deviations=collector.deviations()
+        )
+        for name, style in (("table.md", "markdown"), ("table.csv", "csv"))
+    }
+    info = {"key": key, "engine": engine, **collector.info()}
+    info["wall_seconds"] = round(time.perf_counter() - started, 3)
+    write_run(
+        directory,
+        records=records,
+        scores=collector.scores(),
+        predictions=collector.predictions(),
+        info=info,
+        texts=texts,
+    )
+    return read_run(directory)

@@ -1,0 +1,31 @@
+"""Evaluate a detector on one set: the measures of one row of the records.
+
+Writes ``measures.json``: the measures by column name, and ``fit_seconds`` and ``score_seconds``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from oodbench.measures.evaluation import evaluate_id, evaluate_ood
+from oodbench.stages import Work
+
+
+def run(spec: Mapping[str, Any], work: Work) -> None:  # noqa: ARG001 (all is in the inputs)
+    """Evaluate the scores "id" and "calibration", and on an OOD set those of "ood"."""
+    inputs = work.inputs
+    labels = np.load(inputs["id_extract"] / "labels.npy")
+    correct = np.load(inputs["id_extract"] / "logits.npy").argmax(1) == labels
+    scores = {
+        f"{role}_scores": np.load(inputs[role] / "scores.npy")
+        for role in ("id", "calibration", "ood")
+        if role in inputs
+    }
+    row = (evaluate_ood if "ood" in inputs else evaluate_id)(**scores, correct=correct)
+    scored = inputs["ood" if "ood" in inputs else "id"].meta
+    row |= {name: scored[name] for name in ("fit_seconds", "score_seconds")}
+    (work.draft / "measures.json").write_text(json.dumps(row), encoding="utf-8")
