@@ -52,6 +52,14 @@ class Dataset(ABC):
     num_classes: int = 0
     splits: tuple[str, ...] = ("train", "test")
 
+    def fitted(self, shape: tuple[int, int, int]) -> Dataset:
+        """Return the data set to use where images have the geometry ``shape`` (c, h, w).
+
+        The data set itself by default, whose images the harness then resizes. Noise returns
+        itself in that geometry instead, since resizing would change its statistics.
+        """
+        return self
+
     def files(self, root: Path, split: str) -> Sequence[Path]:
         """Name every file that `load` reads; none for a set that is computed or comes with a package."""
         return ()
