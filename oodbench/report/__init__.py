@@ -1,0 +1,1 @@
+"""Turn the records of runs into tables: pure functions of records and scores."""

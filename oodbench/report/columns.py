@@ -1,0 +1,74 @@
+"""Say how each measure is called, read and defined in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oodbench.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure as a column of a table.
+
+    Attributes:
+        title: the heading.
+        definition: what the heading stands for, as a footnote.
+        larger_is_better: the direction in which the best value lies.
+    """
+
+    title: str
+    definition: str
+    larger_is_better: bool = True
+
+
+_ACCURACY = (
+    "Accuracy (q): share of OOD images rejected, in the row of the ID set of test images accepted, "
+    "at the threshold that keeps q of the calibration images"
+)
+
+COLUMNS = {
+    "auroc": Column(
+        "AUROC", "AUROC: chance that an OOD image scores above an ID image, a tie counted half"
+    ),
+    "aupr_id": Column("AUPR-ID", "AUPR-ID: area under the precision-recall curve, ID positive"),
+    "aupr_ood": Column("AUPR-OOD", "AUPR-OOD: area under the precision-recall curve, OOD positive"),
+    "fpr95": Column(
+        "FPR95",
+        "FPR95: share of OOD images accepted where 95 % of the ID images are",
+        larger_is_better=False,
+    ),
+    "fpr95_ood": Column(
+        "FPR95-OOD",
+        "FPR95-OOD: share of ID images rejected where 95 % of the OOD images are",
+        larger_is_better=False,
+    ),
+    "acc95": Column("Accuracy (0.95)", _ACCURACY),
+    "acc99": Column("Accuracy (0.99)", _ACCURACY),
+    "id_accuracy": Column(
+        "Classifier", "Classifier: its accuracy on the ID test images, with nothing rejected"
+    ),
+    "oscr": Column("OSCR", "OSCR: area under the open-set classification rate curve"),
+    "aurc": Column(
+        "AURC",
+        "AURC: area under the risk-coverage curve, accepted OOD images counted as failures",
+        larger_is_better=False,
+    ),
+}
+"""The measures that a table can show, by their column name in the records."""
+
+DEFAULT = ("auroc", "fpr95", "acc95", "acc99")
+"""What a detailed table shows unless asked otherwise: the columns of the GANAD paper's tables."""
+
+
+def checked(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of measures.
+
+    Raises:
+        UnknownName: if one is not in `COLUMNS`.
+    """
+    for name in metrics:
+        if name not in COLUMNS:
+            raise UnknownName("measure", name, COLUMNS)
+    return tuple(metrics)

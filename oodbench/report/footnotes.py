@@ -1,0 +1,138 @@
+"""Write what stands beneath the tables: notes, deviations, counts, definitions and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from oodbench.report.columns import COLUMNS
+from oodbench.report.layout import Footnote, clean
+from oodbench.report.summary import RUN, has_single_runs
+
+DAGGER = "†"
+"""Marks a figure of tied scores."""
+
+TIES_WORTH_A_MARK = 0.01
+"""The share of tied scores above which a figure is marked."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The numbered footnotes, and the marks of the names that they are about."""
+
+    detectors: Mapping[str, tuple[str, ...]]
+    datasets: Mapping[str, tuple[str, ...]]
+    footnotes: tuple[Footnote, ...]
+
+
+def number_footnotes(
+    records: pd.DataFrame, notes: Mapping[str, str], deviations: Mapping[str, Sequence[str]]
+) -> Marks:
+    """Number the footnotes on detectors and data sets in the order in which a reader meets them.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`.
+        notes: a sentence about a data set, by its name.
+        deviations: how a detector deviates from its paper, sentence by sentence, by its name.
+    """
+    texts = {
+        "detector": {name: " ".join(sentences) for name, sentences in deviations.items()},
+        "dataset": notes,
+    }
+    names = {
+        "detector": records["detector"].unique(),
+        "dataset": [*records["id_dataset"].unique(), *records["ood_dataset"].unique()],
+    }
+    footnotes: list[Footnote] = []
+    marks: dict[str, dict[str, tuple[str, ...]]] = {"detector": {}, "dataset": {}}
+    for kind in names:
+        for name in names[kind]:
+            if texts[kind].get(name) and name not in marks[kind]:
+                mark = str(len(footnotes) + 1)
+                footnotes.append(Footnote(clean(f"{name}: {texts[kind][name]}"), mark))
+                marks[kind][name] = (mark,)
+    return Marks(marks["detector"], marks["dataset"], tuple(footnotes))
+
+
+def general_footnotes(records: pd.DataFrame, metrics: Sequence[str]) -> tuple[Footnote, ...]:
+    """Return the footnotes on ties, counts of runs and images, and definitions."""
+    return (
+        *_ties(records),
+        Footnote(_runs(records)),
+        *_different_images(records),
+        Footnote(_definitions(records, metrics)),
+    )
+
+
+def failures(records: pd.DataFrame) -> tuple[str, ...]:
+    """Return a sentence for each error: which detector failed where, and the message."""
+    failed = records[records["status"] == "failed"]
+    sentences = []
+    for (detector, error), rows in failed.groupby(["detector", "error"], sort=False):
+        seeds = ", ".join(str(seed) for seed in rows["seed"].dropna().unique())
+        who = f"{detector} (seed {seeds})" if seeds else str(detector)
+        if len(rows) < (records["detector"] == detector).sum():
+            sets = rows["ood_dataset"].where(rows["ood_dataset"] != "", rows["id_dataset"])
+            who += f" on {', '.join(sets.unique())}"
+        sentences.append(clean(f"{who}: {error or 'no reason is recorded'}"))
+    return tuple(sentences)
+
+
+def _ties(records: pd.DataFrame) -> Iterator[Footnote]:
+    if (records["ties"] > TIES_WORTH_A_MARK).any():
+        yield Footnote(
+            f"More than {100 * TIES_WORTH_A_MARK:.0f} % of the scores behind the figure occur more "
+            "than once: images with equal scores cross a threshold together, and AUROC counts a "
+            "tie as half.",
+            DAGGER,
+        )
+
+
+def _runs(records: pd.DataFrame) -> str:
+    """Return how many runs the figures of each detector come from."""
+    detectors: dict[str, list[str]] = {}
+    for detector, rows in records.groupby("detector", sort=False):
+        detectors.setdefault(_count_runs(rows), []).append(str(detector))
+    counts = "; ".join(f"{', '.join(names)}: {count}" for count, names in detectors.items())
+    if set(detectors) == {"1 run"}:
+        return "One run of each detector."
+    text = f"Mean (sample standard deviation) over runs. {clean(counts)}."
+    if (records["status"] == "failed").any():
+        text += " Runs that failed are left out."
+    return text
+
+
+def _count_runs(rows: pd.DataFrame) -> str:
+    """Return the number of runs of one detector, and of what they are made up."""
+    ways = rows[["id_dataset", "classifier"]].drop_duplicates()
+    count = len(rows[["id_dataset", "classifier", *RUN]].drop_duplicates()) // len(ways)
+    classifiers, seeds = rows["classifier_seed"].nunique(), max(rows["seed"].nunique(), 1)
+    if count == 1:
+        return "1 run"
+    if count == seeds:
+        return f"{count} seeds"
+    if count == classifiers:
+        return f"{count} classifiers"
+    product = f" ({classifiers} classifiers × {seeds} seeds)"
+    return f"{count} runs{product if count == classifiers * seeds else ''}"
+
+
+def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
+    """Yield a warning for each set whose images were not as many for every detector."""
+    for name, column in (("id_dataset", "n_id"), ("ood_dataset", "n_ood")):
+        for dataset, counts in records.groupby(["id_dataset", name], sort=False)[column]:
+            different = sorted(counts[counts > 0].unique())
+            if len(different) > 1:
+                numbers = " and ".join(f"{number:,}" for number in different)
+                yield Footnote(
+                    f"Not every figure is on the same images: of {clean(dataset[-1])}, {numbers}."
+                )
+
+
+def _definitions(records: pd.DataFrame, metrics: Sequence[str]) -> str:
+    definitions = list(dict.fromkeys(COLUMNS[name].definition for name in metrics))
+    if "auroc" in metrics and has_single_runs(records):
+        definitions.append("95 % interval: DeLong's, over the choice of images, for single runs")
+    return "; ".join(definitions) + "."

@@ -1,0 +1,89 @@
+"""Bring the runs of a detector together: mean and standard deviation of every measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from oodbench.measures.intervals import over_seeds
+
+GROUP = ["id_dataset", "ood_dataset", "detector", "classifier"]
+"""The columns that name a line of a summary."""
+
+RUN = ["classifier_seed", "seed"]
+"""The columns that tell the runs of one line apart."""
+
+
+def summarise(records: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return one line for each ID set, OOD set, detector and classifier.
+
+    Lines keep the order in which the names first appear in the records; the row of the ID set
+    itself comes before its OOD sets.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`.
+        metrics: columns of measures.
+
+    Returns:
+        `GROUP`, ``n_seeds`` (runs that succeeded, over all pairs of classifier seed and seed),
+        ``ties`` (the largest share), and for each measure its mean and sample standard deviation,
+        as in ``auroc_mean`` and ``auroc_std``; next to the AUROC also ``auroc_low`` and
+        ``auroc_high``, its 95 % interval: DeLong's where there is one run, else Student's interval
+        of the mean. Fractions; NaN where there is nothing to tell.
+    """
+    lines = [
+        {**dict(zip(GROUP, names, strict=True)), **_summarise_line(rows, metrics)}
+        for names, rows in records.groupby(GROUP, sort=False)
+    ]
+    ranks = {
+        name: {value: rank for rank, value in enumerate(records[name].unique(), start=1)}
+        for name in GROUP
+    }
+    ranks["ood_dataset"][""] = 0
+    order = ["id_dataset", "classifier", "ood_dataset", "detector"]
+    lines.sort(key=lambda line: [ranks[name][line[name]] for name in order])
+    return pd.DataFrame(lines)
+
+
+def has_single_runs(records: pd.DataFrame) -> bool:
+    """Return whether some line of the summary is of one run, and so has DeLong's interval."""
+    succeeded = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
+    return bool((succeeded.groupby(GROUP).size() == 1).any())
+
+
+def means_over_sets(records: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one record a run: the mean of a measure over the OOD sets.
+
+    A run that lacks a set, or failed on it, has none: means over different sets do not compare.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`, of one ID set and classifier.
+        metric: the measure.
+    """
+    ood = records[records["ood_dataset"] != ""]
+    expected = ood["ood_dataset"].nunique()
+    means = []
+    for _, rows in ood.groupby(["detector", *RUN], sort=False, dropna=False):
+        if (rows["status"] == "ok").sum() == expected:
+            mean = rows.iloc[[0]].assign(
+                **{"ties": rows["ties"].max(), metric: rows[metric].mean()}
+            )
+            means.append(mean)
+    return pd.concat(means) if means else ood.iloc[:0]
+
+
+def _summarise_line(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+    succeeded = rows[rows["status"] == "ok"]
+    line: dict[str, Any] = {"n_seeds": len(succeeded), "ties": succeeded["ties"].max()}
+    for metric in metrics:
+        runs = over_seeds(succeeded[metric].dropna().tolist())
+        line[f"{metric}_mean"], line[f"{metric}_std"] = runs.mean, runs.std
+        if metric == "auroc":
+            line["auroc_low"], line["auroc_high"] = runs.low, runs.high
+            if len(succeeded) == 1:
+                line["auroc_low"], line["auroc_high"] = succeeded.iloc[0][
+                    ["auroc_low", "auroc_high"]
+                ]
+    return line

@@ -1,0 +1,63 @@
+"""Render the tables of one or several runs from their records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from oodbench.errors import UnknownName
+from oodbench.report.build import build
+from oodbench.report.columns import COLUMNS, DEFAULT, checked
+from oodbench.report.markup import latex, markdown, page
+from oodbench.report.summary import summarise
+from oodbench.report.terminal import terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WRITERS = {"markdown": markdown, "latex": latex, "html": page, "terminal": terminal}
+
+FORMATS = ("markdown", "csv", "latex", "html", "terminal")
+"""The formats of `render`."""
+
+
+def render(
+    records: pd.DataFrame,
+    *,
+    format: str = "markdown",  # noqa: A002 - the word that the command line uses
+    notes: Mapping[str, str] | None = None,
+    deviations: Mapping[str, Sequence[str]] | None = None,
+    metrics: Sequence[str] | None = None,
+) -> str:
+    """Return the tables of records as text.
+
+    For each ID set and classifier there is a comparison of the detectors, with one measure for each
+    OOD set and the share of ID images that they accept, and a table of details; figures are in
+    percent, as mean (sample standard deviation) where there are several runs. Names stand in the
+    order of their first appearance in the records. ``csv`` is for further computation: a line for
+    each ID set, OOD set (empty for the ID set itself), detector and classifier, fractions in full
+    precision, see `oodbench.report.summary.summarise`.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`.
+        format: one of `FORMATS`; ``terminal`` contains ANSI codes for bold type.
+        notes: a sentence about a data set, by its name in the records; shown as a footnote.
+        deviations: how a detector deviates from its paper, sentence by sentence, by its name;
+            shown as a footnote.
+        metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
+            accuracies, and in ``csv`` all.
+
+    Raises:
+        UnknownName: if the format or a measure does not exist.
+    """
+    if format not in FORMATS:
+        raise UnknownName("table format", format, FORMATS)
+    if format == "csv":
+        return _csv(records, checked(metrics or tuple(COLUMNS)))
+    report = build(records, checked(metrics or DEFAULT), notes or {}, deviations or {})
+    return _WRITERS[format](report)
+
+
+def _csv(records: pd.DataFrame, metrics: Sequence[str]) -> str:
+    text: str = summarise(records, metrics).to_csv(index=False, lineterminator="\n")
+    return text
