@@ -337,6 +337,18 @@ def test_no_records_are_a_table_without_rows() -> None:
     assert records.empty
 
 
+def test_a_run_in_which_everything_failed_is_written_and_read(
+    tmp_path: Path, scores: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    nothing = {"scores": pd.DataFrame(columns=list(scores))}
+    nothing["predictions"] = pd.DataFrame(columns=list(predictions))
+    write_run(tmp_path, records=records_frame([]), info={}, **nothing)
+    run = read_run(tmp_path)
+    assert run.records.empty
+    assert run.scores().empty
+    assert run.predictions().empty
+
+
 def test_results_need_no_torch() -> None:
     code = (
         "import oodbench.results, oodbench.measures.evaluation, sys\n"

@@ -32,7 +32,7 @@ def build(
     records: pd.DataFrame,
     metrics: Sequence[str],
     notes: Mapping[str, str],
-    deviations: Mapping[str, Sequence[str]],
+    deviations: Mapping[str, str],
 ) -> Report:
     """Return the report of records.
 
@@ -40,7 +40,7 @@ def build(
         records: columns as in `oodbench.results.RECORD`.
         metrics: names of measures from `COLUMNS`, at least one; the first is compared.
         notes: a sentence about a data set, by its name.
-        deviations: how a detector deviates from its paper, sentence by sentence, by its name.
+        deviations: how a detector deviates from its paper, by its name.
     """
     marks = number_footnotes(records, notes, deviations)
     sections = tuple(
@@ -59,8 +59,8 @@ def _heading(records: pd.DataFrame) -> str:
     trained = records.dropna(subset="id_accuracy").drop_duplicates("classifier_seed")
     if trained.empty:
         return heading
-    line = summarise(trained.assign(ood_dataset="", detector=""), ["id_accuracy"]).iloc[0].to_dict()
-    cell = _figure(line, "id_accuracy")
+    apart = trained.assign(ood_dataset="", detector="", status="ok")
+    cell = _figure(summarise(apart, ["id_accuracy"]).iloc[0].to_dict(), "id_accuracy")
     return f"{heading} (accuracy {' '.join(filter(None, (cell.text, cell.spread)))} %)"
 
 

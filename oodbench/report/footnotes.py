@@ -28,19 +28,16 @@ class Marks:
 
 
 def number_footnotes(
-    records: pd.DataFrame, notes: Mapping[str, str], deviations: Mapping[str, Sequence[str]]
+    records: pd.DataFrame, notes: Mapping[str, str], deviations: Mapping[str, str]
 ) -> Marks:
     """Number the footnotes on detectors and data sets in the order in which a reader meets them.
 
     Args:
         records: columns as in `oodbench.results.RECORD`.
         notes: a sentence about a data set, by its name.
-        deviations: how a detector deviates from its paper, sentence by sentence, by its name.
+        deviations: how a detector deviates from its paper, by its name.
     """
-    texts = {
-        "detector": {name: " ".join(sentences) for name, sentences in deviations.items()},
-        "dataset": notes,
-    }
+    texts = {"detector": deviations, "dataset": notes}
     names = {
         "detector": records["detector"].unique(),
         "dataset": [*records["id_dataset"].unique(), *records["ood_dataset"].unique()],
@@ -132,7 +129,8 @@ def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
 
 
 def _definitions(records: pd.DataFrame, metrics: Sequence[str]) -> str:
-    definitions = list(dict.fromkeys(COLUMNS[name].definition for name in metrics))
+    # The comparison shows acc95 of the ID set, whatever else is shown.
+    definitions = list(dict.fromkeys(COLUMNS[name].definition for name in (*metrics, "acc95")))
     if "auroc" in metrics and has_single_runs(records):
         definitions.append("95 % interval: DeLong's, over the choice of images, for single runs")
     return "; ".join(definitions) + "."

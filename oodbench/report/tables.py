@@ -26,7 +26,7 @@ def render(
     *,
     format: str = "markdown",  # noqa: A002 - the word that the command line uses
     notes: Mapping[str, str] | None = None,
-    deviations: Mapping[str, Sequence[str]] | None = None,
+    deviations: Mapping[str, str] | None = None,
     metrics: Sequence[str] | None = None,
 ) -> str:
     """Return the tables of records as text.
@@ -42,8 +42,7 @@ def render(
         records: columns as in `oodbench.results.RECORD`.
         format: one of `FORMATS`; ``terminal`` contains ANSI codes for bold type.
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
-        deviations: how a detector deviates from its paper, sentence by sentence, by its name;
-            shown as a footnote.
+        deviations: how a detector deviates from its paper, by its name; shown as a footnote.
         metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
             accuracies, and in ``csv`` all.
 

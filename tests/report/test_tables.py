@@ -134,7 +134,7 @@ def test_notes_and_deviations_are_numbered_footnotes(records: pd.DataFrame) -> N
     text = render(
         records,
         notes={"svhn": "4,000 images only.", "lsun": "Not shown."},
-        deviations={"ganad": ("Quick recipe.", "One generator."), "msp": ()},
+        deviations={"ganad": "Quick recipe. One generator.", "msp": ""},
     )
     assert table(text, 0)[0] == ["Test set", "ganad¹", "energy", "msp"]
     assert [row[0] for row in table(text, 0)] == [
@@ -275,7 +275,7 @@ def test_html_shows_hostile_names_as_text(hostile: pd.DataFrame) -> None:
         hostile,
         format="html",
         notes={"svhn": f"{HOSTILE}<img src=x>"},
-        deviations={f"{HOSTILE}&|_*[x](y)": [HOSTILE]},
+        deviations={f"{HOSTILE}&|_*[x](y)": HOSTILE},
     )
     page.feed(text)
     assert not {"script", "img", "a"} & set(page.tags)
@@ -297,7 +297,7 @@ def test_latex_shows_hostile_names_as_text(hostile: pd.DataFrame) -> None:
 
 
 def test_latex_uses_booktabs(records: pd.DataFrame) -> None:
-    text = render(records, format="latex", deviations={"ganad": ["Quick recipe."]})
+    text = render(records, format="latex", deviations={"ganad": "Quick recipe."})
     assert r"Test set & ganad\textsuperscript{1} & energy & msp \\" in text
     assert r"svhn & 98.00 (1.41) & 91.24 & \textbf{98.11}\textsuperscript{\dag{}} \\" in text
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
