@@ -13,7 +13,7 @@ import pandas as pd
 from oodbench import hardware
 from oodbench.contracts import parameters
 from oodbench.engine import Results
-from oodbench.plan import Plan, Ref
+from oodbench.jobs import Plan, Ref
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
 from oodbench.store import Store

@@ -195,11 +195,12 @@ def table(options: argparse.Namespace) -> int:
     from oodbench.results import combine, read_run
 
     runs = [read_run(path) for path in options.runs]
-    merged: dict[str, dict[str, str]] = {"notes": {}, "deviations": {}}
+    notes: dict[str, str] = {}
+    deviations: dict[str, str] = {}
     for each in runs:
-        for name, texts in merged.items():
-            texts.update(each.info[name])
-    print(render(combine(runs), format=options.format, **merged))
+        notes |= each.info["notes"]
+        deviations |= each.info["deviations"]
+    print(render(combine(runs), format=options.format, notes=notes, deviations=deviations))
     return 0
 
 

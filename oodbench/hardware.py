@@ -19,9 +19,9 @@ def count_cpus() -> int:
 
 def count_gpus() -> int:
     """Return the number of GPUs that torch can use."""
-    if platform.system() == "Linux" and not Path("/dev/nvidiactl").exists():
-        if not Path("/dev/kfd").exists():
-            return 0  # neither NVIDIA's nor AMD's driver: no need to ask torch, which takes seconds
+    drivers = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+    if platform.system() == "Linux" and not any(path.exists() for path in drivers):
+        return 0  # no driver of NVIDIA's, AMD's or WSL's: no need to ask torch, which takes seconds
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -53,7 +53,7 @@ def check_images(images: ImageSet, source: Path | str) -> ImageSet:
 
 
 def to_geometry(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Fit images to a geometry: colours to grey (ITU-R 601 luma), size (antialiased bilinear), channels.
+    """Fit images to a geometry: to grey (ITU-R 601 luma), size (antialiased bilinear), channels.
 
     Args:
         images: (N, H, W) or (N, H, W, 3) uint8.

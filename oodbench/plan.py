@@ -1,23 +1,14 @@
-"""Turn a request into jobs with content keys: a graph, in which nothing is run.
-
-The kinds of job, and what they take in::
-
-    prepare   images of a source, selected and fitted to the ID geometry
-    train     a classifier                       <- prepare (ID train)
-    extract   logits and features of images      <- prepare, train
-    fit       a detector, or a part of several   <- prepare (ID train), train, extract, fit
-    score     one score an image                 <- prepare, train, extract, fit
-    evaluate  the measures of one row            <- score, extract
-"""
+"""Turn a request into jobs with content keys: a graph, in which nothing is run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from oodbench.contracts import Classifier, Detector, Need, Trainable
+from oodbench.contracts import Detector, Need, Trainable
 from oodbench.images import title_in
+from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import code_digest, digest, plugin_key
 from oodbench.sources import Source
 
@@ -43,158 +34,8 @@ HEAVY_CPUS = 4
 FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What a job occupies while it runs.
-
-    The number of CPUs is also its number of threads, which may change results in the last digit.
-    So it depends on the kind of job and on the machine, never on what else there is to do.
-    """
-
-    cpus: int
-    gpus: float
-
-
-class Ref(NamedTuple):
-    """Where a job's artifact is in the store."""
-
-    stage: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something to compute.
-
-    Attributes:
-        ref: kind of job and content key.
-        title: what to call it in the progress display and in messages.
-        spec: arguments of the stage's ``run``: plugin objects and plain values.
-        inputs: the artifacts it reads, by role.
-        resources: what it occupies.
-    """
-
-    ref: Ref
-    title: str
-    spec: Mapping[str, Any]
-    inputs: Mapping[str, Ref]
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the records and the jobs that its figures come from.
-
-    ``ood_dataset`` is empty in the row of the ID set itself; ``seed`` is None for a detector that
-    draws nothing.
-    """
-
-    id_dataset: str
-    ood_dataset: str
-    detector: str
-    classifier: str
-    classifier_seed: int
-    seed: int | None
-    evaluate: Ref
-    score: Ref
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores and extractions of one split of a data set, for the files of a run."""
-
-    detector: str
-    classifier: str
-    classifier_seed: int
-    seed: int | None
-    dataset: str
-    split: str
-    score: Ref
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The logits of one split of a data set, for the files of a run."""
-
-    classifier: str
-    classifier_seed: int
-    dataset: str
-    split: str
-    extract: Ref
-
-
-@dataclass
-class Plan:
-    """Jobs, and what the files of the run are made of.
-
-    Attributes:
-        jobs: every job by its reference, inputs before those that need them.
-        rows: the rows of the records, in the order of the table.
-        scored: the scores that the run keeps.
-        predicted: the predictions that the run keeps.
-    """
-
-    jobs: dict[Ref, Job] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-    scored: list[Scored] = field(default_factory=list)
-    predicted: list[Predicted] = field(default_factory=list)
-
-    def targets(self) -> Iterator[Ref]:
-        """Yield the jobs whose artifacts the files of the run are made of."""
-        yield from (row.evaluate for row in self.rows)
-        yield from (scored.score for scored in self.scored)
-        yield from (predicted.extract for predicted in self.predicted)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to compare, with everything found that it names.
-
-    Attributes:
-        train: images to train and fit on.
-        test: ID test images.
-        ood: OOD test images.
-        classifier: the classifier to protect.
-        detectors: the detectors, by the name in the records.
-        seeds: seeds of what detectors draw.
-        classifier_seeds: seeds of the classifiers that are trained.
-        images_per_set: test images of a set that are used at most.
-        calibration_images: ID training images that thresholds are taken from.
-        selection_seed: draws these images.
-        precision: ``"bfloat16"`` or ``"float32"``, for networks.
-        batch_size: images in a forward pass.
-        cpus: CPUs of the machine.
-        gpus: GPUs to use; 0 computes on the CPU.
-    """
-
-    train: Source
-    test: Source
-    ood: Sequence[Source]
-    classifier: Classifier
-    detectors: Mapping[str, Detector]
-    seeds: Sequence[int] = (0,)
-    classifier_seeds: Sequence[int] = (0,)
-    images_per_set: int = 10_000
-    calibration_images: int = 1_000
-    selection_seed: int = 0
-    precision: str = "float32"
-    batch_size: int = 500
-    cpus: int = 1
-    gpus: int = 0
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Return the geometry of the ID data set, which all images are fitted to."""
-        return self.train.dataset.shape
-
-    def titles(self) -> list[str]:
-        """Return what tables call the data sets: the ID set, then the OOD sets."""
-        ood = (title_in(source.dataset, self.shape) for source in self.ood)
-        return [self.train.dataset.info.label, *ood]
-
-
 def make_plan(request: Request) -> Plan:
-    """Return the plan of a request: a pure function of it, and of the code of plugins and stages."""
+    """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
     return _Planner(request).plan
 
 
@@ -349,7 +190,7 @@ class _Planner:
     def _with_classifier(
         self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted
     ) -> dict[str, Any]:
-        """Add the classifier to the inputs, and return it, where it is needed to use ``trainable``."""
+        """Add the classifier to the inputs and return it, where ``trainable`` needs it."""
         needs = trainable.needs | trainable.needs_to_fit()
         if Need.CLASSIFIER not in needs:
             return {"classifier": None}

@@ -61,7 +61,7 @@ class Entry(Generic[T]):
             raise InvalidParameter(f"{self.kind} {self.name}: {error}") from error
 
 
-def _annotation(cls: type, name: str, default: Any) -> Any:
+def _annotation(cls: Any, name: str, default: Any) -> Any:
     try:
         return typing.get_type_hints(cls.__init__)[name]
     except (NameError, KeyError):

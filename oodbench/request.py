@@ -13,7 +13,7 @@ from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark, Dataset, Detector
 from oodbench.errors import DataUnavailable, InvalidParameter, UnknownName, UserError
 from oodbench.images import title_in
-from oodbench.plan import Request
+from oodbench.jobs import Request
 from oodbench.registry import Registry
 from oodbench.sources import Source, locate
 from oodbench.userdata import UserImages, is_path

@@ -15,9 +15,10 @@ from oodbench.contracts import Benchmark, Detector
 from oodbench.engine import ENGINES, Observer, Results, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.errors import UserError
+from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.paths import RUNS, data_folder, store_folder
-from oodbench.plan import Job, Plan, Ref, make_plan
+from oodbench.plan import make_plan
 from oodbench.report.tables import render
 from oodbench.request import Options, Resolved, resolve
 from oodbench.results import Run, read_run, write_run
@@ -162,8 +163,8 @@ def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
         return
     if info.get("key") != key and not force:
         raise UserError(
-            f"{directory} holds the run of another request; name another --out, or --force to "
-            "replace it"
+            f"{directory} holds the run of another request (or of other data or plugin versions); "
+            "name another --out, or --force to replace it"
         )
 
 

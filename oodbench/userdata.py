@@ -26,10 +26,11 @@ def is_path(name: str) -> bool:
 class UserImages(Dataset):
     """Images of the user's own.
 
-    As an OOD set, ``path`` is an .npz pack, or a folder of pictures. As an ID set it is a folder with
-    the subfolders ``train`` and ``test``, or the common beginning of the packs ``<path>-train.npz``
-    and ``<path>-test.npz``. Folders within are classes, in alphabetical order; pictures without one
-    have no label. All pictures of a set must have one size; they are ordered by path.
+    As an OOD set, ``path`` is an .npz pack, or a folder of pictures. As an ID set it is a folder
+    with the subfolders ``train`` and ``test``, or the common beginning of the packs
+    ``<path>-train.npz`` and ``<path>-test.npz``. Folders within are classes, in alphabetical
+    order; pictures without one have no label. All pictures of a set must have one size; they are
+    ordered by path.
 
     Args:
         path: as above.
@@ -101,20 +102,20 @@ class UserImages(Dataset):
 
         if files[0].suffix == ".npz":
             return read_pack(files[0])
-        pictures = []
+        pictures: list[np.ndarray] = []
         for path in files:
             try:
-                with Image.open(path) as picture:
-                    grey = picture.mode in ("1", "L", "LA", "I;16")
-                    pictures.append(np.asarray(picture.convert("L" if grey else "RGB")))
+                with Image.open(path) as opened:
+                    grey = opened.mode in ("1", "L", "LA", "I;16")
+                    pictures.append(np.asarray(opened.convert("L" if grey else "RGB")))
             except (OSError, UnidentifiedImageError, SyntaxError) as error:
                 raise InvalidData(f"{path}: not a readable image: {error}") from error
         if len({picture.ndim for picture in pictures}) > 1:  # some grey, some in colour
             pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, 2) for p in pictures]
         for path, picture in zip(files, pictures, strict=True):
             if picture.shape != pictures[0].shape:
-                raise InvalidData(
-                    f"{path}: image is {picture.shape[1]}x{picture.shape[0]}, but the first of the "
-                    f"folder is {pictures[0].shape[1]}x{pictures[0].shape[0]}; bring all to one size"
+                size, first = (
+                    f"{each.shape[1]}x{each.shape[0]}" for each in (picture, pictures[0])
                 )
+                raise InvalidData(f"{path}: image is {size}, but others of the set are {first}")
         return ImageSet(np.stack(pictures), np.full(len(pictures), -1, dtype=np.int64))

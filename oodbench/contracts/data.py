@@ -102,6 +102,10 @@ class Stream(ABC):
         """
 
 
+def _ignore(*_: float, **__: float) -> None:
+    """Take no note of progress."""
+
+
 @dataclass
 class Context:
     """Where and how a part is fitted, or restored to be used.
@@ -123,7 +127,7 @@ class Context:
     num_classes: int
     precision: str = "float32"
     parts: Mapping[str, Any] = field(default_factory=dict)
-    progress: Callable[..., None] = lambda done, total, **figures: None
+    progress: Callable[..., None] = _ignore
     _classifier: nn.Module | None = None
 
     @property

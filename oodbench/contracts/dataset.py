@@ -61,7 +61,7 @@ class Dataset(ABC):
         return self
 
     def files(self, root: Path, split: str) -> Sequence[Path]:
-        """Name every file that `load` reads; none for a set that is computed or comes with a package."""
+        """Name every file that `load` reads; none for a set that is computed or that ships."""
         return ()
 
     def prepare(self, root: Path, split: str) -> None:

@@ -34,7 +34,7 @@ class Info:
     Attributes:
         name: the registry name: lower case, digits and hyphens.
         summary: one sentence, shown by ``oodbench list``.
-        title: the name as the literature writes it (``"FashionMNIST"``); the registry name if empty.
+        title: the name as the literature writes it (``"FashionMNIST"``); `name` if empty.
         paper: the publication it implements, if there is one.
         deviations: each difference from that publication, one sentence each; shown with results.
     """

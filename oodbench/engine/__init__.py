@@ -11,7 +11,7 @@ from typing import Protocol
 
 from oodbench.engine.worker import Outcome
 from oodbench.errors import UserError
-from oodbench.plan import Job, Plan, Ref
+from oodbench.jobs import Job, Plan, Ref
 from oodbench.store import Store
 
 ENGINES = ("auto", "inline", "ray")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from oodbench.engine import Observer, Results
 from oodbench.engine.worker import execute
-from oodbench.plan import Job
+from oodbench.jobs import Job
 from oodbench.store import Store
 
 
@@ -22,11 +23,6 @@ def run_inline(
         if results.blocked(job):
             continue
         observer.started(job)
-        outcome = execute(
-            job,
-            store.root,
-            device,
-            lambda done, total, figures, job=job: observer.progressed(job, done, total, figures),
-        )
+        outcome = execute(job, store.root, device, partial(observer.progressed, job))
         observer.finished(job, outcome)
         results.settle(job, outcome)

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from oodbench.engine.worker import Outcome
-from oodbench.plan import Job, Ref
+from oodbench.jobs import Job, Ref
 
 
 class Progress:

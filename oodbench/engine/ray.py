@@ -12,7 +12,7 @@ from typing import Any
 from oodbench.engine import Observer, Results
 from oodbench.engine.worker import Outcome, execute
 from oodbench.errors import UserError
-from oodbench.plan import Job, Ref
+from oodbench.jobs import Job, Ref
 from oodbench.store import Store
 
 POLL_SECONDS = 0.2
@@ -58,7 +58,7 @@ def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
 
     ours = not ray.is_initialized()
     if ours:
-        resources = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
+        resources: dict[str, Any] = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
         try:
             ray.init(
                 address=address,

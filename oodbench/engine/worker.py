@@ -16,7 +16,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from oodbench.errors import UserError
-from oodbench.plan import Job
+from oodbench.jobs import Job
 from oodbench.plugins import describe
 from oodbench.stages import Work
 from oodbench.store import Store

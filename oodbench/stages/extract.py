@@ -1,9 +1,9 @@
 """Pass images through a classifier, once, and keep all that detectors may ask for.
 
-Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32; ``positions.npy`` (n,) int64,
-the positions within the prepared images; and of the images ``labels.npy`` and ``indices.npy``. Notes
-down ``count`` and the data set's ``note``. The backbone runs in the precision of the run, the head
-always in float32: logits of lower precision tie by the thousand.
+Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32; ``positions.npy`` (n,)
+int64, the positions within the prepared images; and of these ``labels.npy`` and ``indices.npy``.
+Notes down ``count`` and the data set's ``note``. The backbone runs in the precision of the run, the
+head always in float32: logits of lower precision tie by the thousand.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ def positions_of(part: str, count: int, calibration: int, seed: int) -> np.ndarr
     """Return the positions of a part of ``count`` prepared images.
 
     Args:
-        part: ``"all"``; ``"calibration"``, the images that thresholds are taken from; or ``"rest"``,
-            all but those.
+        part: ``"all"``; ``"calibration"``, the images that thresholds are taken from; or
+            ``"rest"``, all but those.
         count: number of prepared images.
         calibration: number of calibration images.
         seed: draws the calibration images.

@@ -30,7 +30,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     images = torch.from_numpy(np.load(work.inputs["train"] / "images.npy")).to(work.device)
     labels = torch.from_numpy(np.load(work.inputs["train"] / "labels.npy")).to(work.device)
     num_classes = work.inputs["train"].meta["num_classes"]
-    found = labels.unique().tolist()
+    found = torch.unique(labels).tolist()
     if len(found) < 2 or found[0] < 0 or found[-1] >= num_classes:
         raise UserError(
             f"the ID training images have the labels {found[:12]}; a classifier needs at least two "
