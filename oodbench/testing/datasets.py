@@ -41,7 +41,7 @@ class DatasetSubject(Subject):
 
     def load(self, split: str) -> ImageSet:
         """Read one split; raise SkipTest if its files are not on this machine."""
-        root = Path(os.environ.get("OODBENCH_DATA", ""))
+        root = Path(os.environ.get("OODBENCH_DATA", os.devnull))  # where no file can be
         missing = [path for path in self.dataset.files(root, split) if not path.is_file()]
         if missing:
             raise SkipTest(f"{missing[0].name} is not in the data folder")

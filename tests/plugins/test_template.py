@@ -1,11 +1,14 @@
 """The template works as a stranger's package would, and CONTRIBUTING.md quotes it faithfully."""
 
+import csv
 import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 QUOTES = re.findall(
     r"^```(?:python|toml)\n(.*?)^```$", CONTRIBUTING, flags=re.DOTALL | re.MULTILINE
 )
+OODBENCH = Path(sysconfig.get_path("scripts")) / "oodbench"
 SOURCES = (".py", ".toml")
 
 
@@ -37,17 +41,35 @@ def environment(copied, tmp_path_factory):
     return {**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def run(*arguments, cwd, env):
-    """Run a Python module in a process of its own and return what it prints."""
-    command = [sys.executable, "-m", *arguments]
+def run(*command, cwd, env):
+    """Run a command in a process of its own and return what it prints."""
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_its_own_test_passes(copied, environment):
-    printed = run("pytest", "-q", "-W", "error", "tests", cwd=copied, env=environment)
-    assert " passed" in printed
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "tests"]
+    assert " passed" in run(*command, cwd=copied, env=environment)
+
+
+def test_it_is_listed(copied, environment):
+    printed = run(OODBENCH, "list", "detectors", "--json", cwd=copied, env=environment)
+    found = {row["name"]: row for row in json.loads(printed)["detectors"]}
+    assert found["nearest-mean"]["plugin"] == "oodbench-template 0.1.0"
+    assert found["nearest-mean"]["needs"] == ["features"]
+
+
+def test_it_runs_on_digits(environment, tmp_path):
+    command = (
+        "run --id digits --detectors nearest-mean --ood uniform --classifier preact-resnet "
+        "--set preact-resnet.epochs=8 --engine inline --data data --store store --out run"
+    )
+    run(OODBENCH, *command.split(), cwd=tmp_path, env=environment)
+    with (tmp_path / "run" / "records.csv").open(newline="") as file:
+        rows = {row["ood_dataset"]: row for row in csv.DictReader(file)}
+    assert rows["Uniform"]["status"] == "ok"
+    assert float(rows["Uniform"]["auroc"]) > 0.9
 
 
 def test_contributing_quotes_the_template():
