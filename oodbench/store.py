@@ -1,8 +1,8 @@
 """Keep what was computed: artifacts under content keys, atomic, checksummed, shared by runs.
 
 An artifact is a folder ``<store>/<stage>/<key>`` of files and a manifest ``artifact.json`` with the
-SHA-256 of each. It is written in ``<store>/tmp`` and renamed when complete: an artifact is there
-whole or not at all, whenever the process dies and however many write at once.
+SHA-256 of each, and of itself. It is written in ``<store>/tmp`` and renamed when complete: an
+artifact is there whole or not at all, whenever the process dies and however many write at once.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_manifest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,11 @@ class Store:
         directory = self._directory(stage, key)
         try:
             manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-            sound = all(
+            sound = manifest.pop("sha256") == _digest_manifest(manifest) and all(
                 digest_file(directory / name) == digest
                 for name, digest in manifest["files"].items()
             )
-        except FileNotFoundError:
-            sound = False
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             sound = False
         if sound:
             return Artifact(directory, manifest["meta"])
@@ -157,6 +159,7 @@ class Store:
                 if path.is_file()
             }
             manifest = {"stage": stage, "key": key, "files": files, "meta": draft.meta}
+            manifest["sha256"] = _digest_manifest(manifest)
             (directory / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
             final.parent.mkdir(parents=True, exist_ok=True)
             directory.rename(final)
