@@ -1,0 +1,205 @@
+"""Keys are equal where results must be, and differ where they could."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oodbench.contracts import Detector, Info, PluginError
+from oodbench.keys import code_digest, digest, plugin_key
+
+SOURCE = '''
+"""A module."""
+from oodbench.contracts import Detector, Info
+
+SCALE = 2
+
+class Scaled(Detector):
+    """Score."""
+    info = Info(name="scaled", summary="Scaled.")
+
+    def __init__(self, *, power=1, root="a"):
+        self.power = power
+        self.root = root
+
+    def score(self, batch):
+        """Return scores."""
+        return SCALE * batch.inputs.mean((1, 2, 3))  # grey
+'''
+
+
+class Plain(Detector):
+    """Score by the number of images."""
+
+    info = Info(name="plain", summary="Plain.")
+
+    def score(self, batch):
+        return batch.labels.double()
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """Write modules, import them anew, and return a new object of the class ``Scaled``."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def forget() -> None:
+        for name in ("scaled", "package", "package.scaled", "package.helper"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        code_digest.cache_clear()
+
+    def write(source: str, *, module: str = "scaled", **neighbours: str) -> Detector:
+        forget()
+        folder = tmp_path / "/".join(module.split(".")[:-1])
+        folder.mkdir(exist_ok=True)
+        for name, text in {module.rpartition(".")[2]: source, **neighbours}.items():
+            (folder / f"{name}.py").write_text(text)
+        return importlib.import_module(module).Scaled()
+
+    yield write
+    forget()
+
+
+def test_the_order_of_keys_does_not_count() -> None:
+    assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
+
+
+def test_a_tuple_is_a_list_and_a_set_has_no_order() -> None:
+    assert digest({"a": (1, 2), "b": {"x", "y"}}) == digest({"a": [1, 2], "b": {"y", "x"}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"b": 1}),
+        ([1, 2], [2, 1]),
+        ({"a": 1}, {"a": "1"}),
+        ({"a": None}, {"a": "None"}),
+        ({"a": True}, {"a": 1}),
+        ({"a": 0.1}, {"a": 0.1 + 1e-17 * 8}),
+        (["ab", "c"], ["a", "bc"]),
+    ],
+)
+def test_different_content_has_different_keys(one: object, other: object) -> None:
+    assert digest(one) != digest(other)
+
+
+def test_a_key_does_not_depend_on_the_process() -> None:
+    expected = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    assert digest({}) == expected
+
+
+def test_objects_without_content_are_refused() -> None:
+    with pytest.raises(TypeError, match="object cannot be part of a key"):
+        digest({"a": object()})
+
+
+def test_equal_plugins_have_equal_keys(written) -> None:
+    first = plugin_key(written(SOURCE))
+    assert plugin_key(written(SOURCE)) == first
+
+
+def test_parameters_count(written) -> None:
+    detector = written(SOURCE)
+    assert plugin_key(type(detector)(power=2)) != plugin_key(detector)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("  # grey", "  # all channels and pixels"),
+        ("  # grey", ""),
+        ('"""Score."""', '"""Score by brightness.\n\n    At length.\n    """'),
+        ('"""A module."""', ""),
+        ("SCALE = 2", "SCALE   =   2\n\n"),
+    ],
+)
+def test_comments_docstrings_and_layout_do_not_count(written, before: str, after: str) -> None:
+    assert before in SOURCE
+    key = plugin_key(written(SOURCE))
+    assert plugin_key(written(SOURCE.replace(before, after))) == key
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SCALE = 2", "SCALE = 3"),
+        ("power=1", "power=1.0"),
+        (".mean(", ".amax("),
+        ('root="a"', 'root="b"'),
+    ],
+)
+def test_code_counts(written, before: str, after: str) -> None:
+    assert before in SOURCE
+    key = plugin_key(written(SOURCE))
+    assert plugin_key(written(SOURCE.replace(before, after))) != key
+
+
+def test_the_code_of_neighbours_in_a_package_counts(written) -> None:
+    def key(helper: str) -> dict:
+        return plugin_key(written(SOURCE, module="package.scaled", __init__="", helper=helper))
+
+    assert key("SCALE = 2") == key("SCALE = 2  # twice")
+    assert key("SCALE = 2") != key("SCALE = 3")
+
+
+def test_the_code_of_other_modules_beside_a_single_one_does_not_count(written) -> None:
+    key = plugin_key(written(SOURCE, other="x = 1"))
+    assert plugin_key(written(SOURCE, other="x = 2")) == key
+
+
+def test_where_a_module_lies_does_not_count(written, tmp_path: Path, monkeypatch) -> None:
+    key = plugin_key(written(SOURCE))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "scaled.py").rename(elsewhere / "scaled.py")
+    sys.modules.pop("scaled")
+    code_digest.cache_clear()
+    monkeypatch.syspath_prepend(elsewhere)
+    assert plugin_key(importlib.import_module("scaled").Scaled()) == key
+
+
+NOTEBOOK = """
+import linecache, sys
+from oodbench.keys import plugin_key
+source = sys.stdin.read()
+linecache.cache["cell"] = (len(source), None, source.splitlines(keepends=True), "cell")
+exec(compile(source, "cell", "exec"))
+sys.modules["__main__"].__file__ = "cell"
+print(plugin_key(Scaled())["code"])
+"""
+
+
+def test_a_class_of_a_notebook_counts_by_its_own_source() -> None:
+    def key(source: str) -> str:
+        command = [sys.executable, "-c", NOTEBOOK]
+        done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert key(SOURCE) == key(SOURCE.replace("# grey", "# gray"))
+    assert key(SOURCE) != key(SOURCE.replace(".mean(", ".amax("))
+
+
+def test_a_class_without_source_cannot_have_a_key() -> None:
+    typed = type("Typed", (Plain,), {"__module__": "__main__"})
+    with pytest.raises(TypeError, match="define it in a file"):
+        plugin_key(typed())
+
+
+class Forgetful(Plain):
+    """Does not store its parameter."""
+
+    def __init__(self, *, power=1):
+        pass
+
+
+def test_a_plugin_that_hides_a_parameter_cannot_have_a_key() -> None:
+    with pytest.raises(PluginError, match="does not store its parameter 'power'"):
+        plugin_key(Forgetful())
