@@ -22,7 +22,10 @@ def read_pack(path: Path) -> ImageSet:
         InvalidData: if it is unreadable, truncated, or an array has another shape or dtype.
     """
     try:
-        with np.load(path, allow_pickle=False) as pack:
+        with path.open("rb") as file:
+            pack = np.load(file, allow_pickle=False)
+            if not isinstance(pack, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
             missing = {"images", "labels"} - set(pack.files)
             if missing:
                 raise InvalidData(f"{path}: no array named '{min(missing)}' in it")
