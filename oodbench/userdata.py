@@ -42,7 +42,10 @@ class UserImages(Dataset):
 
     def __init__(self, *, path: str) -> None:
         self.path = path
-        self.info = Info(name=Path(path).stem, summary=f"The images of {path}.")
+        place = Path(path)
+        self._place = place if place.name.strip(".") else place.resolve()
+        name = self._place.stem if self._place.is_file() else self._place.name
+        self.info = Info(name=name, summary=f"The images of {path}.")
         self.splits = tuple(split for split in ("train", "test") if self.files(Path(), split))
         if not self.splits:
             raise UserError(f"{path}: neither an .npz file nor a folder of images")
@@ -52,14 +55,13 @@ class UserImages(Dataset):
         self.num_classes = self._count_classes()
 
     def _base(self, split: str) -> Path:
-        path = Path(self.path)
-        pack = path.with_name(f"{path.name}-{split}.npz")
+        pack = Path(f"{self._place}-{split}.npz")
         if pack.is_file():
             return pack
-        if (path / split).is_dir():
-            return path / split
-        parted = (path / "train").is_dir() or path.with_name(f"{path.name}-train.npz").is_file()
-        return Path() if split == "train" or parted else path
+        if (self._place / split).is_dir():
+            return self._place / split
+        parted = (self._place / "train").is_dir() or Path(f"{self._place}-train.npz").is_file()
+        return Path() if split == "train" or parted else self._place
 
     def files(self, root: Path, split: str) -> Sequence[Path]:
         """Name the pack, or the pictures of the folder in order."""
@@ -76,24 +78,35 @@ class UserImages(Dataset):
         if files[0].suffix == ".npz":
             return read_pack(files[0])
         images = self._read(files)
-        classes = self._classes(split)
-        names = [path.relative_to(self._base(split)).parts[:-1] for path in files]
-        labels = [classes.index(parts[0]) if parts else -1 for parts in names]
+        classes = self._classes()
+        labels = [self._label(path, split, classes) for path in files]
         return ImageSet(images.images, np.array(labels, dtype=np.int64))
 
-    def _classes(self, split: str) -> list[str]:
-        base = self._base(split)
-        return sorted(
-            {
-                path.relative_to(base).parts[0]
-                for path in self.files(Path(), split)
-                if path.parent != base
-            }
-        )
+    def _classes(self) -> list[str]:
+        """Return the names of the classes: the folders of the first split, which both share."""
+        split = self.splits[0]
+        names = {self._class_of(path, split) for path in self.files(Path(), split)}
+        return sorted(names - {""})
+
+    def _class_of(self, path: Path, split: str) -> str:
+        """Return the folder within the set that a picture lies in; empty if there is none."""
+        parts = path.relative_to(self._base(split)).parts
+        return parts[0] if len(parts) > 1 else ""
+
+    def _label(self, path: Path, split: str, classes: Sequence[str]) -> int:
+        name = self._class_of(path, split)
+        if not name:
+            return -1
+        if name not in classes:
+            raise InvalidData(
+                f"{path}: its class '{name}' is not among those of the training images: "
+                f"{', '.join(classes)}"
+            )
+        return classes.index(name)
 
     def _count_classes(self) -> int:
         if self.files(Path(), self.splits[0])[0].suffix != ".npz":
-            return len(self._classes(self.splits[0]))
+            return len(self._classes())
         return int(self.load(Path(), self.splits[0]).labels.max(initial=-1)) + 1
 
     @staticmethod
