@@ -30,9 +30,9 @@ def load_benchmark(path: Path) -> Benchmark:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
         raise UserError(f"{path}: key '{key}': {problem['msg']}") from error
-    for key in ("images_per_set", "calibration_images"):
-        if getattr(benchmark, key) < 1:
-            raise UserError(f"{path}: key '{key}': must be at least 1")
+    for key, least in (("images_per_set", 1), ("calibration_images", 1), ("selection_seed", 0)):
+        if getattr(benchmark, key) < least:
+            raise UserError(f"{path}: key '{key}': must be at least {least}")
     if not benchmark.ood:
         raise UserError(f"{path}: key 'ood': names no data set")
     return benchmark
