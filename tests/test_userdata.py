@@ -83,7 +83,7 @@ def test_a_class_without_training_images_is_refused(tmp_path: Path) -> None:
     for name in ("train/cat", "train/dog", "test/cat", "test/eel"):
         picture(tmp_path / "id" / name / "1.png")
     dataset = UserImages(path=str(tmp_path / "id"))
-    with pytest.raises(InvalidData, match="'eel'.* not among .*cat, dog"):
+    with pytest.raises(InvalidData, match=r"'eel'.* not among .*cat, dog"):
         dataset.load(tmp_path, "test")
 
 

@@ -1,0 +1,78 @@
+"""Benchmark definitions are read with care; what is wrong with one is said with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oodbench.benchmarks import load_benchmark
+from oodbench.contracts import Benchmark
+from oodbench.errors import UserError
+
+LEAST = 'name = "mine"\nid = "digits"\nood = ["uniform"]\nclassifier = "preact-resnet"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_what_is_left_out_has_the_defaults(tmp_path: Path) -> None:
+    assert load_benchmark(write(tmp_path, LEAST)) == Benchmark(
+        name="mine", id="digits", ood=("uniform",), classifier="preact-resnet"
+    )
+
+
+def test_every_field_can_be_given(tmp_path: Path) -> None:
+    text = (
+        LEAST + 'summary = "Mine."\nimages_per_set = 5\ncalibration_images = 6\nselection_seed = 7\n'
+        "[parameters.preact-resnet]\nepochs = 1\n"
+    )
+    assert load_benchmark(write(tmp_path, text)) == Benchmark(
+        name="mine",
+        id="digits",
+        ood=("uniform",),
+        classifier="preact-resnet",
+        summary="Mine.",
+        images_per_set=5,
+        calibration_images=6,
+        selection_seed=7,
+        parameters={"preact-resnet": {"epochs": 1}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (LEAST + "oops\n", r"malformed TOML: .*line 5, column 5"),
+        (LEAST.replace("]", ""), r"malformed TOML: .*line 4"),
+        (LEAST + LEAST, r"malformed TOML: .*line 5"),
+        (LEAST + "colour = 1\n", "key 'colour'"),
+        (LEAST.replace('id = "digits"\n', ""), "key 'id'"),
+        (LEAST.replace('["uniform"]', '"uniform"'), "key 'ood'"),
+        (LEAST.replace('["uniform"]', "[]"), "key 'ood': names no data set"),
+        (LEAST.replace('["uniform"]', '["uniform", 1]'), r"key 'ood\.1'"),
+        (LEAST + 'images_per_set = "many"\n', "key 'images_per_set'"),
+        (LEAST + "images_per_set = 0\n", "key 'images_per_set': must be at least 1"),
+        (LEAST + "calibration_images = -1\n", "key 'calibration_images': must be at least 1"),
+        (LEAST + "selection_seed = -1\n", "key 'selection_seed': must be at least 0"),
+        (LEAST + "[parameters]\npreact-resnet = 3\n", r"key 'parameters\.preact-resnet'"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=rf"mine\.toml: {complaint}"):
+        load_benchmark(write(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_are_malformed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b'name = "\xff"')
+    with pytest.raises(UserError, match=r"mine\.toml: malformed TOML"):
+        load_benchmark(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"mine\.toml: cannot be read: No such file"):
+        load_benchmark(tmp_path / "mine.toml")
