@@ -163,13 +163,25 @@ def _add_table(commands: Any) -> None:
         default="terminal",
         help="default: terminal",
     )
+    parser.add_argument(
+        "--metrics",
+        type=_names,
+        metavar="A,B",
+        help="measures to show, the compared one first (default: auroc,fpr95,acc95,acc99)",
+    )
 
 
 def _add_data(commands: Any) -> None:
     parser = commands.add_parser("data", help="show, fetch and verify images")
-    parser.add_argument("action", choices=["status", "prepare", "verify"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="data sets; default: all")
-    _add_data_folder(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("status", "say which images are there"),
+        ("prepare", "fetch the images that are not there"),
+        ("verify", "read all images that are there"),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        action.add_argument("names", nargs="*", metavar="NAME", help="data sets; default: all")
+        _add_data_folder(action)
 
 
 def _add_doctor(commands: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from oodbench import registry
 from oodbench.contracts import Dataset
@@ -51,14 +52,8 @@ def _print_run(finished: Run) -> None:
     from oodbench.report.tables import render
 
     info = finished.info
-    print(
-        render(
-            finished.records,
-            format="terminal",
-            notes=info["notes"],
-            deviations=info["deviations"],
-        )
-    )
+    texts = {"notes": info["notes"], "deviations": info["deviations"]}
+    _print_ansi(render(finished.records, format="terminal", **texts))
     for title, reason in info["missing"].items():
         print(f"left out: {title}: {reason}")
     print(
@@ -66,6 +61,11 @@ def _print_run(finished: Run) -> None:
         f"classifier, {info['jobs_run']} jobs run, {info['jobs_reused']} taken from the store, "
         f"{info['wall_seconds']:.1f} s\n{finished.directory}/"
     )
+
+
+def _print_ansi(text: str) -> None:
+    """Print text with ANSI codes, which are left out where the output is no terminal."""
+    Console(soft_wrap=True, highlight=False).print(Text.from_ansi(text))
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -200,7 +200,17 @@ def table(options: argparse.Namespace) -> int:
     for each in runs:
         notes |= each.info["notes"]
         deviations |= each.info["deviations"]
-    print(render(combine(runs), format=options.format, notes=notes, deviations=deviations))
+    text = render(
+        combine(runs),
+        format=options.format,
+        notes=notes,
+        deviations=deviations,
+        metrics=options.metrics,
+    )
+    if options.format == "terminal":
+        _print_ansi(text)
+    else:
+        print(text, end="")
     return 0
 
 
