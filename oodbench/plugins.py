@@ -93,7 +93,7 @@ class Plugins:
             module = point.load()
             self._manager.register(module, name=identity)
             self._manager.check_pending()
-        except Exception as error:  # a stranger's module may raise anything at import
+        except (Exception, SystemExit) as error:  # a stranger's module may raise anything
             if self._manager.has_plugin(identity):
                 self._manager.unregister(name=identity)
             self.failures.append(Failure(plugin, describe(error)))
