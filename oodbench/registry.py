@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark, Classifier, Dataset, Detector
-from oodbench.errors import InvalidParameter, UnknownName, UserError
+from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
 from oodbench.plugins import Failure, Plugin, Plugins, describe
 
 T = TypeVar("T")
@@ -69,17 +70,19 @@ def _annotation(cls: Any, name: str, default: Any) -> Any:
 
 
 def convert(name: str, value: Any, annotation: Any) -> Any:
-    """Return a value as the type of a parameter.
+    """Return a value as the type of a parameter; the text "none" is None where that fits.
 
     Raises:
         InvalidParameter: if it cannot be read as that type.
     """
     from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-    if isinstance(value, str) and value.lower() == "none":
-        value = None
     try:
-        return TypeAdapter(annotation).validate_python(value)
+        adapter = TypeAdapter(annotation)
+        if isinstance(value, str) and value.lower() == "none":
+            with suppress(ValidationError):
+                return adapter.validate_python(None)
+        return adapter.validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise InvalidParameter(f"{name} = {value!r}: {problem[0].lower()}{problem[1:]}") from error
@@ -180,17 +183,24 @@ def load() -> Registry:
                 names.add(Entry(name, kind, plugin, target))
         return names
 
-    def read_class(item: Any) -> tuple[str, Any]:
-        return item.info.name, item
+    def reader_of(base: type) -> Callable[[Any], tuple[str, Any]]:
+        def read_class(item: Any) -> tuple[str, Any]:
+            if not (isinstance(item, type) and issubclass(item, base)):
+                raise PluginError(f"{getattr(item, '__name__', item)} is no {base.__name__}")
+            return item.info.name, item  # type: ignore[attr-defined]
+
+        return read_class
 
     def read_benchmark(path: Path) -> tuple[str, Any]:
         benchmark = load_benchmark(path)
         return benchmark.name, benchmark
 
     return Registry(
-        detectors=gather("detector", "oodbench_detectors", "detector", read_class),
-        datasets=gather("dataset", "oodbench_datasets", "data set", read_class),
-        classifiers=gather("classifier", "oodbench_classifiers", "classifier", read_class),
+        detectors=gather("detector", "oodbench_detectors", "detector", reader_of(Detector)),
+        datasets=gather("dataset", "oodbench_datasets", "data set", reader_of(Dataset)),
+        classifiers=gather(
+            "classifier", "oodbench_classifiers", "classifier", reader_of(Classifier)
+        ),
         benchmarks=gather("benchmark", "oodbench_benchmarks", "benchmark", read_benchmark),
         failures=failures,
     )
