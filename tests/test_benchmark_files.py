@@ -27,7 +27,8 @@ def test_what_is_left_out_has_the_defaults(tmp_path: Path) -> None:
 
 def test_every_field_can_be_given(tmp_path: Path) -> None:
     text = (
-        LEAST + 'summary = "Mine."\nimages_per_set = 5\ncalibration_images = 6\nselection_seed = 7\n'
+        LEAST
+        + 'summary = "Mine."\nimages_per_set = 5\ncalibration_images = 6\nselection_seed = 7\n'
         "[parameters.preact-resnet]\nepochs = 1\n"
     )
     assert load_benchmark(write(tmp_path, text)) == Benchmark(

@@ -1,0 +1,74 @@
+"""Share small distributions of plugins, a tiny benchmark, and a store with its classifier."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+TINY = """
+name = "tiny"
+id = "digits"
+ood = ["uniform", "photo-patches"]
+classifier = "preact-resnet"
+images_per_set = 200
+calibration_images = 100
+[parameters.preact-resnet]
+epochs = 1
+width = 4
+"""
+"""A benchmark that takes seconds and passes 700 images through its classifier."""
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the tiny benchmark's definition."""
+    path = tmp_path_factory.mktemp("benchmarks") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store that tests share, so that classifiers are trained once."""
+    return tmp_path_factory.mktemp("store")
+
+
+def write_distribution(folder: Path, name: str, source: str, version: str = "1.0") -> None:
+    """Write what installing a plugin leaves: a module, and metadata that names its entry point.
+
+    Args:
+        folder: to be put on the import path.
+        name: of the entry point and of the module; the distribution is called ``<name>-dist``.
+        source: of the module.
+        version: of the distribution.
+    """
+    (folder / f"{name}.py").write_text(source)
+    metadata = folder / f"{name}_dist-{version}.dist-info"
+    metadata.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {version}\n"
+    (metadata / "METADATA").write_text(text)
+    (metadata / "entry_points.txt").write_text(f"[oodbench]\n{name} = {name}\n")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Install plugins, for this test and for the processes that it starts; return their folder."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    installed = []
+
+    def write(name: str, source: str, version: str = "1.0") -> Path:
+        write_distribution(folder, name, source, version)
+        installed.append(name)
+        importlib.invalidate_caches()
+        return folder
+
+    yield write
+    for name in installed:
+        sys.modules.pop(name, None)
