@@ -63,6 +63,8 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
         raise UserError(
             f"data set '{name}' has no {split} split (it has: {', '.join(dataset.splits)})"
         )
+    if isinstance(dataset, UserImages):  # a path already says where they are
+        return Source(dataset, split, root, None, _fingerprint_users(dataset, split))
     pack = root / f"{name}-{split}.npz"
     if pack.is_file():
         _verify_pack(pack)
@@ -74,16 +76,29 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
                 f"data set '{name}' is not in {root} (neither {pack.name} nor its own files); "
                 f"'oodbench data prepare {name}' fetches it"
             )
-        root.mkdir(parents=True, exist_ok=True)
+        _make_folder(root)
         dataset.prepare(root, split)
         files = _files(dataset, root, split)
         if files is None:
             raise DataUnavailable(f"data set '{name}': its files are still missing after download")
     content = [(path.parent.name, path.name, digest_file(path)) for path in files]
-    # where a user's images lie is no part of what they are
-    identity = {} if isinstance(dataset, UserImages) else plugin_key(dataset)
-    fingerprint = digest({"plugin": identity, "split": split, "files": content})
+    fingerprint = digest({"plugin": plugin_key(dataset), "split": split, "files": content})
     return Source(dataset, split, root, None, fingerprint)
+
+
+def _fingerprint_users(dataset: UserImages, split: str) -> str:
+    """Return the digest of a user's images; what they are called, and where, is no part of it."""
+    files = dataset.files(Path(), split)
+    return digest(
+        {"images": [digest_file(path) for path in files], "labels": dataset.labels(split)}
+    )
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the data folder {root} cannot be made: {error.strerror}") from error
 
 
 def _files(dataset: Dataset, root: Path, split: str) -> list[Path] | None:

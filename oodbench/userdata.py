@@ -77,10 +77,16 @@ class UserImages(Dataset):
         files = self.files(root, split)
         if files[0].suffix == ".npz":
             return read_pack(files[0])
-        images = self._read(files)
+        return ImageSet(self._read(files).images, np.array(self.labels(split), dtype=np.int64))
+
+    def labels(self, split: str) -> list[int]:
+        """Return the label of each picture of a folder; -1 for a pack, which has its own.
+
+        Raises:
+            InvalidData: if a picture is of a class that the training images lack.
+        """
         classes = self._classes()
-        labels = [self._label(path, split, classes) for path in files]
-        return ImageSet(images.images, np.array(labels, dtype=np.int64))
+        return [self._label(path, split, classes) for path in self.files(Path(), split)]
 
     def _classes(self) -> list[str]:
         """Return the names of the classes: the folders of the first split, which both share."""
