@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from oodbench.contracts import Detector, Need, Trainable
-from oodbench.images import title_in
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import code_digest, digest, plugin_key
 from oodbench.sources import Source
 
 CODE = {
-    "prepare": ("oodbench.stages.prepare", "oodbench.images"),
+    "prepare": ("oodbench.stages.prepare", "oodbench.images", "oodbench.userdata"),
     "train": ("oodbench.stages.train", "oodbench.stages.modules"),
-    "extract": ("oodbench.stages.extract", "oodbench.stages.modules"),
-    "fit": ("oodbench.stages.fit", "oodbench.stages.modules", "oodbench.stages.stream"),
-    "score": ("oodbench.stages.score", "oodbench.stages.modules", "oodbench.stages.stream"),
+    "extract": (
+        "oodbench.stages.extract",
+        "oodbench.stages.modules",
+        "oodbench.stages.selection",
+        "oodbench.images",
+    ),
+    "fit": (
+        "oodbench.stages.fit",
+        "oodbench.stages.modules",
+        "oodbench.stages.stream",
+        "oodbench.stages.selection",
+        "oodbench.images",
+    ),
+    "score": (
+        "oodbench.stages.score",
+        "oodbench.stages.fit",
+        "oodbench.stages.modules",
+        "oodbench.stages.stream",
+        "oodbench.stages.selection",
+        "oodbench.images",
+    ),
     "evaluate": (
         "oodbench.stages.evaluate",
         "oodbench.measures.arrays",
@@ -39,13 +56,20 @@ def make_plan(request: Request) -> Plan:
     return _Planner(request).plan
 
 
+class _Split(NamedTuple):
+    """Images of one data set: ``kind`` is "train" or "test", both of the ID set, or "ood"."""
+
+    kind: str
+    title: str
+
+
 @dataclass(frozen=True)
 class _Extracted:
     """A trained classifier and what it yields of each split."""
 
     seed: int
     train: Ref
-    splits: Mapping[str, Ref]
+    splits: Mapping[_Split, Ref]
     rest: Ref
 
 
@@ -57,6 +81,8 @@ class _Planner:
         self._heavy = Resources(min(request.cpus, HEAVY_CPUS), device_share)
         self._light = Resources(1, device_share / 4)
         self._plain = Resources(1, 0.0)
+        id_title, *self._ood_titles = request.titles()
+        self._train, self._test = _Split("train", id_title), _Split("test", id_title)
         self._images = self._prepare_all()
         for seed in request.classifier_seeds:
             self._plan_classifier(seed)
@@ -80,16 +106,14 @@ class _Planner:
         self.plan.jobs.setdefault(ref, Job(ref, title, spec, inputs, resources))
         return ref
 
-    def _prepare_all(self) -> dict[str, Ref]:
-        """Plan the images; the keys are "train", "test" and the titles of the OOD sets."""
+    def _prepare_all(self) -> dict[_Split, Ref]:
         request = self.request
         images = {
-            "train": self._prepare(request.train, None),
-            "test": self._prepare(request.test, request.images_per_set),
+            self._train: self._prepare(request.train, None),
+            self._test: self._prepare(request.test, request.images_per_set),
         }
-        for source in request.ood:
-            title = title_in(source.dataset, request.shape)
-            images[title] = self._prepare(source, request.images_per_set)
+        for title, source in zip(self._ood_titles, request.ood, strict=True):
+            images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
         return images
 
     def _prepare(self, source: Source, at_most: int | None) -> Ref:
@@ -116,22 +140,24 @@ class _Planner:
             "train",
             f"train {request.classifier.info.name} (seed {seed})",
             plain | {"classifier": request.classifier},
-            {"train": self._images["train"]},
+            {"train": self._images[self._train]},
             self._heavy,
             plain | {"classifier": plugin_key(request.classifier)},
         )
         splits = {
-            name: self._extract(train, name, "all") for name in self._images if name != "train"
+            split: self._extract(train, split, "all")
+            for split in self._images
+            if split != self._train
         }
-        splits["train"] = self._extract(train, "train", "calibration")
-        rest = self._extract(train, "train", "rest")
+        splits[self._train] = self._extract(train, self._train, "calibration")
+        rest = self._extract(train, self._train, "rest")
         extracted = _Extracted(seed, train, splits, rest)
         self._list_predictions(extracted)
         for name, detector in request.detectors.items():
             for detector_seed in request.seeds if detector.stochastic else (None,):
                 self._plan_detector(name, detector, detector_seed, extracted)
 
-    def _extract(self, train: Ref, name: str, part: str) -> Ref:
+    def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
         request = self.request
         plain = {
             "part": part,
@@ -140,27 +166,24 @@ class _Planner:
             "precision": request.precision,
             "batch_size": request.batch_size,
         }
-        title = self._title(name) + ("" if part == "all" else f" ({part})")
+        title = split.title + ("" if part == "all" else f" ({part})")
         return self._add(
             "extract",
             f"forward pass over {title}",
             plain | {"classifier": request.classifier},
-            {"images": self._images[name], "classifier": train},
+            {"images": self._images[split], "classifier": train},
             self._heavy,
             plain,
         )
 
-    def _title(self, name: str) -> str:
-        return self.request.train.dataset.info.label if name in ("train", "test") else name
-
     def _list_predictions(self, extracted: _Extracted) -> None:
-        for name, ref in extracted.splits.items():
+        for split, ref in extracted.splits.items():
             self.plan.predicted.append(
                 Predicted(
                     self.request.classifier.info.name,
                     extracted.seed,
-                    self._title(name),
-                    "calibration" if name == "train" else "test",
+                    split.title,
+                    "calibration" if split == self._train else "test",
                     ref,
                 )
             )
@@ -174,9 +197,9 @@ class _Planner:
             for role, part in trainable.parts().items()
         }
         needs = trainable.needs_to_fit()
-        inputs = {"train": self._images["train"], **parts}
+        inputs = {"train": self._images[self._train], **parts}
         if needs & FROM_CLASSIFIER:
-            inputs |= {"calibration": extracted.splits["train"], "rest": extracted.rest}
+            inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
         plain = {"seed": seed or 0, "precision": self.request.precision}
         return self._add(
             "fit",
@@ -211,12 +234,13 @@ class _Planner:
         }
         key = (name, self.request.classifier.info.name, extracted.seed, seed)
         for split, ref in scores.items():
-            kind = "calibration" if split == "train" else "test"
-            self.plan.scored.append(Scored(*key, self._title(split), kind, ref))
-        for split in ("test", *(split for split in scores if split not in ("train", "test"))):
-            ood = "" if split == "test" else split
-            evaluate = self._evaluate(key, ood, scores, extracted)
-            self.plan.rows.append(Row(self._title("test"), ood, *key, evaluate, scores[split]))
+            part = "calibration" if split == self._train else "test"
+            self.plan.scored.append(Scored(*key, split.title, part, ref))
+        for split in scores:
+            if split != self._train:
+                evaluate = self._evaluate(name, split, scores, extracted)
+                ood = split.title if split.kind == "ood" else ""
+                self.plan.rows.append(Row(self._test.title, ood, *key, evaluate, scores[split]))
 
     def _score(
         self,
@@ -224,7 +248,7 @@ class _Planner:
         detector: Detector,
         seed: int | None,
         fit: Ref | None,
-        split: str,
+        split: _Split,
         extracted: _Extracted,
     ) -> Ref:
         request = self.request
@@ -234,7 +258,7 @@ class _Planner:
         if detector.needs & FROM_CLASSIFIER:
             inputs["extract"] = extracted.splits[split]
         plain = {
-            "part": "calibration" if split == "train" else "all",
+            "part": "calibration" if split == self._train else "all",
             "count": request.calibration_images,
             "selection_seed": request.selection_seed,
             "seed": seed or 0,
@@ -242,7 +266,7 @@ class _Planner:
             "batch_size": request.batch_size,
         }
         spec = plain | {"detector": detector, **self._with_classifier(detector, inputs, extracted)}
-        title = self._title(split) + (" (calibration)" if split == "train" else "")
+        title = split.title + (" (calibration)" if split == self._train else "")
         suffix = "" if seed is None else f" (seed {seed})"
         return self._add(
             "score",
@@ -254,18 +278,14 @@ class _Planner:
         )
 
     def _evaluate(
-        self,
-        key: tuple[str, str, int, int | None],
-        ood: str,
-        scores: Mapping[str, Ref],
-        extracted: _Extracted,
+        self, name: str, split: _Split, scores: Mapping[_Split, Ref], extracted: _Extracted
     ) -> Ref:
         inputs = {
-            "id": scores["test"],
-            "calibration": scores["train"],
-            "id_extract": extracted.splits["test"],
+            "id": scores[self._test],
+            "calibration": scores[self._train],
+            "id_extract": extracted.splits[self._test],
         }
-        if ood:
-            inputs |= {"ood": scores[ood]}
-        against = ood or self._title("test")
-        return self._add("evaluate", f"evaluate {key[0]} on {against}", {}, inputs, self._plain, {})
+        if split.kind == "ood":
+            inputs["ood"] = scores[split]
+        title = f"evaluate {name} on {split.title}"
+        return self._add("evaluate", title, {}, inputs, self._plain, {})
