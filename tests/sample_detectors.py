@@ -1,0 +1,253 @@
+"""Small detectors: sound ones, ones that break their contract, and ones that watch the harness.
+
+A plugin module; tests that need other processes install it, the others pass its objects on.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from oodbench.contracts import Detector, Info, Need, Trainable, hookimpl
+
+
+def info(name: str) -> Info:
+    return Info(name=name, summary="For tests.")
+
+
+class Brightness(Detector):
+    """Scores by the mean of an image; learns nothing."""
+
+    info = info("brightness")
+    needs = frozenset({Need.INPUTS})
+
+    def __init__(self, *, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def score(self, batch):
+        return self.scale * batch.inputs.mean((1, 2, 3))
+
+
+class Confidence(Detector):
+    """Scores by the largest logit; learns nothing."""
+
+    info = info("confidence")
+    needs = frozenset({Need.LOGITS})
+
+    def score(self, batch):
+        return -batch.logits.amax(1)
+
+
+class Distance(Detector):
+    """Scores by the distance to the mean of the training features; draws nothing."""
+
+    info = info("distance")
+    needs = frozenset({Need.FEATURES})
+
+    def fit(self, train, context):
+        import torch
+
+        self.mean_ = torch.cat([batch.features for batch in train]).mean(0)
+        return self
+
+    def score(self, batch):
+        return (batch.features - self.mean_).norm(dim=1)
+
+
+class Drawn(Distance):
+    """Scores by the distance to a point that is drawn by seed."""
+
+    info = info("drawn")
+    stochastic = True
+
+    def fit(self, train, context):
+        import torch
+
+        super().fit(train, context)
+        generator = context.generator()
+        self.mean_ = self.mean_ + torch.randn(self.mean_.shape, generator=generator)
+        for step in range(3):
+            context.progress(step + 1, 3, loss=torch.tensor(1 / (step + 1)))
+        return self
+
+
+class Generator(Trainable):
+    """A part: a random image, drawn by seed."""
+
+    fit_needs = frozenset({Need.INPUTS})
+    stochastic = True
+
+    def __init__(self, *, size: int = 1) -> None:
+        self.size = size
+
+    def fit(self, train, context):
+        import torch
+
+        self.image_ = torch.rand(train.shape, generator=context.generator()) * self.size
+        return self
+
+
+class FirstOfTwo(Detector):
+    """Scores by the distance to the image of a part that it shares with another detector."""
+
+    info = info("first-of-two")
+    needs = frozenset({Need.INPUTS})
+    stochastic = True
+
+    def parts(self):
+        return {"generator": Generator()}
+
+    def fit(self, train, context):
+        import torch
+
+        noise = torch.rand(train.shape, generator=context.generator(1))
+        self.image_ = context.parts["generator"].image_ + noise
+        return self
+
+    def score(self, batch):
+        return (batch.inputs - self.image_).abs().mean((1, 2, 3))
+
+
+class SecondOfTwo(FirstOfTwo):
+    info = info("second-of-two")
+
+
+class RaisesInFit(Distance):
+    info = info("raises-in-fit")
+
+    def fit(self, train, context):
+        raise ZeroDivisionError("no\nluck [today]")
+
+
+class RaisesInScore(Brightness):
+    info = info("raises-in-score")
+
+    def score(self, batch):
+        raise KeyError("missing")
+
+
+class ReturnsNan(Brightness):
+    info = info("returns-nan")
+
+    def score(self, batch):
+        scores = super().score(batch)
+        scores[-1] = float("nan")
+        return scores
+
+
+class ReturnsWrongShape(Brightness):
+    info = info("returns-wrong-shape")
+
+    def score(self, batch):
+        return super().score(batch)[:, None]
+
+
+class ReturnsIntegers(Brightness):
+    info = info("returns-integers")
+
+    def score(self, batch):
+        return super().score(batch).long()
+
+
+class ReturnsList(Brightness):
+    info = info("returns-list")
+
+    def score(self, batch):
+        return super().score(batch).tolist()
+
+
+class ReturnsNothingFromFit(Distance):
+    info = info("returns-nothing-from-fit")
+
+    def fit(self, train, context):
+        super().fit(train, context)
+
+
+class UsesUndeclared(Brightness):
+    info = info("uses-undeclared")
+
+    def score(self, batch):
+        return batch.logits.amax(1)
+
+
+class RaisesWhenMade(Brightness):
+    info = info("raises-when-made")
+
+    def __init__(self) -> None:
+        raise RuntimeError("no licence")
+
+
+class HidesParameter(Brightness):
+    info = info("hides-parameter")
+
+    def __init__(self, *, hidden: int = 1) -> None:
+        super().__init__()
+
+
+class RaisesInParts(Brightness):
+    info = info("raises-in-parts")
+
+    def fit(self, train, context):
+        return self
+
+    def parts(self):
+        raise LookupError("no parts")
+
+
+class Exits(Brightness):
+    info = info("exits")
+
+    def score(self, batch):
+        raise SystemExit("bye")
+
+
+class Adds(Brightness):
+    """Adds to what earlier fits left behind, if anything is."""
+
+    info = info("adds")
+    stochastic = True
+
+    def fit(self, train, context):
+        self.fits_ = getattr(self, "fits_", 0) + 1
+        return self
+
+    def score(self, batch):
+        return super().score(batch) + self.fits_
+
+
+class WatchesThreads(Detector):
+    """Scores every image by the threads in fit, and in score."""
+
+    info = info("watches-threads")
+
+    def fit(self, train, context):
+        import torch
+
+        self.threads_ = torch.get_num_threads()
+        return self
+
+    def score(self, batch):
+        import torch
+
+        return torch.full((len(batch),), self.threads_ + torch.get_num_threads() / 1000)
+
+
+class DiesOnce(Brightness):
+    """Takes its process along when it is fitted for the first time."""
+
+    info = info("dies-once")
+
+    def __init__(self, *, marker: str = "") -> None:
+        super().__init__()
+        self.marker = marker
+
+    def fit(self, train, context):
+        if not Path(self.marker).exists():
+            Path(self.marker).touch()
+            os._exit(1)
+        return self
+
+
+@hookimpl
+def oodbench_detectors():
+    return [Brightness, Confidence, Distance, Drawn, FirstOfTwo, WatchesThreads, DiesOnce]
