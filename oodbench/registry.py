@@ -47,6 +47,7 @@ class Entry(Generic[T]):
         Raises:
             UnknownName: if there is no such parameter.
             InvalidParameter: if a value does not fit the parameter's type, or is refused.
+            PluginError: if the class cannot be made with its defaults.
         """
         known = self.defaults()
         for name in parameters:
@@ -59,7 +60,8 @@ class Entry(Generic[T]):
         try:
             return typing.cast(T, self.target(**values))
         except (ValueError, TypeError) as error:
-            raise InvalidParameter(f"{self.kind} {self.name}: {error}") from error
+            raised = InvalidParameter if values else PluginError
+            raise raised(f"{self.kind} {self.name}: {error}") from error
 
 
 def _annotation(cls: Any, name: str, default: Any) -> Any:

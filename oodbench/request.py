@@ -10,10 +10,12 @@ from typing import Any
 
 from oodbench import hardware
 from oodbench.benchmarks import load_benchmark
-from oodbench.contracts import Benchmark, Dataset, Detector
+from oodbench.contracts import Benchmark, Dataset, Detector, Trainable
 from oodbench.errors import DataUnavailable, InvalidParameter, UnknownName, UserError
 from oodbench.images import title_in
 from oodbench.jobs import Request
+from oodbench.keys import digest, plugin_key
+from oodbench.plugins import describe
 from oodbench.registry import Registry
 from oodbench.sources import Source, locate
 from oodbench.userdata import UserImages, is_path
@@ -67,7 +69,7 @@ class Resolved:
         request: what to compare.
         benchmark: the benchmark, as changed by the options.
         missing: OOD sets whose images cannot be had, with the reason.
-        broken: detectors whose plugin could not be loaded, with the reason.
+        broken: detectors that cannot be loaded, made or planned, with the reason.
         distributions: what installed each plugin that takes part, by its name.
     """
 
@@ -87,8 +89,9 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     if options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     benchmark = find_benchmark(options, registry)
-    detectors, broken = _find_detectors(options.detectors, registry)
-    parameters = _merge_parameters(benchmark, options.parameters, detectors)
+    found, unloaded = _find_detectors(options.detectors, registry)
+    parameters = _merge_parameters(benchmark, options.parameters, found)
+    detectors, unmade = _make_detectors(found, registry, parameters)
     id_dataset = make_dataset(benchmark.id, registry, parameters)
     train = locate(id_dataset, "train", options.data, download=options.download)
     test = locate(id_dataset, "test", options.data, download=options.download)
@@ -100,12 +103,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         test=test,
         ood=ood,
         classifier=classifier.create(**parameters.get(classifier.name, {})),
-        detectors={
-            name: registry.detectors[name].create(**parameters.get(name, {}))
-            if detector is None
-            else detector
-            for name, detector in detectors.items()
-        },
+        detectors=detectors,
         seeds=_seeds(options.seeds, "seeds"),
         classifier_seeds=_seeds(options.classifier_seeds, "classifier seeds"),
         images_per_set=benchmark.images_per_set,
@@ -117,7 +115,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         gpus=gpus,
     )
     used = (
-        (registry.detectors, detectors),
+        (registry.detectors, found),
         (registry.classifiers, [benchmark.classifier]),
         (registry.datasets, [benchmark.id, *benchmark.ood]),
     )
@@ -127,7 +125,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         for name in chosen
         if name in names
     }
-    return Resolved(request, benchmark, missing, broken, distributions)
+    return Resolved(request, benchmark, missing, unloaded | unmade, distributions)
 
 
 def find_benchmark(options: Options, registry: Registry) -> Benchmark:
@@ -176,6 +174,8 @@ def _find_detectors(
     broken: dict[str, str] = {}
     for detector in asked:
         if isinstance(detector, Detector):
+            if detector.info.name in found:
+                raise UserError(f"two detectors are called '{detector.info.name}'")
             found[detector.info.name] = detector
         elif detector == ALL:
             found.update(dict.fromkeys(registry.detectors))
@@ -186,6 +186,33 @@ def _find_detectors(
     if not found and not broken:
         raise UserError("name at least one detector: --detectors energy,msp")
     return found, broken
+
+
+def _make_detectors(
+    found: Mapping[str, Detector | None], registry: Registry, parameters: Parameters
+) -> tuple[dict[str, Detector], dict[str, str]]:
+    """Return the detectors as objects, and the reasons of those that break before they are used."""
+    made: dict[str, Detector] = {}
+    broken: dict[str, str] = {}
+    for name, detector in found.items():
+        try:
+            if detector is None:
+                detector = registry.detectors[name].create(**parameters.get(name, {}))
+            _identify(detector)
+        except UserError:
+            raise
+        except Exception as error:  # a stranger's constructor may raise anything
+            broken[name] = describe(error)
+        else:
+            made[name] = detector
+    return made, broken
+
+
+def _identify(trainable: Trainable) -> None:
+    """Raise what planning would raise if there is no key for a detector or one of its parts."""
+    digest(plugin_key(trainable))
+    for part in trainable.parts().values():
+        _identify(part)
 
 
 def _merge_parameters(
