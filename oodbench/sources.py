@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oodbench.contracts import Dataset, ImageSet
-from oodbench.errors import DataUnavailable, InvalidData, UserError
+from oodbench.errors import DataUnavailable, InvalidData, OodbenchError, UserError
 from oodbench.images import check_images, read_pack
 from oodbench.keys import digest, plugin_key
+from oodbench.plugins import describe
 from oodbench.store import digest_file
 from oodbench.userdata import UserImages
 
@@ -77,7 +78,7 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
                 f"'oodbench data prepare {name}' fetches it"
             )
         _make_folder(root)
-        dataset.prepare(root, split)
+        _fetch(dataset, root, split)
         files = _files(dataset, root, split)
         if files is None:
             raise DataUnavailable(f"data set '{name}': its files are still missing after download")
@@ -99,6 +100,16 @@ def _make_folder(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the data folder {root} cannot be made: {error.strerror}") from error
+
+
+def _fetch(dataset: Dataset, root: Path, split: str) -> None:
+    try:
+        dataset.prepare(root, split)
+    except OodbenchError:
+        raise
+    except Exception as error:  # a stranger's download may raise anything
+        reason = f"data set '{dataset.info.name}' cannot be fetched: {describe(error)}"
+        raise DataUnavailable(reason) from error
 
 
 def _files(dataset: Dataset, root: Path, split: str) -> list[Path] | None:
