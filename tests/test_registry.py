@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oodbench import registry
-from oodbench.errors import InvalidParameter, UnknownName, UserError
+from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
 from oodbench.registry import convert
 
 DETECTOR = """
@@ -86,6 +86,12 @@ def test_a_value_that_does_not_fit_is_refused(mine, name: str, text: str, compla
 def test_an_unknown_parameter_is_refused_with_the_nearest(mine) -> None:
     with pytest.raises(UnknownName, match=r"unknown parameter of detector mine: 'powr'; did you"):
         mine.create(powr=1)
+
+
+def test_a_class_that_cannot_be_made_with_its_defaults_is_at_fault_itself(install) -> None:
+    install("mine", DETECTOR.replace("def score", "def scores"))
+    with pytest.raises(PluginError, match="detector mine: Can't instantiate abstract class Mine"):
+        registry.load().detectors["mine"].create()
 
 
 def test_text_may_say_none() -> None:

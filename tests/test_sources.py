@@ -93,6 +93,15 @@ def test_a_download_that_brings_nothing_is_noticed(tmp_path: Path) -> None:
         locate(Lazy(), "test", tmp_path)
 
 
+def test_a_download_that_raises_anything_has_its_reason(tmp_path: Path) -> None:
+    class Refused(Stored):
+        def prepare(self, root, split):
+            raise ConnectionRefusedError("no route")
+
+    with pytest.raises(DataUnavailable, match="'stored' cannot be fetched: ConnectionRefusedError"):
+        locate(Refused(), "test", tmp_path)
+
+
 def test_a_data_folder_that_cannot_be_made_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"data folder .*file.* cannot be made"):
