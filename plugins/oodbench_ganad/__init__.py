@@ -1,1 +1,14 @@
-"""Plugin."""
+"""Bring GANAD, the detector that learns from images of a GAN whose seeds grow too large."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oodbench.contracts import Detector, hookimpl
+from oodbench_ganad.detector import Ganad
+
+
+@hookimpl
+def oodbench_detectors() -> Sequence[type[Detector]]:
+    """Return GANAD."""
+    return (Ganad,)

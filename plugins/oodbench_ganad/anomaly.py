@@ -1,0 +1,94 @@
+"""Train AD, the network that tells fakes from near anomalies (section 4.4)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oodbench.contracts import Context, PluginError
+from oodbench_ganad import seeds
+from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
+from oodbench_ganad.recipes import Recipe
+
+
+def train_anomaly_detector(
+    network: nn.Module, generator: nn.Module, recipe: Recipe, steps: int, context: Context
+) -> None:
+    """Train a network to give fakes large values and near anomalies small ones.
+
+    In every step the generator makes fakes and near anomalies, as many of one as of the other, and
+    the loss is the binary cross-entropy (fakes are class 1). As in equation (11), which scores
+    D(x, C(x)), the network is told the class that the classifier sees in an image, not the
+    class that the image was made for.
+
+    Args:
+        network: AD, from images and classes to logits (n,); changed in place.
+        generator: the fitted G, from seeds and classes to images.
+        recipe: number of images, learning rates.
+        steps: number of steps.
+        context: gives device, seed, precision, classifier and progress.
+
+    Raises:
+        PluginError: if the loss is no longer finite.
+    """
+    draws = seeds.device_generator(context, stream=1)
+    optimizer = FallingAdam(
+        network, steps, recipe.anomaly_learning_rate, recipe.anomaly_last_learning_rate
+    )
+    classes = balanced_classes(recipe.anomaly_batch, context)
+    is_fake = torch.ones(2 * len(classes), device=context.device)
+    is_fake[len(classes) :] = 0
+    for step in range(1, steps + 1):
+        with reduced_precision(context):
+            with torch.no_grad():
+                images = draw_images(generator, recipe.architecture.seed_length, classes, draws)
+                seen = context.classifier(images).argmax(dim=1)
+            logits = network(images, seen).float()
+            loss = F.binary_cross_entropy_with_logits(logits, is_fake)
+        optimizer.step_on(loss)
+        if step % REPORT_EVERY == 0 or step == steps:
+            accuracy = ((logits > 0) == (is_fake > 0)).float().mean()
+            _report(step, steps, loss, accuracy, context)
+
+
+def balanced_classes(count: int, context: Context) -> Tensor:
+    """Return every class equally often, about ``count`` in all: (n,) int64.
+
+    With ten classes and a count of 100 these are ten images of each class, as in the paper.
+    """
+    each = max(1, round(count / context.num_classes))
+    return torch.arange(context.num_classes, device=context.device).repeat(each)
+
+
+def draw_images(
+    generator: nn.Module, seed_length: int, classes: Tensor, draws: torch.Generator
+) -> Tensor:
+    """Make a fake of each class given, then a near anomaly of each.
+
+    Args:
+        generator: G, from seeds (n, N) and classes (n,) to images (n, c, h, w).
+        seed_length: N.
+        classes: (n,) int64.
+        draws: draws the seeds, on the device of ``classes``.
+
+    Returns:
+        (2 n, c, h, w) float32 in [0, 1].
+    """
+    count = len(classes)
+    fakes = seeds.draw_fakes(count, seed_length, draws)
+    anomalies = seeds.draw_norms(count, seed_length, seeds.NEAR_ANOMALY_NORMS, draws)
+    images: Tensor = generator(torch.cat([fakes, anomalies]), classes.repeat(2))
+    return images
+
+
+def _report(done: int, total: int, loss: Tensor, accuracy: Tensor, context: Context) -> None:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise PluginError(
+            f"GANAD's anomaly detector diverged by step {done} of {total}: its loss is not finite; "
+            "try another recipe or float32"
+        )
+    context.progress(done, total, anomaly_loss=value, anomaly_accuracy=accuracy.item())

@@ -1,0 +1,122 @@
+"""Define the detector GANAD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream, Trainable
+from oodbench_ganad.gan import Wgan
+from oodbench_ganad.recipes import RecipeName, recipe_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oodbench.contracts.detector import State
+
+PAPER = Paper(
+    title="GAN-Based Anomaly Detection Tailored for Classifiers",
+    authors="Králik et al.",
+    venue="Mathematics 12(10)",
+    year=2024,
+    url="https://doi.org/10.3390/math12101439",
+)
+
+
+class Ganad(Detector):
+    """Tell images from anomalies that a generator makes from seeds of too large a norm.
+
+    A conditional WGAN-GP learns to make images that the classifier recognises from standard normal
+    seeds (`Wgan`). Seeds whose largest absolute coordinate is below 5 give fakes, seeds with a
+    norm in [5, 6] give near anomalies. A network of the critic's architecture, AD, learns to
+    tell them apart, and judges an image x together with the class C(x) that the classifier sees:
+
+        score(x) = -AD(x, C(x)),
+
+    equation (11) with its sign turned. All seeds of this detector share one generator.
+
+    Args:
+        recipe: how to train: ``"paper"`` (for a GPU), ``"fast"`` (minutes on a CPU) or ``"tiny"``
+            (for images of about 8x8 pixels).
+        alpha: weight of the adversarial loss against the classifier's, equation (2).
+        steps: generator steps; those of the recipe if None.
+        anomaly_steps: steps of AD; those of the recipe if None.
+
+    Attributes:
+        network_: AD in evaluation mode, from images and classes (n,) to logits (n,).
+    """
+
+    info = Info(
+        name="ganad",
+        title="GANAD",
+        summary="A network trained to tell a GAN's images from those of too large a seed norm.",
+        paper=PAPER,
+        deviations=("Todo.",),
+    )
+    needs = frozenset({Need.INPUTS, Need.LOGITS})
+    fit_needs = frozenset({Need.CLASSIFIER})
+    stochastic = True
+    space: ClassVar = {"alpha": (0.25, 0.5, 0.75)}
+
+    def __init__(
+        self,
+        *,
+        recipe: RecipeName = "fast",
+        alpha: float = 0.5,
+        steps: int | None = None,
+        anomaly_steps: int | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.alpha = alpha
+        self.steps = steps
+        self.anomaly_steps = anomaly_steps
+
+    def parts(self) -> dict[str, Trainable]:
+        """Ask for the generator: the same for all seeds, and all of GANAD's detectors."""
+        return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Train AD on images of the generator; the training images are not looked at again.
+
+        Raises:
+            InvalidParameter: if there is no such recipe.
+            PluginError: if the training diverges.
+        """
+        from oodbench_ganad.anomaly import train_anomaly_detector
+        from oodbench_ganad.networks import initialise
+
+        self._build(context)
+        initialise(self.network_, context.generator(0))
+        generator = context.parts["wgan"].generator_
+        recipe = recipe_for(self.recipe, context.shape)
+        steps = self.anomaly_steps or recipe.anomaly_steps
+        train_anomaly_detector(self.network_, generator, recipe, steps, context)
+        self.network_.eval()
+        return self
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return -AD(x, C(x)), computed in float32: (n,)."""
+        import torch
+
+        device = next(self.network_.parameters()).device
+        with torch.inference_mode():
+            classes = batch.logits.to(device).argmax(dim=1)
+            values: Tensor = self.network_(batch.inputs.to(device), classes)
+            return -values
+
+    def state(self) -> State:
+        """Return the weights of AD."""
+        return dict(self.network_.state_dict())
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Build AD again and give it its weights."""
+        self._build(context)
+        self.network_.load_state_dict(state)
+        self.network_.eval()
+        return self
+
+    def _build(self, context: Context) -> None:
+        from oodbench_ganad.networks import Critic, place
+
+        architecture = recipe_for(self.recipe, context.shape).architecture
+        network = Critic(architecture, context.shape, context.num_classes)
+        self.network_ = place(network, context.device)

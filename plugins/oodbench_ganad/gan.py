@@ -1,0 +1,88 @@
+"""Keep the conditional WGAN-GP that all of GANAD's detectors share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from oodbench.contracts import Context, Need, Stream, Trainable
+from oodbench_ganad.recipes import RecipeName, recipe_for
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
+
+
+class Wgan(Trainable):
+    """A generator of images by class, trained against a critic and a classifier (section 3.2).
+
+    Args:
+        recipe: how to train: ``"paper"``, ``"fast"`` or ``"tiny"``.
+        alpha: weight of the adversarial loss against the classifier's, equation (2).
+        steps: generator steps; those of the recipe if None.
+
+    Attributes:
+        generator_: G in evaluation mode, from seeds (n, N) and classes (n,) to images.
+        critic_: D in evaluation mode, from images and classes (n,) to values (n,).
+    """
+
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
+    stochastic = True
+
+    def __init__(
+        self, *, recipe: RecipeName = "fast", alpha: float = 0.5, steps: int | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.alpha = alpha
+        self.steps = steps
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Train generator and critic.
+
+        Raises:
+            InvalidParameter: if there is no such recipe.
+            PluginError: if the training diverges.
+        """
+        from oodbench_ganad.networks import initialise
+        from oodbench_ganad.training import AdversarialTraining
+
+        recipe = recipe_for(self.recipe, context.shape)
+        self._build(context)
+        draws = context.generator(0)
+        initialise(self.generator_, draws)
+        initialise(self.critic_, draws)
+        steps = self.steps or recipe.generator_steps(len(train))
+        AdversarialTraining(self.generator_, self.critic_, recipe, self.alpha, steps, context).run(
+            train
+        )
+        self.generator_.eval()
+        self.critic_.eval()
+        return self
+
+    def state(self) -> State:
+        """Return the weights of both networks under their names, prefixed by the network's."""
+        return {
+            f"{network}.{name}": tensor
+            for network, module in (("generator", self.generator_), ("critic", self.critic_))
+            for name, tensor in module.state_dict().items()
+        }
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Build both networks again and give them their weights."""
+        self._build(context)
+        for network, module in (("generator", self.generator_), ("critic", self.critic_)):
+            prefix = f"{network}."
+            weights = {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if name.startswith(prefix)
+            }
+            module.load_state_dict(weights)
+            module.eval()
+        return self
+
+    def _build(self, context: Context) -> None:
+        from oodbench_ganad.networks import Critic, Generator, place
+
+        architecture = recipe_for(self.recipe, context.shape).architecture
+        described = (architecture, context.shape, context.num_classes)
+        self.generator_ = place(Generator(*described), context.device)
+        self.critic_ = place(Critic(*described), context.device)

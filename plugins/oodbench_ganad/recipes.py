@@ -1,0 +1,125 @@
+"""Say how GANAD is trained: the paper's way, a quick way, and a way for tiny images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from oodbench.contracts import InvalidParameter
+
+RecipeName = Literal["paper", "fast", "tiny"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Describe generator and critic, whatever the shape of the images.
+
+    Attributes:
+        seed_length: N, the length of a seed.
+        generator_width: channels of the generator at the resolution of the images.
+        critic_width: channels of the critic at the resolution of the images.
+        growth: factor by which channels grow with each halving of the resolution.
+        residual: whether networks consist of residual blocks; else of plain convolutions, the
+            critic's with stride 2.
+        last_convolutions: convolutions in each of the last two residual blocks of the critic.
+        deviation: standard deviation of the initial weights; 0 takes torch's own initialisation.
+    """
+
+    seed_length: int
+    generator_width: int
+    critic_width: int
+    growth: int = 1
+    residual: bool = True
+    last_convolutions: int = 1
+    deviation: float = 0.02
+
+
+MNIST = Architecture(seed_length=64, generator_width=32, critic_width=32, last_convolutions=2)
+"""Table 1 of the paper."""
+
+CIFAR10 = Architecture(seed_length=128, generator_width=160, critic_width=192)
+"""Table 2 of the paper."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Set every number of the training.
+
+    Attributes:
+        architecture: the networks.
+        epochs: passes of the critic over the training images; None where ``steps`` counts.
+        steps: generator steps; None where ``epochs`` counts.
+        batch_size: images of a step.
+        critic_steps: critic steps for each generator step.
+        penalty_weight: lambda of equation (7).
+        learning_rate: of Adam at the first step.
+        last_learning_rate: of Adam at the last step; it falls linearly.
+        betas: of Adam.
+        anomaly_steps: steps of AD.
+        anomaly_batch: fakes, and near anomalies, in a step of AD.
+        anomaly_learning_rate: of AD's Adam at the first step.
+        anomaly_last_learning_rate: of AD's Adam at the last step; it falls linearly.
+    """
+
+    architecture: Architecture
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 100
+    critic_steps: int = 3
+    penalty_weight: float = 10.0
+    learning_rate: float = 2e-4
+    last_learning_rate: float = 1e-9
+    betas: tuple[float, float] = (0.9, 0.999)
+    anomaly_steps: int = 1200
+    anomaly_batch: int = 100
+    anomaly_learning_rate: float = 1e-3
+    anomaly_last_learning_rate: float = 1e-3
+
+    def generator_steps(self, images: int) -> int:
+        """Return how many steps the generator takes on a training set of ``images`` images."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, self.epochs * (images // self.batch_size) // self.critic_steps)
+
+
+PAPER_GREY = Recipe(architecture=MNIST, epochs=1500)
+PAPER_COLOUR = Recipe(architecture=CIFAR10, epochs=1500, critic_steps=5)
+
+FAST = Recipe(
+    architecture=Architecture(
+        seed_length=64,
+        generator_width=16,
+        critic_width=16,
+        growth=2,
+        residual=False,
+    ),
+    steps=2700,
+    batch_size=64,
+    learning_rate=1e-3,
+    betas=(0.5, 0.9),
+    anomaly_last_learning_rate=1e-9,
+)
+
+TINY = FAST
+
+
+def recipe_for(name: RecipeName, shape: tuple[int, int, int]) -> Recipe:
+    """Return a recipe by name for images of a shape.
+
+    Args:
+        name: ``"paper"`` takes Table 1 for grey images and Table 2 for colour images; the other
+            recipes are the same for both.
+        shape: (c, h, w) of the images.
+
+    Raises:
+        InvalidParameter: if there is no such recipe.
+    """
+    recipes = {
+        "paper": PAPER_GREY if shape[0] == 1 else PAPER_COLOUR,
+        "fast": FAST,
+        "tiny": TINY,
+    }
+    if name not in recipes:
+        raise InvalidParameter(f"ganad.recipe is '{name}'; it can be {', '.join(recipes)}")
+    return recipes[name]

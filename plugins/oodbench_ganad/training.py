@@ -1,0 +1,116 @@
+"""Train the conditional WGAN-GP with the classifier in the loop (section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from oodbench.contracts import Batch, Context, PluginError, Stream
+from oodbench_ganad import losses, seeds
+from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
+from oodbench_ganad.recipes import Recipe
+
+
+class AdversarialTraining:
+    """One training of generator and critic, by Algorithm 1 of Gulrajani et al. (2017).
+
+    Args:
+        generator: G, on the context's device.
+        critic: D, on the context's device.
+        recipe: every number of the training.
+        alpha: weight of the adversarial loss in equation (2).
+        steps: generator steps.
+        context: gives device, seed, precision, classifier and progress.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        recipe: Recipe,
+        alpha: float,
+        steps: int,
+        context: Context,
+    ) -> None:
+        self.generator = generator
+        self.critic = critic
+        self.recipe = recipe
+        self.alpha = alpha
+        self.steps = steps
+        self.context = context
+        self.draws = seeds.device_generator(context, stream=1)
+        rates = (recipe.learning_rate, recipe.last_learning_rate, recipe.betas)
+        self.generator_optimizer = FallingAdam(generator, steps, *rates)
+        self.critic_optimizer = FallingAdam(critic, steps * recipe.critic_steps, *rates)
+
+    def run(self, train: Stream) -> None:
+        """Train on ID images for all steps.
+
+        Raises:
+            PluginError: if a loss is no longer finite.
+        """
+        size = min(self.recipe.batch_size, len(train))
+        batches = endless(train, size, self.context.generator(2))
+        for step in range(1, self.steps + 1):
+            for _ in range(self.recipe.critic_steps):
+                critic_loss = self.critic_step(next(batches))
+            generator_loss = self.generator_step(size)
+            if step % REPORT_EVERY == 0 or step == self.steps:
+                self._report(step, critic_loss, generator_loss)
+
+    def critic_step(self, batch: Batch) -> losses.CriticLoss:
+        """Take one step down equation (7); the fakes are made without a graph."""
+        device = self.context.device
+        real = batch.inputs.to(device, non_blocking=True)
+        classes = batch.labels.to(device, non_blocking=True)
+        mixing = torch.rand(len(real), device=device, generator=self.draws)
+        with reduced_precision(self.context):
+            with torch.no_grad():
+                fakes = self.generator(self._draw_seeds(len(real)), classes)
+            result = losses.critic_loss(
+                self.critic, real, fakes, classes, mixing, self.recipe.penalty_weight
+            )
+        self.critic_optimizer.step_on(result.loss)
+        return result
+
+    def generator_step(self, size: int) -> losses.GeneratorLoss:
+        """Take one step down equation (2), on ``size`` fakes of random classes."""
+        classes = torch.randint(
+            self.context.num_classes, (size,), device=self.context.device, generator=self.draws
+        )
+        with reduced_precision(self.context):
+            fakes = self.generator(self._draw_seeds(size), classes)
+            result = losses.generator_loss(
+                self.critic, self.context.classifier, fakes, classes, self.alpha
+            )
+        self.generator_optimizer.step_on(result.loss)
+        return result
+
+    def _draw_seeds(self, count: int) -> Tensor:
+        return seeds.draw_fakes(count, self.recipe.architecture.seed_length, self.draws)
+
+    def _report(
+        self, step: int, critic: losses.CriticLoss, generator: losses.GeneratorLoss
+    ) -> None:
+        figures = {
+            "critic_loss": critic.loss.item(),
+            "wasserstein": critic.distance.item(),
+            "penalty": critic.penalty.item(),
+            "generator_loss": generator.loss.item(),
+            "fake_accuracy": generator.accuracy.item(),
+        }
+        if not all(map(math.isfinite, figures.values())):
+            raise PluginError(
+                f"GANAD's generator diverged by step {step} of {self.steps}: a loss is not "
+                "finite; try another recipe or float32"
+            )
+        self.context.progress(step, self.steps, **figures)
+
+
+def endless(train: Stream, size: int, generator: torch.Generator) -> Iterator[Batch]:
+    """Yield shuffled batches of ``size`` images, epoch after epoch."""
+    while True:
+        yield from train.shuffled(size, generator)
