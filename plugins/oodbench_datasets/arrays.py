@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,10 +40,7 @@ class ArrayDataset(LibraryDataset):
         checksums = self.checksums(split)
         for path in self.paths(split):
             verify(root / path, checksums[path], self.info.name)
-        with warnings.catch_warnings():
-            # CIFAR was pickled by a NumPy that wrote 0 and 1 where today's expects False and True.
-            warnings.simplefilter("ignore", category=np.exceptions.VisibleDeprecationWarning)
-            source = self.library_class()(str(root), **self.arguments(split))
+        source = self.library_class()(str(root), **self.arguments(split))
         images, labels = self.arrays(source)
         return ImageSet(np.ascontiguousarray(images), labels.astype(np.int64))
 

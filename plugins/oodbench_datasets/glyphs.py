@@ -12,6 +12,7 @@ from oodbench.contracts import Dataset, DataUnavailable, ImageSet, Info
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
 
 SYMBOLS = "AEFHKLNPRTUVXdhknpuxΔΛΠλμπχИЯЛД#*√∀∇∩∪♠♣♥♦¤«»"
 """What is drawn: clear at 8x8 pixels, and like no digit.
@@ -114,24 +115,31 @@ def _has(font: Path, symbol: str) -> bool:
     return ord(symbol) in _characters(font)
 
 
-def _draw(font: Path, symbol: str, angle: float, stroke: int) -> Image:
-    """Return a symbol, large, turned and thickened, on a canvas that it does not fill."""
-    from PIL import Image, ImageDraw, ImageFont
+@functools.cache
+def _face(font: Path) -> FreeTypeFont:
+    from PIL import ImageFont
 
-    face = ImageFont.truetype(str(font), FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+    # The basic layout is there in every build of Pillow; single glyphs need no other.
+    return ImageFont.truetype(str(font), FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _draw(font: Path, symbol: str, angle: float, stroke: int) -> Image:
+    """Return a symbol, large, thickened and turned."""
+    from PIL import Image, ImageDraw
+
     canvas = Image.new("L", (2 * FONT_SIZE, 2 * FONT_SIZE))
     ImageDraw.Draw(canvas).text(
-        (FONT_SIZE, FONT_SIZE), symbol, fill=255, font=face, anchor="mm", stroke_width=stroke
+        (FONT_SIZE, FONT_SIZE), symbol, fill=255, font=_face(font), anchor="mm", stroke_width=stroke
     )
-    return canvas.rotate(angle, Image.Resampling.BICUBIC)
+    return canvas.crop(canvas.getbbox()).rotate(angle, Image.Resampling.BICUBIC, expand=True)
 
 
-def _frame(canvas: Image) -> np.ndarray:
+def _frame(drawing: Image) -> np.ndarray:
     """Cut a glyph out and bring it to the framing of the digits: (28, 28) uint8."""
     from PIL import Image
 
-    ink = canvas.point(lambda level: 255 if level >= 128 else 0)
-    glyph = canvas.crop(ink.getbbox())
+    ink = drawing.point(lambda level: 255 if level >= 128 else 0)
+    glyph = drawing.crop(ink.getbbox())
     width = min(WIDEST, round(SIDE * glyph.width / glyph.height))
     image = Image.new("L", (SIDE, SIDE))
     image.paste(glyph.resize((width, SIDE), Image.Resampling.BOX), ((SIDE - width) // 2, 0))

@@ -181,11 +181,13 @@ class Textures(PytorchOodArchive):
 
     def decode(self, picture: Image) -> np.ndarray:
         """Return the centre square at 32x32."""
-        from PIL import Image, ImageOps
+        from PIL.Image import Resampling
 
+        side = min(picture.size)
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        square = picture.convert("RGB").crop((left, top, left + side, top + side))
         _, height, width = self.shape
-        square = ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.BICUBIC)
-        return np.array(square)
+        return np.array(square.resize((width, height), Resampling.BICUBIC))
 
 
 class TinyImageNet(PytorchOodArchive):

@@ -1,0 +1,80 @@
+"""The benchmark definitions are found in a checkout and in a wheel, and say what the paper says."""
+
+import importlib.util
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import oodbench_benchmarks
+from oodbench.benchmarks import load_benchmark
+from oodbench_datasets import oodbench_datasets
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "benchmarks"
+DATASETS = {cls.info.name: cls for cls in oodbench_datasets()}
+PATHS = sorted(FOLDER.glob("*.toml"))
+
+
+def test_checkout_definitions_are_found():
+    assert oodbench_benchmarks.oodbench_benchmarks() == PATHS
+    assert [path.stem for path in PATHS] == ["cifar10", "digits", "fashionmnist", "mnist"]
+
+
+def test_every_definition_travels_in_the_wheel():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for path in PATHS:
+        assert included[f"benchmarks/{path.name}"] == f"oodbench_benchmarks/{path.name}"
+
+
+def test_wheel_definitions_are_found_beside_the_module(tmp_path):
+    source = Path(oodbench_benchmarks.__file__)
+    installed = Path(shutil.copytree(source.parent, tmp_path / "site" / "oodbench_benchmarks"))
+    shutil.copy(FOLDER / "mnist.toml", installed)
+    spec = importlib.util.spec_from_file_location("installed", installed / source.name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.oodbench_benchmarks() == [installed / "mnist.toml"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_definition_is_named_as_its_file_and_its_id_set(path):
+    benchmark = load_benchmark(path)
+    assert benchmark.name == benchmark.id == path.stem
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_id_set_can_be_trained_on(path):
+    dataset = DATASETS[load_benchmark(path).id]
+    assert {"train", "test"} <= set(dataset.splits)
+    assert dataset.num_classes > 1
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_ood_sets_have_a_test_split_and_differ_from_the_id_set(path):
+    benchmark = load_benchmark(path)
+    assert all("test" in DATASETS[name].splits for name in benchmark.ood)
+    assert len({benchmark.id, *benchmark.ood}) == len(benchmark.ood) + 1
+
+
+def test_mnist_is_the_papers():
+    benchmark = load_benchmark(FOLDER / "mnist.toml")
+    assert benchmark.ood == (
+        "fashionmnist", "omniglot", "notmnist", "cifar10", "svhn", "uniform", "gaussian"
+    )  # fmt: skip
+    assert (benchmark.images_per_set, benchmark.calibration_images) == (10_000, 1_000)
+    assert benchmark.classifier == "preact-resnet"
+
+
+def test_cifar10_is_the_papers():
+    benchmark = load_benchmark(FOLDER / "cifar10.toml")
+    assert benchmark.ood == ("cifar100", "mnist", "lsun", "svhn", "uniform", "gaussian")
+    assert benchmark.classifier == "wideresnet16-4"
+
+
+def test_digits_needs_no_files(tmp_path):
+    benchmark = load_benchmark(FOLDER / "digits.toml")
+    for name in (benchmark.id, *benchmark.ood):
+        assert not DATASETS[name]().files(tmp_path, "test")
