@@ -16,6 +16,7 @@ from oodbench.jobs import Job, Ref
 from oodbench.store import Store
 
 POLL_SECONDS = 0.2
+Letter = tuple[Ref, int, int, dict[str, float]]
 RETRIES = 3
 """How often a job is started again whose worker was lost."""
 
@@ -88,11 +89,9 @@ class _Scheduler:
         observer: Observer,
         results: Results,
     ) -> None:
-        from ray.util.queue import Queue
-
         self._ray = ray
         self._remote = ray.remote(_execute_remotely)
-        self._queue = Queue(actor_options={"num_cpus": 0})
+        self._mailbox = ray.remote(_Mailbox).options(num_cpus=0).remote()
         self._root = store.root.resolve()
         self._device = device
         self._observer = observer
@@ -124,14 +123,14 @@ class _Scheduler:
             elif self._unfinished.isdisjoint(job.inputs.values()):
                 options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
                 remote = self._remote.options(**options, max_retries=RETRIES)
-                handle = remote.remote(job, self._root, self._device, self._queue)
+                handle = remote.remote(job, self._root, self._device, self._mailbox)
                 self._running[handle] = job
             else:
                 waiting.append(job)
         self._waiting = waiting
 
     def _pass_on_progress(self) -> None:
-        for ref, done, total, figures in self._queue.get_nowait_batch(self._queue.qsize()):
+        for ref, done, total, figures in self._ray.get(self._mailbox.take_all.remote()):
             job = self._jobs[ref]
             if total == 0:
                 self._observer.started(job)
@@ -148,10 +147,29 @@ class _Scheduler:
         return outcome
 
 
-def _execute_remotely(job: Job, root: Path, device: str, queue: Any) -> Outcome:
-    """Run in a Ray worker; the first report, with a total of 0, says that the job begins."""
-    ref: Ref = job.ref
-    queue.put((ref, 0, 0, {}))
-    return execute(
-        job, root, device, lambda done, total, figures: queue.put((ref, done, total, figures))
-    )
+class _Mailbox:
+    """Hold reports of progress until the scheduler takes them: a Ray actor."""
+
+    def __init__(self) -> None:
+        self._letters: list[Letter] = []
+
+    def put(self, letter: Letter) -> None:
+        self._letters.append(letter)
+
+    def take_all(self) -> list[Letter]:
+        letters, self._letters = self._letters, []
+        return letters
+
+
+def _execute_remotely(job: Job, root: Path, device: str, mailbox: Any) -> Outcome:
+    """Run in a Ray worker; the first report, with a total of 0, says that the job begins.
+
+    Nothing here waits for Ray: a task that waits lends its CPUs to another, and both then run on
+    the same cores.
+    """
+
+    def report(done: int, total: int, figures: dict[str, float]) -> None:
+        mailbox.put.remote((job.ref, done, total, figures))
+
+    report(0, 0, {})
+    return execute(job, root, device, report)
