@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import LogitsAdapter, check_temperature
-
-if TYPE_CHECKING:
-    from pytorch_ood.detector import EnergyBased
+from oodbench_posthoc.adapter import LogitsAdapter
+from oodbench_posthoc.checks import check_positive
 
 
 class Energy(LogitsAdapter):
@@ -24,6 +22,8 @@ class Energy(LogitsAdapter):
         InvalidParameter: if the temperature is not a number greater than 0.
     """
 
+    original = "EnergyBased"
+    renamed: ClassVar = {"t": "temperature"}
     info = Info(
         name="energy",
         title="Energy",
@@ -39,11 +39,5 @@ class Energy(LogitsAdapter):
     space: ClassVar = {"temperature": (0.5, 1.0, 2.0, 5.0, 10.0, 100.0)}
 
     def __init__(self, *, temperature: float = 1.0) -> None:
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         self.temperature = temperature
-
-    def original(self) -> EnergyBased:
-        """Return pytorch-ood's detector."""
-        from pytorch_ood.detector import EnergyBased
-
-        return EnergyBased(None, t=self.temperature)

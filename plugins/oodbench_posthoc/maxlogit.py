@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from oodbench.contracts import Info, Paper
 from oodbench_posthoc.adapter import LogitsAdapter
-
-if TYPE_CHECKING:
-    from pytorch_ood.detector import MaxLogit
 
 
 class MaximumLogit(LogitsAdapter):
@@ -18,6 +13,7 @@ class MaximumLogit(LogitsAdapter):
     it does not spread confidence over similar classes.
     """
 
+    original = "MaxLogit"
     info = Info(
         name="maxlogit",
         title="MaxLogit",
@@ -30,9 +26,3 @@ class MaximumLogit(LogitsAdapter):
             url="https://arxiv.org/abs/1911.11132",
         ),
     )
-
-    def original(self) -> MaxLogit:
-        """Return pytorch-ood's detector."""
-        from pytorch_ood.detector import MaxLogit
-
-        return MaxLogit(None)

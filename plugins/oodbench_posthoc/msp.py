@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import LogitsAdapter, check_temperature
-
-if TYPE_CHECKING:
-    from pytorch_ood.detector import MaxSoftmax
+from oodbench_posthoc.adapter import LogitsAdapter
+from oodbench_posthoc.checks import check_positive
 
 
 class MaximumSoftmax(LogitsAdapter):
@@ -25,6 +23,8 @@ class MaximumSoftmax(LogitsAdapter):
         InvalidParameter: if the temperature is not a number greater than 0.
     """
 
+    original = "MaxSoftmax"
+    renamed: ClassVar = {"t": "temperature"}
     info = Info(
         name="msp",
         title="MSP",
@@ -41,11 +41,5 @@ class MaximumSoftmax(LogitsAdapter):
     space: ClassVar = {"temperature": (1.0, 2.0, 5.0, 10.0, 100.0, 1000.0)}
 
     def __init__(self, *, temperature: float = 1.0) -> None:
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         self.temperature = temperature
-
-    def original(self) -> MaxSoftmax:
-        """Return pytorch-ood's detector."""
-        from pytorch_ood.detector import MaxSoftmax
-
-        return MaxSoftmax(None, t=self.temperature)

@@ -1,0 +1,25 @@
+"""Check the values of parameters."""
+
+from __future__ import annotations
+
+from oodbench.contracts import InvalidParameter
+
+
+def check_positive(name: str, value: float) -> None:
+    """Refuse anything but a finite number greater than 0.
+
+    Raises:
+        InvalidParameter: naming the parameter.
+    """
+    if not 0 < value < float("inf"):
+        raise InvalidParameter(f"{name} must be a number greater than 0, not {value}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuse anything but a whole number of at least 1.
+
+    Raises:
+        InvalidParameter: naming the parameter.
+    """
+    if value != int(value) or value < 1:
+        raise InvalidParameter(f"{name} must be a whole number of at least 1, not {value}")

@@ -1,0 +1,67 @@
+"""Score by a virtual logit that stands for everything outside of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from oodbench.contracts import Context, Info, InvalidParameter, Need, Paper
+from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench_posthoc.checks import check_count
+
+
+class VirtualLogitMatching(FeaturesAdapter):
+    """Score by how far the features are off the space of the training images, against the logits.
+
+    s(x) = a |z - P z| - log sum_y exp(f_y(x)), where z are the penultimate features about the
+    origin that the head maps to equal logits, P projects them onto the principal space of the
+    training images, and a scales what is left to the mean of the largest logit of the training
+    images (ViM: equations 4 to 6 of the paper; this score orders images as the paper's, the
+    softmax of the virtual logit, does).
+
+    Args:
+        dimension: of the principal space; None: as the authors' code chooses it, 1,000 for 2,048
+            features or more, 512 for 768 or more, and half as many as there are features below.
+
+    Raises:
+        InvalidParameter: if it is less than 1.
+    """
+
+    original = "ViM"
+    renamed: ClassVar = {"d": "dimension"}
+    info = Info(
+        name="vim",
+        title="ViM",
+        summary="Features off the space of the training images, against the energy of the logits",
+        paper=Paper(
+            title="ViM: Out-Of-Distribution with Virtual-logit Matching",
+            authors="Wang et al.",
+            venue="CVPR",
+            year=2022,
+            url="https://arxiv.org/abs/2203.10807",
+        ),
+    )
+    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+    space: ClassVar = {"dimension": (16, 32, 64, 128, 256, 512)}
+
+    def __init__(self, *, dimension: int | None = None) -> None:
+        if dimension is not None:
+            check_count("dimension", dimension)
+        self.dimension = dimension
+
+    def arguments(self, names: Iterable[str], context: Context | None) -> dict[str, Any]:
+        """Return the arguments of pytorch-ood's constructor, the dimension among them.
+
+        Raises:
+            InvalidParameter: if that leaves nothing outside of the principal space.
+        """
+        found = super().arguments(names, context)
+        features = found["w"].shape[1]
+        if self.dimension is None:
+            found["d"] = 1000 if features >= 2048 else 512 if features >= 768 else features // 2
+        elif self.dimension >= features:
+            raise InvalidParameter(
+                f"dimension must be less than {features}, the number of features that this "
+                f"classifier has, not {self.dimension}"
+            )
+        return found
