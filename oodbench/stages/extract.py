@@ -2,8 +2,8 @@
 
 Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32; ``positions.npy`` (n,)
 int64, the positions within the prepared images; and of these ``labels.npy`` and ``indices.npy``.
-Notes down ``count`` and the data set's ``note``. The backbone runs in the precision of the run, the
-head always in float32: logits of lower precision tie by the thousand.
+Of no images, d and k are 0. Notes down ``count`` and the data set's ``note``. The backbone runs in
+the precision of the run, the head always in float32: logits of lower precision tie by the thousand.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
             features.append(found.cpu())
             logits.append(module.head(found).cpu())  # type: ignore[operator]
             work.progress(start + len(chosen), len(positions))
-    np.save(work.draft / "features.npy", torch.cat(features).numpy())
-    np.save(work.draft / "logits.npy", torch.cat(logits).numpy())
+    for name, chunks in (("features", features), ("logits", logits)):
+        values = torch.cat(chunks) if chunks else torch.empty(0, 0)
+        np.save(work.draft / f"{name}.npy", values.numpy())
     np.save(work.draft / "positions.npy", positions)
     for name in ("labels.npy", "indices.npy"):
         np.save(work.draft / name, np.load(work.inputs["images"] / name)[positions])

@@ -101,7 +101,7 @@ def training_stream(
 
 def _joined(inputs: Mapping[str, Artifact], name: str) -> Tensor:
     """Put the rows of the two parts of the training images back into the order of the data set."""
-    parts = [inputs["calibration"], inputs["rest"]]
+    parts = [inputs[part] for part in ("calibration", "rest") if inputs[part].meta["count"]]
     positions = torch.cat([_tensor(part, "positions") for part in parts])
     values = torch.cat([_tensor(part, name) for part in parts])
     return values[torch.argsort(positions)]
