@@ -30,14 +30,15 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     if fitted is not None:
         restore(detector, fitted, context)
     scores: list[Tensor] = []
-    seconds = 0.0
+    seconds, done = 0.0, 0
     with torch.no_grad():
-        for number, batch in enumerate(stream):
+        for batch in stream:
             started = time.perf_counter()
             found = checked(detector.score(batch), batch)
             scores.append(found.cpu())
             seconds += time.perf_counter() - started
-            work.progress(number * len(batch) + len(batch), len(stream))
+            done += len(batch)
+            work.progress(done, len(stream))
     indices = np.load(work.inputs["images"] / "indices.npy")
     chosen = positions_of(spec["part"], len(indices), spec["count"], spec["selection_seed"])
     np.save(work.draft / "scores.npy", torch.cat(scores).numpy())
