@@ -1,0 +1,36 @@
+"""Images are selected by seed, fitted to the ID geometry, and keep their positions."""
+
+from __future__ import annotations
+
+import numpy as np
+from stagework import Bench, TwoClasses, array
+
+DATASET = TwoClasses(count=50)
+IMAGES = DATASET.load(None, "test")
+
+
+def test_all_images_keep_order_labels_and_note(bench: Bench) -> None:
+    made = bench.prepare(DATASET)
+    np.testing.assert_array_equal(array(made, "images"), IMAGES.images[:, None])
+    np.testing.assert_array_equal(array(made, "labels"), IMAGES.labels)
+    np.testing.assert_array_equal(array(made, "indices"), np.arange(50))
+    assert made.meta == {"shape": [1, 6, 6], "num_classes": 2, "count": 50, "note": "a note"}
+
+
+def test_a_selection_keeps_the_positions_in_the_data_set(bench: Bench) -> None:
+    made = bench.prepare(DATASET, at_most=10)
+    indices = array(made, "indices")
+    assert len(indices) == made.meta["count"] == 10
+    np.testing.assert_array_equal(array(made, "images"), IMAGES.images[indices][:, None])
+    np.testing.assert_array_equal(array(made, "labels"), IMAGES.labels[indices])
+
+
+def test_the_seed_draws_the_selection(bench: Bench) -> None:
+    first, other = (array(bench.prepare(DATASET, at_most=10, seed=s), "indices") for s in (0, 1))
+    assert not np.array_equal(first, other)
+
+
+def test_images_are_fitted_to_the_id_geometry(bench: Bench) -> None:
+    made = bench.prepare(DATASET, shape=[3, 4, 5])
+    assert array(made, "images").shape == (50, 3, 4, 5)
+    assert array(made, "images").dtype == np.uint8

@@ -1,0 +1,101 @@
+"""Classifiers learn by their recipe, the same by the same seed; bad training data are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from stagework import Bench, Small, TwoClasses, tensors
+
+from oodbench.contracts import ImageSet, PluginError
+from oodbench.errors import UserError
+from oodbench.stages.modules import WEIGHTS, load_classifier
+
+
+def weights(artifact) -> dict[str, torch.Tensor]:
+    return tensors(artifact, WEIGHTS.removesuffix(".safetensors"))
+
+
+def test_a_classifier_learns_to_tell_the_classes_apart(bench: Bench, train) -> None:
+    trained = bench.train(train, Small(epochs=30))
+    assert trained.meta["train_accuracy"] > 0.95
+    assert trained.meta["shape"] == [1, 6, 6]
+    assert trained.meta["num_classes"] == 2
+
+
+def test_the_same_seed_gives_the_same_weights(bench: Bench, train) -> None:
+    first, again, other = (weights(bench.train(train, seed=seed)) for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_global_generator_does_not_matter(bench: Bench, train) -> None:
+    first = weights(bench.train(train))
+    torch.rand(7)
+    assert all(
+        torch.equal(first[name], value) for name, value in weights(bench.train(train)).items()
+    )
+
+
+def test_a_trained_classifier_comes_back_frozen_and_in_evaluation_mode(bench, trained) -> None:
+    module = load_classifier(Small(), trained, "cpu")
+    assert not module.training
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+    stored = weights(trained)
+    assert all(torch.equal(value, stored[name]) for name, value in module.state_dict().items())
+
+
+def test_progress_ends_with_the_last_step(bench: Bench, train) -> None:
+    bench.train(train, Small(epochs=2))
+    steps = [(done, total) for done, total, _ in bench.reports]
+    assert steps[0] == (0, 6)
+    assert steps[-1] == (6, 6)
+    assert steps == sorted(steps)
+    figures = {name for *_, found in bench.reports for name in found}
+    assert figures == {"loss", "accuracy"}
+
+
+def test_fewer_images_than_a_batch_are_one_batch(bench: Bench) -> None:
+    trained = bench.train(bench.prepare(TwoClasses(count=6), "train"), Small(epochs=1))
+    assert len(bench.reports) == 2
+    assert trained.meta["train_accuracy"] in {correct / 6 for correct in range(7)}
+
+
+def test_images_are_augmented_in_unit_range_by_the_seed(bench: Bench, train) -> None:
+    seen = []
+
+    class Augmenting(Small):
+        def augment(self, images, generator):
+            seen.append((images.min().item(), images.max().item(), images.shape))
+            return images + torch.rand((), generator=generator)
+
+    plain, first, again = (
+        weights(bench.train(train, classifier))
+        for classifier in (Small(), Augmenting(), Augmenting())
+    )
+    assert not torch.equal(plain["head.weight"], first["head.weight"])
+    assert torch.equal(first["head.weight"], again["head.weight"])
+    assert all(low >= 0 and high <= 1 and shape == (20, 1, 6, 6) for low, high, shape in seen)
+
+
+class Labelled(TwoClasses):
+    """Images with given labels."""
+
+    def __init__(self, *, labels: list[int]) -> None:
+        super().__init__(count=len(labels))
+        self.labels = labels
+
+    def load(self, root, split):
+        return ImageSet(super().load(root, split).images, np.array(self.labels))
+
+
+@pytest.mark.parametrize("labels", [[1] * 8, [-1] * 8, [0, 1, -1, 1], [0, 1, 2, 1]])
+def test_labels_that_are_no_classes_are_the_users_error(bench: Bench, labels: list[int]) -> None:
+    images = bench.prepare(Labelled(labels=labels), "train")
+    with pytest.raises(UserError, match="needs at least two of the classes 0 to 1, and nothing"):
+        bench.train(images)
+
+
+def test_a_training_that_diverges_is_the_plugins_error(bench: Bench, train) -> None:
+    with pytest.raises(PluginError, match="training diverged in epoch"):
+        bench.train(train, Small(learning_rate=1e30))
