@@ -65,7 +65,7 @@ def test_an_id_set_without_benchmark_needs_ood_sets_and_a_classifier(ask, tmp_pa
     for split in ("train", "test"):
         write_pack(tmp_path / f"mine-{split}.npz", [0, 1])
     path = str(tmp_path / "mine")
-    with pytest.raises(UserError, match=r"no benchmark for the ID set '.*mine'.*--ood.*--classifie"):
+    with pytest.raises(UserError, match=r"no benchmark for the ID set '.*mine'.*--ood.*--class"):
         ask(id=path)
     resolved = ask(id=path, ood=["uniform"], classifier="preact-resnet")
     assert titles(resolved) == ["mine", "Uniform"]
