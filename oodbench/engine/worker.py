@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
@@ -56,12 +57,13 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
     curves = _Curves(report)
     started = time.perf_counter()
     try:
+        spec = copy.deepcopy(job.spec)  # no job sees what another left on an object, in any engine
         with bound_threads(job.resources.cpus):
             stage = importlib.import_module(f"oodbench.stages.{job.ref.stage}")
             bind_torch(job.resources.cpus)
             inputs = {role: store.open(*ref) for role, ref in job.inputs.items()}
             with store.create(*job.ref) as draft:
-                stage.run(job.spec, Work(inputs, draft, device, curves))
+                stage.run(spec, Work(inputs, draft, device, curves))
                 draft.meta.update(
                     title=job.title,
                     seconds=time.perf_counter() - started,
@@ -72,7 +74,10 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
                 )
     except UserError as error:
         return Outcome(str(error), traceback.format_exc(), is_users=True)
-    except Exception as error:  # a plugin may raise anything; it loses its own rows alone
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a plugin loses its own rows alone, whatever it raises
         return Outcome(describe(error), traceback.format_exc())
     return Outcome()
 
@@ -86,6 +91,7 @@ class _Curves:
         self._reported = 0.0
 
     def __call__(self, done: int, total: int, **figures: float) -> None:
+        figures = {name: float(value) for name, value in figures.items()}  # tensors too
         if figures:
             self.points.append({"done": done, **figures})
         now = time.monotonic()
