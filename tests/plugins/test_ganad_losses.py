@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from oodbench_ganad import losses, recipes
 from oodbench_ganad.networks import Critic
-from torch import nn
 
 SHAPE = (1, 3, 3)
 CLASSES = torch.tensor([0, 1, 1, 2])

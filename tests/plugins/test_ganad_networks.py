@@ -3,10 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from oodbench_ganad import recipes
 from oodbench_ganad.layers import DownConvolution, UpConvolution
 from oodbench_ganad.networks import Critic, Generator, initialise, place
-from torch import nn
 
 TABLE_1_GENERATOR = [(32, 7, 7), (32, 14, 14), (32, 28, 28), (1, 28, 28)]
 TABLE_1_CRITIC = [(32, 28, 28), (32, 14, 14), (32, 7, 7), (32, 3, 3), (32, 3, 3), (32,)]
@@ -71,10 +72,13 @@ def test_dense_layers_have_the_sizes_of_the_table(table):
         for layer in network.modules()
         if isinstance(layer, nn.Linear)
     ]
-    assert sizes == {
-        "table 1": [(74, 1568), (10, 784), (32, 1)],
-        "table 2": [(138, 2560), (10, 1024), (192, 1)],
-    }[table]
+    assert (
+        sizes
+        == {
+            "table 1": [(74, 1568), (10, 784), (32, 1)],
+            "table 2": [(138, 2560), (10, 1024), (192, 1)],
+        }[table]
+    )
 
 
 def test_table_1_has_two_convolutions_in_the_last_two_blocks_of_the_critic():

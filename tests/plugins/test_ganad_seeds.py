@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from oodbench_ganad import seeds
 from scipy import integrate, stats
+
+from oodbench_ganad import seeds
 
 
 def draws(seed=0):

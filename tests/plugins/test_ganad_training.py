@@ -1,0 +1,208 @@
+"""GANAD is trained as the paper says, repeatably, on images of any shape."""
+
+import pytest
+import torch
+from torch import nn
+
+from oodbench.contracts import Batch, Context, InvalidParameter, PluginError
+from oodbench.testing.toy import TensorStream
+from oodbench_ganad import anomaly, recipes, seeds
+from oodbench_ganad.detector import Ganad
+from oodbench_ganad.gan import Wgan
+
+SHAPE = (1, 8, 8)
+
+
+class LinearClassifier(nn.Module):
+    def __init__(self, shape, num_classes):
+        super().__init__()
+        weight = torch.randn(
+            num_classes, torch.Size(shape).numel(), generator=torch.Generator().manual_seed(7)
+        )
+        self.register_buffer("weight", weight)
+
+    def forward(self, images):
+        return images.flatten(1) @ self.weight.T
+
+
+def context(shape=SHAPE, num_classes=4, **settings):
+    return Context(
+        device=torch.device("cpu"),
+        shape=shape,
+        num_classes=num_classes,
+        _classifier=LinearClassifier(shape, num_classes),
+        **{"seed": 0, **settings},
+    )
+
+
+def stream(shape=SHAPE, num_classes=4, count=96):
+    """Return images with a bright column whose place is the class."""
+    labels = torch.arange(count) % num_classes
+    images = 0.2 * torch.rand(count, *shape, generator=torch.Generator().manual_seed(1))
+    images[torch.arange(count), :, :, labels] += 0.8
+    return TensorStream(Batch(labels, images), shape=shape, num_classes=num_classes)
+
+
+def batch_to_score(images, num_classes=4):
+    logits = LinearClassifier(images.shape[1:], num_classes)(images)
+    return Batch(torch.full((len(images),), -1), images, logits)
+
+
+def fit(seed=0, steps=3, shape=SHAPE, num_classes=4, **settings):
+    """Return the fitted generator and detector of a very short training."""
+    detector = Ganad(recipe="tiny", steps=steps, anomaly_steps=steps)
+    train = stream(shape, num_classes)
+    wgan = detector.parts()["wgan"].fit(train, context(shape, num_classes, **settings))
+    detector.fit(
+        train, context(shape, num_classes, **{**settings, "seed": seed, "parts": {"wgan": wgan}})
+    )
+    return wgan, detector
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return fit()
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_global_generator(fitted):
+    torch.manual_seed(99)
+    for before, after in zip(fitted, fit(), strict=True):
+        assert same(before.state(), after.state())
+
+
+def test_another_seed_gives_another_detector_on_the_same_generator(fitted):
+    wgan, detector = fit(seed=1)
+    assert same(wgan.state(), fitted[0].state())
+    assert not same(detector.state(), fitted[1].state())
+
+
+def test_all_seeds_and_anomaly_trainings_share_the_generator():
+    first, second = (Ganad(steps=5, anomaly_steps=n).parts()["wgan"] for n in (1, 2))
+    assert vars(first) == vars(second) == {"recipe": "fast", "alpha": 0.5, "steps": 5}
+
+
+def test_training_changes_every_weight_of_the_generator_and_the_critic(fitted):
+    wgan, _ = fitted
+    longer, _ = fit(steps=4)
+    unchanged = [
+        name
+        for name, value in wgan.state().items()
+        if value.is_floating_point() and torch.equal(value, longer.state()[name])
+    ]
+    assert set(unchanged) <= {"critic.end.bias"}  # it cancels in equation (7)
+
+
+def test_a_generator_comes_back_from_its_state(fitted):
+    wgan, _ = fitted
+    restored = Wgan(recipe="tiny").restore(wgan.state(), context())
+    drawn, classes = torch.randn(4, 64), torch.arange(4)
+    assert torch.equal(restored.generator_(drawn, classes), wgan.generator_(drawn, classes))
+    images = torch.rand(4, *SHAPE)
+    assert torch.equal(restored.critic_(images, classes), wgan.critic_(images, classes))
+
+
+def test_a_detector_comes_back_from_its_state(fitted):
+    _, detector = fitted
+    restored = Ganad(recipe="tiny").restore(detector.state(), context())
+    batch = batch_to_score(torch.rand(5, *SHAPE))
+    assert torch.equal(restored.score(batch), detector.score(batch))
+
+
+def test_scores_are_one_float_an_image_and_minus_what_ad_says(fitted):
+    _, detector = fitted
+    images = torch.rand(5, *SHAPE)
+    scores = detector.score(batch_to_score(images))
+    predicted = LinearClassifier(SHAPE, 4)(images).argmax(dim=1)
+    assert scores.shape == (5,)
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, -detector.network_(images, predicted).detach())
+
+
+def test_ad_learns_to_score_near_anomalies_above_fakes():
+    wgan, detector = fit(steps=150)
+    classes = torch.arange(4).repeat(50)
+    draws = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        images = anomaly.draw_images(wgan.generator_, 64, classes, draws)
+    fakes, anomalies = detector.score(batch_to_score(images)).chunk(2)
+    above = (anomalies[:, None] > fakes[None, :]).float().mean()
+    assert above > 0.8
+
+
+def test_ad_sees_ten_images_of_each_of_ten_classes():
+    classes = anomaly.balanced_classes(100, context(num_classes=10))
+    assert classes.bincount().tolist() == [10] * 10
+
+
+def test_ad_sees_every_class_even_if_there_are_more_than_images():
+    classes = anomaly.balanced_classes(100, context(num_classes=1000))
+    assert classes.bincount().tolist() == [1] * 1000
+
+
+def test_ad_sees_as_many_fakes_as_near_anomalies():
+    classes = torch.arange(10).repeat(10)
+    drawn = anomaly.draw_images(
+        lambda drawn, classes: torch.cat([drawn, classes[:, None]], dim=1),
+        64,
+        classes,
+        torch.Generator().manual_seed(0),
+    )
+    norms = seeds.chebyshev_norm(drawn[:, :64])
+    assert (norms[:100] < 5).all()
+    assert ((norms[100:] >= 5 - 1e-5) & (norms[100:] <= 6 + 1e-5)).all()
+    assert drawn[:, 64].tolist() == [*classes.tolist(), *classes.tolist()]
+
+
+def test_a_generator_that_diverges_is_an_error():
+    train = stream()
+    train.whole.inputs[:] = float("nan")
+    with pytest.raises(PluginError, match="generator diverged by step 2 of 2"):
+        Wgan(recipe="tiny", steps=2).fit(train, context())
+
+
+def test_a_detector_that_diverges_is_an_error(fitted):
+    broken = Wgan(recipe="tiny").restore(fitted[0].state(), context())
+    nn.init.constant_(broken.generator_.start[0].weight, float("nan"))
+    with pytest.raises(PluginError, match="detector diverged by step 1 of 1"):
+        Ganad(recipe="tiny", anomaly_steps=1).fit(stream(), context(parts={"wgan": broken}))
+
+
+def test_an_unknown_recipe_is_an_error():
+    with pytest.raises(InvalidParameter, match="it can be paper, fast, tiny"):
+        Wgan(recipe="quick").fit(stream(), context())
+
+
+def test_training_shows_its_figures():
+    seen = []
+    fit(progress=lambda done, total, **figures: seen.append((done, total, set(figures))))
+    critic = {"critic_loss", "wasserstein", "penalty", "generator_loss", "fake_accuracy"}
+    assert seen == [(3, 3, critic), (3, 3, {"anomaly_loss", "anomaly_accuracy"})]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 11), (3, 32, 32)], ids=str)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_images_of_any_shape_train_and_score(shape, precision):
+    _, detector = fit(steps=1, shape=shape, num_classes=5, precision=precision)
+    scores = detector.score(batch_to_score(torch.rand(3, *shape), num_classes=5))
+    assert scores.shape == (3,)
+    assert scores.isfinite().all()
+
+
+def test_training_sets_smaller_than_a_batch_train():
+    train = stream(count=7)
+    assert Wgan(recipe="tiny", steps=1).fit(train, context()).generator_ is not None
+
+
+@pytest.mark.parametrize(
+    ("images", "shape", "steps"),
+    [(60_000, (1, 28, 28), 300_000), (50_000, (3, 32, 32), 150_000)],
+)
+def test_the_papers_recipe_takes_1500_epochs_of_the_critic(images, shape, steps):
+    recipe = recipes.recipe_for("paper", shape)
+    assert recipe.generator_steps(images) == steps
