@@ -59,6 +59,7 @@ class Progress:
 
     def started(self, job: Job) -> None:
         """Add a bar, without an end until the job tells one."""
+        self._remove(job)  # the bar of a worker that was lost
         self._tasks[job.ref] = self._bars.add_task(_plain(job.title), total=None, figures="")
 
     def progressed(self, job: Job, done: int, total: int, figures: Mapping[str, float]) -> None:
@@ -72,11 +73,14 @@ class Progress:
 
     def finished(self, job: Job, outcome: Outcome) -> None:
         """Remove the bar; say so if the job failed."""
+        self._remove(job)
+        if outcome.error and not outcome.is_users:
+            self._console.print(f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}")
+
+    def _remove(self, job: Job) -> None:
         task = self._tasks.pop(job.ref, None)
         if task is not None:
             self._bars.remove_task(task)
-        if outcome.error and not outcome.is_users:
-            self._console.print(f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}")
 
 
 def _plain(text: str) -> str:

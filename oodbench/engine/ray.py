@@ -42,7 +42,8 @@ def run_ray(
         results: what became of the jobs.
         cpus: CPUs of this machine to use.
         gpus: GPUs of this machine to use.
-        address: of a running cluster; None starts Ray on this machine for this run.
+        address: of a running cluster; None takes ``$RAY_ADDRESS``, and without that starts Ray on
+            this machine for this run.
 
     Raises:
         UserError: if the cluster cannot be reached, or the request or the data is at fault.
@@ -57,12 +58,13 @@ def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
+    address = address or os.environ.get("RAY_ADDRESS")
     ours = not ray.is_initialized()
     if ours:
         resources: dict[str, Any] = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
         try:
             ray.init(
-                address=address,
+                address=address or "local",  # None would join whatever cluster was started here
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -131,6 +133,8 @@ class _Scheduler:
 
     def _pass_on_progress(self) -> None:
         for ref, done, total, figures in self._ray.get(self._mailbox.take_all.remote()):
+            if ref not in self._unfinished:
+                continue  # a letter may arrive after its job has ended
             job = self._jobs[ref]
             if total == 0:
                 self._observer.started(job)
