@@ -13,7 +13,7 @@ import pandas as pd
 from oodbench import hardware
 from oodbench.contracts import parameters
 from oodbench.engine import Results
-from oodbench.jobs import Plan, Ref
+from oodbench.jobs import Plan
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
 from oodbench.store import Store
@@ -148,7 +148,7 @@ class Collector:
     def info(self) -> dict[str, Any]:
         """Return what ``run.json`` says of the request, the machine and the jobs."""
         failures = {
-            self._plan.jobs[ref].title: outcome.trace
+            "/".join(ref): {"job": self._plan.jobs[ref].title, "trace": outcome.trace}
             for ref, outcome in self._results.failed.items()
         }
         reached = sorted(self._results.reused | self._results.done)
@@ -163,10 +163,10 @@ class Collector:
             "hardware": hardware.describe(),
             "versions": versions(),
             "plugins": self._resolved.distributions,
-            "jobs": {self._plan.jobs[ref].title: "/".join(ref) for ref in reached},
+            "jobs": {"/".join(ref): self._plan.jobs[ref].title for ref in reached},
             "jobs_run": len(self._results.done),
             "jobs_reused": len(self._results.reused),
-            **self._count_images(reached),
+            **self._count_images(),
         }
 
     def _request(self) -> dict[str, Any]:
@@ -188,11 +188,12 @@ class Collector:
             "fingerprints": {name: source.fingerprint for name, source in sources.items()},
         }
 
-    def _count_images(self, reached: list[Ref]) -> dict[str, int]:
+    def _count_images(self) -> dict[str, int]:
         """Count the images that pass through classifiers, and those that did so in this run."""
-        counts = {
-            ref: self._store.open(*ref).meta["count"] for ref in reached if ref.stage == "extract"
+        extracted = {
+            ref: self._store.find(*ref) for ref in self._plan.needed() if ref.stage == "extract"
         }
+        counts = {ref: found.meta["count"] for ref, found in extracted.items() if found}
         return {
             "distinct_images": sum(counts.values()),
             "images_forwarded": sum(counts[ref] for ref in counts if ref in self._results.done),

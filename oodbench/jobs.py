@@ -123,6 +123,17 @@ class Plan:
         yield from (scored.score for scored in self.scored)
         yield from (predicted.extract for predicted in self.predicted)
 
+    def needed(self) -> set[Ref]:
+        """Return the targets and all that leads to them."""
+        found: set[Ref] = set()
+        waiting = list(self.targets())
+        while waiting:
+            ref = waiting.pop()
+            if ref not in found:
+                found.add(ref)
+                waiting.extend(self.jobs[ref].inputs.values())
+        return found
+
 
 @dataclass(frozen=True)
 class Request:
