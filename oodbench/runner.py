@@ -146,6 +146,7 @@ def run_options(
     key = digest([[*ref] for ref in prepared.plan.targets()])
     directory = out or _default_directory(prepared.resolved.benchmark, key)
     _refuse_other_runs(directory, key, force)
+    _make_directory(directory)
     results = Results(reused=prepared.found)
     _compute(prepared, opened, engine, ray_address, observer, results)
     collector = Collector(prepared.resolved, prepared.plan, opened, results)
@@ -166,6 +167,14 @@ def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
             f"{directory} holds the run of another request (or of other data or plugin versions); "
             "name another --out, or --force to replace it"
         )
+
+
+def _make_directory(directory: Path) -> None:
+    """Find out before the work, and not after it, if the run cannot be written."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error
 
 
 def _compute(
