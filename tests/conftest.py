@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store that tests share, so that classifiers are trained once."""
     return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """Keep this process, and those that it starts, to one CPU.
+
+    On a busy machine, a training of tiny networks with two threads waits for the second one most
+    of the time.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 def write_distribution(folder: Path, name: str, source: str, version: str = "1.0") -> None:

@@ -70,26 +70,14 @@ def plan(**changes: object) -> Plan:
     return make_plan(dataclasses.replace(REQUEST, **changes))
 
 
-def needed(made: Plan) -> set[Ref]:
-    """Return the jobs that have to be run from an empty store."""
-    found: set[Ref] = set()
-    waiting = list(made.targets())
-    while waiting:
-        ref = waiting.pop()
-        if ref not in found:
-            found.add(ref)
-            waiting.extend(made.jobs[ref].inputs.values())
-    return found
-
-
 def titles(made: Plan, stage: str) -> list[str]:
     """Return the titles of the jobs of one kind that have to be run."""
-    refs = needed(made)
+    refs = made.needed()
     return [job.title for ref, job in made.jobs.items() if ref in refs and ref.stage == stage]
 
 
 def keys(made: Plan, *stages: str) -> set[Ref]:
-    return {ref for ref in needed(made) if ref.stage in stages}
+    return {ref for ref in made.needed() if ref.stage in stages}
 
 
 def test_a_plan_is_the_same_every_time() -> None:
@@ -149,20 +137,20 @@ def test_detectors_that_learn_nothing_need_no_pass_over_the_training_images() ->
 
 def test_another_detector_leaves_the_other_jobs_as_they_were() -> None:
     more = plan(detectors={"drawn": Drawn(), **REQUEST.detectors, "two": FirstOfTwo()})
-    assert needed(plan()) < needed(more)
-    for ref in needed(plan()):
+    assert plan().needed() < more.needed()
+    for ref in plan().needed():
         assert plan().jobs[ref] == more.jobs[ref]
 
 
 def test_another_ood_set_leaves_the_other_jobs_as_they_were() -> None:
-    assert needed(plan()) < needed(plan(ood=[source("new"), *REQUEST.ood]))
+    assert plan().needed() < plan(ood=[source("new"), *REQUEST.ood]).needed()
 
 
 def test_more_seeds_leave_the_other_jobs_as_they_were() -> None:
     detectors = {"drawn": Drawn(), **REQUEST.detectors}
     few = plan(detectors=detectors)
     more = plan(detectors=detectors, seeds=(3, 0), classifier_seeds=(1, 0))
-    assert needed(few) < needed(more)
+    assert few.needed() < more.needed()
 
 
 def test_what_draws_nothing_is_planned_once_for_all_seeds() -> None:
@@ -246,7 +234,7 @@ def test_other_data_change_every_key_that_depends_on_them() -> None:
     ],
 )
 def test_names_places_and_hardware_are_no_part_of_keys(changes: dict) -> None:
-    assert needed(plan(**changes)) == needed(plan())
+    assert plan(**changes).needed() == plan().needed()
 
 
 def test_the_resources_of_a_job_do_not_depend_on_what_else_is_planned() -> None:
@@ -256,7 +244,7 @@ def test_the_resources_of_a_job_do_not_depend_on_what_else_is_planned() -> None:
         seeds=tuple(range(9)),
         classifier_seeds=(0, 1),
     )
-    for ref in needed(one):
+    for ref in one.needed():
         assert one.jobs[ref].resources == many.jobs[ref].resources
 
 
