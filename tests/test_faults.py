@@ -1,0 +1,242 @@
+"""Whatever breaks its contract loses its own rows, and the others' rows are as without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_detectors as sample
+
+import oodbench
+from oodbench.contracts import Detector, Need
+from oodbench.results import RECORD
+
+SOUND = [sample.Brightness(), sample.Drawn()]
+COMPARED = [name for name in RECORD if name not in ("fit_seconds", "score_seconds")]
+
+
+@pytest.fixture
+def run(tiny: Path, store: Path, tmp_path: Path, one_cpu: None):
+    """Return a function that runs the tiny benchmark with the shared store."""
+
+    def run_tiny(detectors: list[Detector | str], **options) -> oodbench.Run:
+        defaults = {
+            "benchmark": str(tiny),
+            "store": store,
+            "out": tmp_path / "run",
+            "data": tmp_path / "data",
+            "engine": "inline",
+            "device": "cpu",
+            "force": True,
+        }
+        return oodbench.run(detectors=detectors, **{**defaults, **options})
+
+    return run_tiny
+
+
+def rows(run: oodbench.Run, *names: str) -> list[list]:
+    """Return the records of detectors, times aside, as text, which is equal where NaN is."""
+    own = run.records[run.records["detector"].isin(names)]
+    return own[COMPARED].astype("str").to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("culprit", "error"),
+    [
+        (
+            sample.RaisesInFit(),
+            "fit raises-in-fit: ZeroDivisionError: no luck [today] (sample_detectors.py:",
+        ),
+        (sample.ReturnsNothingFromFit(), "fit returns-nothing-from-fit: PluginError: Returns"),
+        (sample.RaisesInScore(), "by raises-in-score: KeyError: 'missing' (sample_detectors.py:"),
+        (sample.ReturnsNan(), "PluginError: score() returned 1 scores of "),
+        (sample.ReturnsWrongShape(), "PluginError: score() returned shape (200, 1) for 200 images"),
+        (sample.ReturnsIntegers(), "PluginError: score() returned torch.int64"),
+        (sample.ReturnsList(), "PluginError: score() returned a list"),
+        (sample.UsesUndeclared(), "PluginError: uses batch.logits but does not declare Need."),
+        (sample.HidesParameter(), "PluginError: HidesParameter does not store its parameter"),
+        (sample.RaisesInParts(), "LookupError: no parts"),
+        (sample.Exits(), "SystemExit: bye"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Detector) else "",
+)
+def test_a_detector_that_fails_loses_its_own_rows_alone(run, tmp_path, culprit, error) -> None:
+    name = culprit.info.name
+    mixed = run([SOUND[0], culprit, SOUND[1]])
+    own = mixed.records[mixed.records["detector"] == name]
+    assert own["ood_dataset"].tolist() == ["", "Uniform", "PhotoPatches-bw"]
+    assert (own["status"] == "failed").all()
+    assert own["error"].str.contains(error, regex=False).all()
+    assert not own["error"].str.contains("\n").any()
+    assert own["auroc"].isna().all()
+    assert name not in set(mixed.scores()["detector"])
+    alone = run(SOUND, out=tmp_path / "alone")
+    assert rows(mixed, "brightness", "drawn") == rows(alone, "brightness", "drawn")
+    assert set(alone.records["status"]) == {"ok"}
+
+
+def test_failures_are_kept_with_their_traceback(run) -> None:
+    info = run([sample.RaisesInFit(), sample.Brightness()]).info
+    (failure,) = info["failures"].values()
+    assert failure["job"] == "fit raises-in-fit"
+    assert "ZeroDivisionError: no\nluck [today]" in failure["trace"]
+
+
+def test_a_failure_is_not_kept_in_the_store(run) -> None:
+    """What failed is tried again: the machine may have been at fault."""
+    run([sample.RaisesInScore()])
+    assert len(run([sample.RaisesInScore()]).info["failures"]) == 4
+
+
+class NeverOnUniform(sample.Brightness):
+    """Fails on noise, whose contrast and brightness no other set has together."""
+
+    info = sample.info("never-on-uniform")
+
+    def score(self, batch):
+        if batch.inputs.std((1, 2, 3)).mean() > 0.27 and batch.inputs.mean() > 0.45:
+            raise ValueError("too noisy")
+        return super().score(batch)
+
+
+def test_a_detector_that_fails_on_one_set_keeps_its_other_rows(run) -> None:
+    records = run([NeverOnUniform()]).records.set_index("ood_dataset")
+    assert records["status"].to_dict() == {"": "ok", "Uniform": "failed", "PhotoPatches-bw": "ok"}
+    assert records.loc["Uniform", "error"].startswith("score Uniform by never-on-uniform: ValueErr")
+
+
+class BadPart(sample.Generator):
+    def fit(self, train, context):
+        raise OSError("no disk")
+
+
+class NeedsBadPart(sample.FirstOfTwo):
+    info = sample.info("needs-bad-part")
+
+    def parts(self):
+        return {"generator": BadPart()}
+
+
+def test_a_part_that_fails_is_to_blame_for_the_detectors_that_need_it(run) -> None:
+    finished = run([NeedsBadPart(), sample.FirstOfTwo()], seeds=2)
+    failed = finished.records[finished.records["status"] == "failed"]
+    assert set(failed["detector"]) == {"needs-bad-part"}
+    assert set(failed["seed"]) == {0, 1}
+    assert (
+        failed["error"]
+        .str.startswith("fit generator of needs-bad-part (seed 0): OSError: no disk")
+        .all()
+    )
+    assert len(finished.info["failures"]) == 1
+
+
+def test_every_detector_may_fail(run, tmp_path: Path) -> None:
+    finished = run([sample.RaisesInFit()])
+    assert set(finished.records["status"]) == {"failed"}
+    assert finished.scores().empty
+    assert len(finished.predictions()) == 700
+    assert "raises-in-fit" in (tmp_path / "run" / "table.md").read_text()
+
+
+PLUGIN = """
+import numpy as np
+from oodbench.contracts import Classifier, Dataset, ImageSet, Info, Recipe, hookimpl
+
+class Unreadable(Dataset):
+    info = Info(name="unreadable", summary="Raises when it is read.")
+    shape = (1, 8, 8)
+
+    def load(self, root, split):
+        raise RuntimeError("head crash")
+
+class Diverging(Classifier):
+    info = Info(name="diverging", summary="Raises when it is trained.")
+
+    @property
+    def recipe(self):
+        return Recipe(epochs=1)
+
+    def build(self, shape, num_classes):
+        raise MemoryError("too wide")
+
+@hookimpl
+def oodbench_datasets():
+    return [Unreadable]
+
+@hookimpl
+def oodbench_classifiers():
+    return [Diverging]
+"""
+
+
+def test_an_ood_set_that_cannot_be_read_loses_its_own_rows_alone(install, run) -> None:
+    install("odd_plugin", PLUGIN)
+    finished = run([sample.Confidence()], ood=["unreadable", "uniform"])
+    records = finished.records.set_index("ood_dataset")
+    assert records["status"].to_dict() == {"": "ok", "unreadable": "failed", "Uniform": "ok"}
+    reason = "prepare unreadable (test): RuntimeError: head crash (odd_plugin.py:10)"
+    assert records.loc["unreadable", "error"] == reason
+    assert rows(finished, "confidence")[2] == rows(run([sample.Confidence()]), "confidence")[1]
+
+
+def test_a_classifier_that_cannot_be_trained_fails_what_needs_it(install, run) -> None:
+    install("odd_plugin", PLUGIN)
+    finished = run([sample.Confidence(), sample.Brightness()], classifier="diverging")
+    assert set(finished.records["status"]) == {"failed"}  # no row without the classifier's accuracy
+    assert finished.records["error"].str.contains("MemoryError: too wide").all()
+    assert set(finished.scores()["detector"]) == {"brightness"}
+    assert finished.predictions().empty
+
+
+def test_a_plugin_that_cannot_be_imported_loses_its_own_rows_alone(install, run, tmp_path) -> None:
+    install("lost_plugin", 'import not_installed\nname = "wanted"')
+    mixed = run(["wanted", *SOUND], seeds=2)
+    own = mixed.records[mixed.records["detector"] == "wanted"]
+    assert own["ood_dataset"].tolist() == ["", "Uniform", "PhotoPatches-bw"]
+    assert own["error"].str.contains("No module named 'not_installed'", regex=False).all()
+    alone = run(SOUND, out=tmp_path / "alone", seeds=2)
+    assert rows(mixed, "brightness", "drawn") == rows(alone, "brightness", "drawn")
+
+
+class Writes(Detector):
+    """Writes into what it is given."""
+
+    info = sample.info("writes")
+    needs = frozenset({Need.INPUTS, Need.LOGITS, Need.FEATURES})
+
+    def fit(self, train, context):
+        for batch in train:
+            self._spoil(batch)
+        return self
+
+    def score(self, batch):
+        return self._spoil(batch)
+
+    def _spoil(self, batch):
+        score = batch.inputs.mean((1, 2, 3))
+        for values in (batch.inputs, batch.logits, batch.features, batch.labels):
+            values.zero_()
+        return score
+
+
+def test_a_detector_that_writes_into_its_input_changes_no_others_rows(run, tmp_path) -> None:
+    others = [sample.Confidence(), sample.Distance()]
+    mixed = run([Writes(), *others], store=tmp_path / "store")
+    alone = run(others, out=tmp_path / "alone")
+    names = [detector.info.name for detector in others]
+    assert rows(mixed, *names) == rows(alone, *names)
+
+
+class Counts(sample.Brightness):
+    """Scores by the number of calls so far."""
+
+    info = sample.info("counts")
+
+    def score(self, batch):
+        self.calls = getattr(self, "calls", 0) + 1
+        return super().score(batch) + self.calls
+
+
+def test_what_a_detector_keeps_between_sets_does_not_reach_the_next(run) -> None:
+    scores = run([Counts()]).scores()["score"]
+    assert scores.between(1, 2).all()
