@@ -16,9 +16,11 @@ from oodbench.jobs import Job, Ref
 from oodbench.store import Store
 
 POLL_SECONDS = 0.2
-Letter = tuple[Ref, int, int, dict[str, float]]
 RETRIES = 3
 """How often a job is started again whose worker was lost."""
+
+Letter = tuple[Ref, int, int, dict[str, float]]
+"""A report of progress: a job, done, total, figures."""
 
 
 def run_ray(
