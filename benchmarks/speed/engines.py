@@ -126,12 +126,11 @@ def _finish(jobs: Sequence[Job], results: Results, way: Callable[[], None]) -> N
 
 def _show(times: dict[str, list[float]], arguments: argparse.Namespace) -> None:
     medians = {name: statistics.median(each) for name, each in times.items()}
-    rows = [
-        (name, medians[name], min(each), max(each), len(each)) for name, each in times.items()
-    ]
+    rows = [(name, medians[name], min(each), max(each), len(each)) for name, each in times.items()]
     print(tabulate(rows, ["two trainings", "median s", "min s", "max s", "n"], floatfmt=".2f"))
     one, two, side = medians.values()
-    print(f"\nRay over one after the other: {side / one:.2f} (1 thread), {side / two:.2f} (2 threads)")
+    ratios = f"{side / one:.2f} (1 thread), {side / two:.2f} (2 threads)"
+    print(f"\nRay over one after the other: {ratios}")
     figures = {
         "seconds_sequential_1_thread": one,
         "seconds_sequential_2_threads": two,
