@@ -64,8 +64,8 @@ def _class_digest(cls: type) -> str:
 def code_digest(module: str) -> str:
     """Return the digest of a module's code, and of its neighbours if it is part of a package.
 
-    Comments, docstrings and layout do not count, so that improving them makes nothing stale. A
-    module of the harness counts alone. Empty for a module that has no file.
+    Comments, docstrings, layout and the ``info`` of plugins do not count, so that improving them
+    makes nothing stale. A module of the harness counts alone. Empty for a module without a file.
     """
     if module == "__main__":
         return ""
@@ -88,11 +88,13 @@ def _source_digest(source: str) -> str:
     tree = ast.parse(inspect.cleandoc("\n" + source) if source[:1].isspace() else source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
+            node.body = [statement for statement in node.body if not _is_prose(statement)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_prose(statement: ast.stmt) -> bool:
+    """Return whether a statement only says something: a docstring, or what a plugin is called."""
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id == "info" for target in targets)

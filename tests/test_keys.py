@@ -119,9 +119,10 @@ def test_parameters_count(written) -> None:
         ('"""Score."""', '"""Score by brightness.\n\n    At length.\n    """'),
         ('"""A module."""', ""),
         ("SCALE = 2", "SCALE   =   2\n\n"),
+        ('summary="Scaled."', 'summary="Brightness.", deviations=("None.",)'),
     ],
 )
-def test_comments_docstrings_and_layout_do_not_count(written, before: str, after: str) -> None:
+def test_comments_docstrings_layout_and_info_do_not_count(written, before: str, after: str) -> None:
     assert before in SOURCE
     key = plugin_key(written(SOURCE))
     assert plugin_key(written(SOURCE.replace(before, after))) == key
