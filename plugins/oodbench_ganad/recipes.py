@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from oodbench.contracts import InvalidParameter
@@ -19,10 +19,9 @@ class Architecture:
         generator_width: channels of the generator at the resolution of the images.
         critic_width: channels of the critic at the resolution of the images.
         growth: factor by which channels grow with each halving of the resolution.
-        residual: whether networks consist of residual blocks; else of plain convolutions, the
-            critic's with stride 2.
+        residual: whether networks consist of residual blocks, as in the paper; else of plain
+            convolutions, the critic's with 4x4 kernels and stride 2.
         last_convolutions: convolutions in each of the last two residual blocks of the critic.
-        deviation: standard deviation of the initial weights; 0 takes torch's own initialisation.
     """
 
     seed_length: int
@@ -31,7 +30,6 @@ class Architecture:
     growth: int = 1
     residual: bool = True
     last_convolutions: int = 1
-    deviation: float = 0.02
 
 
 MNIST = Architecture(seed_length=64, generator_width=32, critic_width=32, last_convolutions=2)
@@ -84,24 +82,31 @@ class Recipe:
 
 
 PAPER_GREY = Recipe(architecture=MNIST, epochs=1500)
+"""Sections 4.2 and 4.4: about 300,000 generator steps on MNIST, for a GPU."""
+
 PAPER_COLOUR = Recipe(architecture=CIFAR10, epochs=1500, critic_steps=5)
+"""Section 4.3."""
 
 FAST = Recipe(
     architecture=Architecture(
-        seed_length=64,
-        generator_width=16,
-        critic_width=16,
-        growth=2,
-        residual=False,
+        seed_length=64, generator_width=16, critic_width=16, growth=2, residual=False
     ),
-    steps=2700,
+    steps=1800,
     batch_size=64,
     learning_rate=1e-3,
     betas=(0.5, 0.9),
+    anomaly_steps=600,
     anomaly_last_learning_rate=1e-9,
 )
+"""Minutes on two CPU cores, where the paper's recipe would take days.
 
-TINY = FAST
+Small networks whose convolutions mostly work at half the resolution or less, smaller batches,
+and a larger learning rate with the betas that are usual for it. The numbers of steps
+were chosen on held-out ID images, fakes and near anomalies; no OOD image was looked at.
+"""
+
+TINY = replace(FAST, steps=800)
+"""Less than a minute for images of 8x8 pixels."""
 
 
 def recipe_for(name: RecipeName, shape: tuple[int, int, int]) -> Recipe:
