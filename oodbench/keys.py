@@ -88,13 +88,16 @@ def _source_digest(source: str) -> str:
     tree = ast.parse(inspect.cleandoc("\n" + source) if source[:1].isspace() else source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [statement for statement in node.body if not _is_prose(statement)]
+            in_class = isinstance(node, ast.ClassDef)
+            node.body = [each for each in node.body if not _is_prose(each, in_class=in_class)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def _is_prose(statement: ast.stmt) -> bool:
-    """Return whether a statement only says something: a docstring, or what a plugin is called."""
+def _is_prose(statement: ast.stmt, *, in_class: bool) -> bool:
+    """Return whether a statement only says something: a docstring, or the ``info`` of a class."""
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
     targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return any(isinstance(target, ast.Name) and target.id == "info" for target in targets)
+    return in_class and any(
+        isinstance(target, ast.Name) and target.id == "info" for target in targets
+    )

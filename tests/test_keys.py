@@ -29,7 +29,8 @@ class Scaled(Detector):
 
     def score(self, batch):
         """Return scores."""
-        return SCALE * batch.inputs.mean((1, 2, 3))  # grey
+        info = 4
+        return SCALE * batch.inputs.mean((1, 2, 3)) + info  # grey
 '''
 
 
@@ -132,6 +133,7 @@ def test_comments_docstrings_layout_and_info_do_not_count(written, before: str, 
     ("before", "after"),
     [
         ("SCALE = 2", "SCALE = 3"),
+        ("info = 4", "info = 5"),
         ("power=1", "power=1.0"),
         (".mean(", ".amax("),
         ('root="a"', 'root="b"'),
