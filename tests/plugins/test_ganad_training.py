@@ -1,5 +1,8 @@
 """GANAD is trained as the paper says, repeatably, on images of any shape."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -206,3 +209,11 @@ def test_training_sets_smaller_than_a_batch_train():
 def test_the_papers_recipe_takes_1500_epochs_of_the_critic(images, shape, steps):
     recipe = recipes.recipe_for("paper", shape)
     assert recipe.generator_steps(images) == steps
+
+
+def test_the_plugin_and_its_parts_are_made_without_importing_torch():
+    code = (
+        "import sys; from oodbench_ganad import oodbench_detectors; "
+        "[kind().parts() for kind in oodbench_detectors()]; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
