@@ -148,6 +148,8 @@ def run_options(
     _refuse_other_runs(directory, key, force)
     _make_directory(directory)
     results = Results(reused=prepared.found)
+    if engine == "auto":
+        engine = "ray" if ray_address or _pays_off(prepared) else "inline"
     _compute(prepared, opened, engine, ray_address, observer, results)
     collector = Collector(prepared.resolved, prepared.plan, opened, results)
     return _write(collector, directory, key, engine, started)
@@ -189,8 +191,6 @@ def _compute(
         return
     request = prepared.resolved.request
     device = "cuda" if request.gpus else "cpu"
-    if engine == "auto":
-        engine = "ray" if ray_address or _pays_off(prepared) else "inline"
     if engine == "inline":
         from oodbench.engine.inline import run_inline
 
@@ -213,10 +213,15 @@ def _compute(
 def _pays_off(prepared: Prepared) -> bool:
     """Return whether there is room, and work, for two trainings side by side.
 
-    Starting Ray and its workers takes ten seconds or so, which scoring alone does not earn back.
+    Starting Ray and its workers takes ten seconds or so, which scoring alone does not earn back,
+    and fitting does if it draws random numbers, as training does: means and covariances take less.
     """
     request = prepared.resolved.request
-    slow = [job for job in prepared.pending if job.ref.stage in ("train", "fit")]
+    slow = [
+        job
+        for job in prepared.pending
+        if job.ref.stage == "train" or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
+    ]
     room = max(request.cpus // max((job.resources.cpus for job in slow), default=1), 1)
     light = [job for job in slow if job.resources.cpus == 1]
     return (len(light) > 1 and request.cpus > 1) or (len(slow) > 1 and room > 1)
