@@ -67,6 +67,16 @@ def check_declarations(subject: DatasetSubject) -> None:
     assert "test" in dataset.splits, f"there is no test split among {dataset.splits}"
 
 
+def check_fitted(subject: DatasetSubject) -> None:
+    """Check that fitted() returns the data set itself, or one in just the geometry asked for."""
+    subject.constructed.result()
+    shape = (3, 20, 24)
+    fitted = subject.dataset.fitted(shape)
+    assert isinstance(fitted, Dataset), f"fitted() returned a {type(fitted).__name__}"
+    in_place = fitted is subject.dataset
+    assert in_place or fitted.shape == shape, f"fitted({shape}) has images of {fitted.shape}"
+
+
 def check_files(subject: DatasetSubject) -> None:
     """Check that all files lie in the data folder and are named without looking at the disk."""
     with tempfile.TemporaryDirectory() as folder:
@@ -146,6 +156,7 @@ def check_same_images_every_time(subject: DatasetSubject) -> None:
 CHECKS: Sequence[Callable[[DatasetSubject], None]] = (
     *common.CHECKS,
     check_declarations,
+    check_fitted,
     check_files,
     check_missing_files,
     check_damaged_files,

@@ -170,9 +170,8 @@ def toy_problem() -> ToyProblem:
     """Return the toy problem, the same at every call.
 
     An image of class k shows the k-th of three patterns (a bar across, a bar down, a ring) at a
-    random brightness with a little noise. In an OOD image every pixel is black or white by chance,
-    which is at odds with the ID images in every respect, from mean brightness to the classifier's
-    confidence.
+    random brightness with a little noise. In an OOD image each pixel is white with probability
+    1/5, so that it is about as bright as an ID image and has none of the patterns.
     """
     generator = torch.Generator().manual_seed(2018)
 
@@ -184,7 +183,7 @@ def toy_problem() -> ToyProblem:
 
     train_images, train_labels = draw(300)
     id_images, _ = draw(100)
-    ood_images = torch.randint(2, (100, *SHAPE), generator=generator).float()
+    ood_images = (torch.rand(100, *SHAPE, generator=generator) < 0.2).float()
     return ToyProblem(train_images, train_labels, id_images, ood_images, ToyClassifier())
 
 

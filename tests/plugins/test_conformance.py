@@ -6,7 +6,7 @@ from oodbench import registry
 from oodbench.plugins import Plugins
 from oodbench.testing import parametrize_with_checks
 
-QUICK = {"ganad": {"recipe": "tiny"}}
+QUICK = {"ganad": {"recipe": "tiny", "steps": 80, "anomaly_steps": 80}}
 """Parameters with which detectors that train do so in seconds."""
 
 REGISTRY = registry.load()

@@ -62,7 +62,7 @@ def test_it_is_listed(copied, environment):
 
 def test_it_runs_on_digits(environment, tmp_path):
     command = (
-        "run --id digits --detectors nearest-mean --ood uniform --classifier preact-resnet "
+        "run --id digits --detectors nearest-mean --ood uniform "
         "--set preact-resnet.epochs=8 --engine inline --data data --store store --out run"
     )
     run(OODBENCH, *command.split(), cwd=tmp_path, env=environment)

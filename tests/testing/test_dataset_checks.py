@@ -72,6 +72,11 @@ class WithoutTest(Stripes):
     splits = ("train",)
 
 
+class FittingNothing(Stripes):
+    def fitted(self, shape):
+        return type(self)(count=self.count)
+
+
 class FilesElsewhere(Stored):
     def files(self, root, split):
         return (root.parent / "stripes-elsewhere.npy",)
@@ -171,6 +176,7 @@ BROKEN = [
     (NotToBePickled, "pickling"),
     (FourChannels, "declarations"),
     (WithoutTest, "declarations"),
+    (FittingNothing, "fitted"),
     (FilesElsewhere, "files"),
     (TracebackWhenMissing, "missing_files"),
     (ImagesWhenDamaged, "damaged_files"),
