@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from oodbench.jobs import Job, Ref
 from oodbench.store import Store
 
 POLL_SECONDS = 0.2
+REACH_SECONDS = 10
 RETRIES = 3
 """How often a job is started again whose worker was lost."""
 
@@ -65,6 +67,7 @@ def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
     if ours:
         resources: dict[str, Any] = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
         try:
+            _try_address(address or "")
             ray.init(
                 address=address or "local",  # None would join whatever cluster was started here
                 include_dashboard=None if address else False,
@@ -72,7 +75,7 @@ def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
                 logging_level=logging.ERROR,
                 **resources,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"Ray cannot be reached at {address or 'this machine'}: {error}"
             ) from error
@@ -81,6 +84,13 @@ def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _try_address(address: str) -> None:
+    """Raise OSError if nothing listens at ``host:port``, which takes Ray minutes to find out."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 
 class _Scheduler:
