@@ -198,6 +198,14 @@ MISTAKES = {
         "run TINY --detectors energy --out taken",
         "taken holds the run of another request",
     ),
+    "address of nothing": (
+        "run TINY --detectors msp --store new --engine ray --ray-address nonsense",
+        "Ray cannot be reached at nonsense: Invalid address format",
+    ),
+    "address of nobody": (
+        "run TINY --detectors msp --store new --engine ray --ray-address 127.0.0.1:1",
+        "Ray cannot be reached at 127.0.0.1:1: ",
+    ),
     "table of nothing": ("table ./nowhere", "'nowhere' holds no finished run"),
     "table of a damaged run": ("table damaged", "damaged/records.csv' is not as the run left it"),
     "data of no set": ("data status minst", "unknown data set 'minst'; did you mean 'mnist'"),
