@@ -63,13 +63,13 @@ def test_it_is_listed(copied, environment):
 def test_it_runs_on_digits(environment, tmp_path):
     command = (
         "run --id digits --detectors nearest-mean --ood uniform "
-        "--set preact-resnet.epochs=8 --engine inline --data data --store store --out run"
+        "--set preact-resnet.epochs=4 --engine inline --data data --store store --out run"
     )
     run(OODBENCH, *command.split(), cwd=tmp_path, env=environment)
     with (tmp_path / "run" / "records.csv").open(newline="") as file:
         rows = {row["ood_dataset"]: row for row in csv.DictReader(file)}
     assert rows["Uniform"]["status"] == "ok"
-    assert float(rows["Uniform"]["auroc"]) > 0.9
+    assert float(rows["Uniform"]["auroc"]) > 0.8
 
 
 def test_contributing_quotes_the_template():
