@@ -171,8 +171,7 @@ class Collector:
 
     def _request(self) -> dict[str, Any]:
         request, benchmark = self._resolved.request, self._resolved.benchmark
-        sources = {"train": request.train, "test": request.test}
-        sources |= {source.dataset.info.name: source for source in request.ood}
+        _, *titles = request.titles()
         return {
             "id": benchmark.id,
             "ood": list(benchmark.ood),
@@ -185,7 +184,14 @@ class Collector:
             "selection_seed": request.selection_seed,
             "precision": request.precision,
             "batch_size": request.batch_size,
-            "fingerprints": {name: source.fingerprint for name, source in sources.items()},
+            "fingerprints": {
+                "train": request.train.fingerprint,
+                "test": request.test.fingerprint,
+                "ood": {
+                    title: source.fingerprint
+                    for title, source in zip(titles, request.ood, strict=True)
+                },
+            },
         }
 
     def _count_images(self) -> dict[str, int]:
