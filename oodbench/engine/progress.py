@@ -75,7 +75,8 @@ class Progress:
         """Remove the bar; say so if the job failed."""
         self._remove(job)
         if outcome.error and not outcome.is_users:
-            self._console.print(f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}")
+            text = f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}"
+            self._console.print(text, soft_wrap=True)
 
     def _remove(self, job: Job) -> None:
         task = self._tasks.pop(job.ref, None)
