@@ -189,6 +189,9 @@ def test_a_folder_of_pictures_is_an_ood_set(run, tmp_path: Path) -> None:
     finished = run(detectors=[Confidence()], ood=["uniform", str(tmp_path / "test")])
     row = finished.records.set_index("ood_dataset").loc["test"]
     assert (row["n_id"], row["n_ood"], row["status"]) == (200, 12, "ok")
+    fingerprints = finished.info["request"]["fingerprints"]
+    assert list(fingerprints["ood"]) == ["Uniform", "test"]
+    assert fingerprints["ood"]["test"] != fingerprints["test"]
 
 
 def test_folders_of_pictures_are_an_id_set(run, tmp_path: Path) -> None:

@@ -102,9 +102,12 @@ def test_off_a_terminal_nothing_is_shown(capsys) -> None:
 
 def test_off_a_terminal_a_failure_is_shown(capsys) -> None:
     go_through(Progress(), FAILED)
-    output, error = capsys.readouterr()
-    assert output == ""
-    assert " ".join(error.split()) == "failed: fit ganad [seed 0]: ValueError: [bad] luck"
+    assert capsys.readouterr() == ("", "failed: fit ganad [seed 0]: ValueError: [bad] luck\n")
+
+
+def test_off_a_terminal_a_failure_is_one_line_however_long(capsys) -> None:
+    go_through(Progress(), Outcome("ValueError: " + "bad luck " * 30, "Traceback"))
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_mistake_of_the_user_is_left_to_the_command_line(capsys) -> None:
