@@ -33,6 +33,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
         role: restore(part, work.inputs[f"part:{role}"], context)
         for role, part in trainable.parts().items()
     }
+    torch.manual_seed(spec["seed"])  # building modules, to restore weights into, drew from it
     started = time.perf_counter()
     fitted = trainable.fit(stream, context)
     seconds = time.perf_counter() - started
@@ -50,10 +51,9 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
 def make_context(
     spec: Mapping[str, Any], work: Work, shape: tuple[int, int, int], num_classes: int
 ) -> Context:
-    """Return the context of a fit or score job, and seed torch."""
+    """Return the context of a fit or score job."""
     classifier = spec["classifier"]
     module = classifier and load_classifier(classifier, work.inputs["classifier"], work.device)
-    torch.manual_seed(spec["seed"])
     return Context(
         device=torch.device(work.device),
         seed=spec["seed"],

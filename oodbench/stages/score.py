@@ -29,6 +29,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     context = make_context(spec, work, stream.shape, stream.num_classes)
     if fitted is not None:
         restore(detector, fitted, context)
+    torch.manual_seed(spec["seed"])  # for detectors that draw while they score
     scores: list[Tensor] = []
     seconds, done = 0.0, 0
     with torch.no_grad():
