@@ -39,19 +39,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def one_cpu() -> Iterator[None]:
-    """Keep this process, and those that it starts, to one CPU.
+def one_cpu() -> Iterator[Callable[[int], None]]:
+    """Keep this process, and those that it starts, to one CPU; return a function to take another.
 
     On a busy machine, a training of tiny networks with two threads waits for the second one most
     of the time.
     """
     if not hasattr(os, "sched_setaffinity"):
-        yield
+        yield lambda number: None
         return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    yield
-    os.sched_setaffinity(0, before)
+    cpus = os.sched_getaffinity(0)
+
+    def take(number: int) -> None:
+        os.sched_setaffinity(0, {sorted(cpus)[number % len(cpus)]})
+
+    take(0)
+    yield take
+    os.sched_setaffinity(0, cpus)
 
 
 def write_distribution(folder: Path, name: str, source: str, version: str = "1.0") -> None:

@@ -21,7 +21,7 @@ DETECTORS = Path(__file__).with_name("sample_detectors.py").read_text(encoding="
 
 
 @pytest.fixture
-def oodbench(tmp_path: Path, tiny: Path, store: Path, one_cpu: None, capsys, monkeypatch):
+def oodbench(tmp_path: Path, tiny: Path, store: Path, one_cpu, capsys, monkeypatch):
     """Return a function that runs a command line and returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

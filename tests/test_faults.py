@@ -16,7 +16,7 @@ COMPARED = [name for name in RECORD if name not in ("fit_seconds", "score_second
 
 
 @pytest.fixture
-def run(tiny: Path, store: Path, tmp_path: Path, one_cpu: None):
+def run(tiny: Path, store: Path, tmp_path: Path, one_cpu):
     """Return a function that runs the tiny benchmark with the shared store."""
 
     def run_tiny(detectors: list[Detector | str], **options) -> oodbench.Run:

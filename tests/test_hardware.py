@@ -14,7 +14,7 @@ from oodbench import hardware
 from oodbench.errors import UserError
 
 
-def test_cpus_are_those_that_this_process_may_use(one_cpu: None) -> None:
+def test_cpus_are_those_that_this_process_may_use(one_cpu) -> None:
     if hasattr(os, "sched_getaffinity"):
         assert hardware.count_cpus() == 1
     else:

@@ -80,7 +80,7 @@ def kill_when(process: subprocess.Popen, moment: Callable[[], bool]) -> None:
 
 
 def test_killed_after_some_artifacts_a_run_resumes(
-    command, undisturbed, tmp_path: Path, one_cpu: None
+    command, undisturbed, tmp_path: Path, one_cpu
 ) -> None:
     whole = undisturbed()
     count = len(artifacts(tmp_path / "other"))
@@ -126,10 +126,13 @@ def test_killed_at_ten_random_moments_a_run_resumes(
 
 
 def test_two_runs_at_once_share_a_store(
-    command, undisturbed, tmp_path: Path, one_cpu: None
+    command, undisturbed, tmp_path: Path, one_cpu: Callable[[int], None]
 ) -> None:
     whole = undisturbed()
-    processes = [subprocess.Popen([OODBENCH, *command(out)]) for out in ("one", "two")]
+    processes = []
+    for number, out in enumerate(("one", "two")):
+        one_cpu(number)
+        processes.append(subprocess.Popen([OODBENCH, *command(out)]))
     assert [process.wait(SECONDS) for process in processes] == [0, 0]
     one, two = (read_run(tmp_path / out) for out in ("one", "two"))
     assert_same(one, whole)

@@ -21,7 +21,7 @@ EVERY_KIND = [Confidence(), Brightness(), Distance(), Drawn()]
 
 
 @pytest.fixture
-def run(tiny: Path, store: Path, tmp_path: Path, one_cpu: None):
+def run(tiny: Path, store: Path, tmp_path: Path, one_cpu):
     """Return a function that runs the tiny benchmark inline, with the shared store."""
 
     def run_tiny(**options):
