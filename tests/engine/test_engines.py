@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +50,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny: Path):
         sample.DiesOnce(marker=str(folder / "died")),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(sample.__file__).parent))  # for the workers
+        folder_of_detectors = str(Path(sample.__file__).parent)
+        patch.setenv("PYTHONPATH", folder_of_detectors, prepend=os.pathsep)  # for the workers
         finished = {
             engine: oodbench.run(
                 benchmark=str(tiny),
