@@ -102,7 +102,8 @@ FAST = Recipe(
 
 Small networks whose convolutions mostly work at half the resolution or less, smaller batches,
 and a larger learning rate with the betas that are usual for it. The numbers of steps
-were chosen on held-out ID images, fakes and near anomalies; no OOD image was looked at.
+follow from the time that they may take; none was tuned on OOD images, though results of shorter
+trainings on them had been seen.
 """
 
 TINY = replace(FAST, steps=800)
