@@ -14,6 +14,7 @@ from oodbench import hardware
 from oodbench.contracts import parameters
 from oodbench.engine import Results
 from oodbench.jobs import Plan
+from oodbench.keys import plain
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
 from oodbench.store import Store
@@ -175,8 +176,10 @@ class Collector:
         return {
             "id": benchmark.id,
             "ood": list(benchmark.ood),
-            "detectors": {name: parameters(each) for name, each in request.detectors.items()},
-            "classifier": {request.classifier.info.name: parameters(request.classifier)},
+            "detectors": {
+                name: plain(parameters(each)) for name, each in request.detectors.items()
+            },
+            "classifier": {request.classifier.info.name: plain(parameters(request.classifier))},
             "seeds": list(request.seeds),
             "classifier_seeds": list(request.classifier_seeds),
             "images_per_set": request.images_per_set,

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -22,18 +23,21 @@ def digest(content: Any) -> str:
     Raises:
         TypeError: if the value holds anything but mappings, sequences, text and numbers.
     """
-    text = json.dumps(_plain(content), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(plain(content), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; sets become sorted lists, paths and infinities text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(str(item) for item in value)
     if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value

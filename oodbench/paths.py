@@ -15,7 +15,8 @@ RUNS = Path("results") / "runs"
 
 def data_folder(chosen: str | Path | None) -> Path:
     """Return the folder of images: the one chosen, ``$OODBENCH_DATA``, or a user cache folder."""
-    return Path(chosen or os.environ.get(DATA_VARIABLE) or _cache() / "data")
+    folder = Path(chosen or os.environ.get(DATA_VARIABLE) or _cache() / "data")
+    return folder.expanduser().absolute()
 
 
 def store_folder(chosen: str | Path | None) -> Path:

@@ -13,7 +13,11 @@ from oodbench.sources import Source
 
 CODE = {
     "prepare": ("oodbench.stages.prepare", "oodbench.images", "oodbench.userdata"),
-    "train": ("oodbench.stages.train", "oodbench.stages.modules"),
+    "train": (
+        "oodbench.stages.train",
+        "oodbench.stages.modules",
+        "oodbench.contracts.classifier",
+    ),
     "extract": (
         "oodbench.stages.extract",
         "oodbench.stages.modules",
@@ -22,6 +26,8 @@ CODE = {
     ),
     "fit": (
         "oodbench.stages.fit",
+        "oodbench.contracts.data",
+        "oodbench.contracts.detector",
         "oodbench.stages.modules",
         "oodbench.stages.stream",
         "oodbench.stages.selection",
@@ -29,6 +35,8 @@ CODE = {
     ),
     "score": (
         "oodbench.stages.score",
+        "oodbench.contracts.data",
+        "oodbench.contracts.detector",
         "oodbench.stages.fit",
         "oodbench.stages.modules",
         "oodbench.stages.stream",

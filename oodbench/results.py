@@ -4,7 +4,7 @@ A run's directory holds
 
 * ``records.csv``: one row for each ID set, OOD set, detector, classifier and seeds (`RECORD`);
 * ``scores.parquet``: the score of every image (`SCORE`);
-* ``predictions.parquet``: the classifier's prediction on every ID test image (`PREDICTION`);
+* ``predictions.parquet``: label and predicted class of every image (`PREDICTION`);
 * ``run.json``: what made them, and the SHA-256 of the other files. It is written last, so that a
   directory without it holds no finished run.
 

@@ -62,6 +62,10 @@ class Draft:
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
 
+    def show_life(self) -> None:
+        """Say that somebody still works on it, so that nobody removes it as abandoned."""
+        os.utime(self.directory)
+
 
 class Store:
     """A folder of artifacts.
@@ -101,6 +105,8 @@ class Store:
         it is made again.
         """
         directory = self._directory(stage, key)
+        if not directory.exists():
+            return None  # looked at first: another run may complete it while we look
         try:
             manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
             sound = manifest.pop("sha256") == _digest_manifest(manifest) and all(
@@ -111,8 +117,7 @@ class Store:
             sound = False
         if sound:
             return Artifact(directory, manifest["meta"])
-        if directory.exists():
-            self._discard(directory)
+        self._discard(directory)
         return None
 
     def open(self, stage: str, key: str) -> Artifact:

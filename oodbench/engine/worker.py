@@ -20,7 +20,7 @@ from oodbench.errors import UserError
 from oodbench.jobs import Job
 from oodbench.plugins import describe
 from oodbench.stages import Work
-from oodbench.store import Store
+from oodbench.store import Draft, Store
 
 REPORT_SECONDS = 0.2
 """Reports of progress that come faster than this are kept for the curves but not passed on."""
@@ -63,6 +63,7 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
             bind_torch(job.resources.cpus)
             inputs = {role: store.open(*ref) for role, ref in job.inputs.items()}
             with store.create(*job.ref) as draft:
+                curves.draft = draft
                 stage.run(spec, Work(inputs, draft, device, curves))
                 draft.meta.update(
                     title=job.title,
@@ -73,7 +74,9 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
                     curves=curves.points,
                 )
     except UserError as error:
-        return Outcome(str(error), traceback.format_exc(), is_users=True)
+        # what a detector refuses is its own affair; without images or classifier nothing goes on
+        is_users = job.ref.stage in ("prepare", "train")
+        return Outcome(str(error), traceback.format_exc(), is_users)
     except (
         Exception,
         SystemExit,
@@ -87,6 +90,7 @@ class _Curves:
 
     def __init__(self, report: Report) -> None:
         self.points: list[dict[str, float]] = []
+        self.draft: Draft | None = None
         self._report = report
         self._reported = 0.0
 
@@ -98,6 +102,8 @@ class _Curves:
         if now - self._reported > REPORT_SECONDS or done >= total:
             self._reported = now
             self._report(done, total, figures)
+            if self.draft is not None:
+                self.draft.show_life()
 
 
 @contextmanager
