@@ -60,7 +60,8 @@ def _heading(records: pd.DataFrame) -> str:
     if trained.empty:
         return heading
     apart = trained.assign(ood_dataset="", detector="", status="ok")
-    cell = _figure(summarise(apart, ["id_accuracy"]).iloc[0].to_dict(), "id_accuracy")
+    line = {str(name): value for name, value in summarise(apart, ["id_accuracy"]).iloc[0].items()}
+    cell = _figure(line, "id_accuracy")
     return f"{heading} (accuracy {' '.join(filter(None, (cell.text, cell.spread)))} %)"
 
 
@@ -122,7 +123,8 @@ def _names(records: pd.DataFrame) -> tuple[str, list[str], list[str]]:
 
 
 def _lines(summary: pd.DataFrame) -> Lines:
-    return {(line["ood_dataset"], line["detector"]): line for line in summary.to_dict("records")}
+    lines = ({str(name): line[name] for name in line} for line in summary.to_dict("records"))
+    return {(line["ood_dataset"], line["detector"]): line for line in lines}
 
 
 def _label(name: str, marks: Mapping[str, tuple[str, ...]]) -> Cell:

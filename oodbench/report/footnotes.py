@@ -38,8 +38,8 @@ def number_footnotes(
         deviations: how a detector deviates from its paper, by its name.
     """
     texts = {"detector": deviations, "dataset": notes}
-    names = {
-        "detector": records["detector"].unique(),
+    names: dict[str, list[str]] = {
+        "detector": list(records["detector"].unique()),
         "dataset": [*records["id_dataset"].unique(), *records["ood_dataset"].unique()],
     }
     footnotes: list[Footnote] = []
@@ -124,7 +124,7 @@ def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
             if len(different) > 1:
                 numbers = " and ".join(f"{number:,}" for number in different)
                 yield Footnote(
-                    f"Not every figure is on the same images: of {clean(dataset[-1])}, {numbers}."
+                    f"Not every figure is on the same images: of {clean(str(dataset[-1]))}, {numbers}."
                 )
 
 
