@@ -18,13 +18,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_folder_that_was_chosen_is_used(monkeypatch) -> None:
     monkeypatch.setenv("OODBENCH_DATA", "elsewhere")
-    assert data_folder("here") == Path("here")
+    assert data_folder("here") == Path("here").absolute()
     assert store_folder("there") == Path("there")
 
 
 def test_the_environment_names_the_data_folder(monkeypatch) -> None:
     monkeypatch.setenv("OODBENCH_DATA", "elsewhere")
-    assert data_folder(None) == Path("elsewhere")
+    assert data_folder(None) == Path("elsewhere").absolute()
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="other systems have other cache folders")

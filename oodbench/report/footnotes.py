@@ -123,9 +123,8 @@ def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
             different = sorted(counts[counts > 0].unique())
             if len(different) > 1:
                 numbers = " and ".join(f"{number:,}" for number in different)
-                yield Footnote(
-                    f"Not every figure is on the same images: of {clean(str(dataset[-1]))}, {numbers}."
-                )
+                label = clean(str(dataset[-1]))
+                yield Footnote(f"Not every figure is on the same images: of {label}, {numbers}.")
 
 
 def _definitions(records: pd.DataFrame, metrics: Sequence[str]) -> str:
