@@ -88,6 +88,7 @@ class _Planner:
         device_share = 1.0 if request.gpus else 0.0
         self._heavy = Resources(min(request.cpus, HEAVY_CPUS), device_share)
         self._light = Resources(1, device_share / 4)
+        self._scoring = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
@@ -281,7 +282,7 @@ class _Planner:
             f"score {title} by {name}{suffix}",
             spec,
             inputs,
-            self._light,
+            self._scoring,
             plain | {"detector": plugin_key(detector)},
         )
 

@@ -257,14 +257,14 @@ def test_the_resources_of_a_job_do_not_depend_on_what_else_is_planned() -> None:
         (64, 8, Resources(4, 1.0), Resources(1, 0.25)),
     ],
 )
-def test_training_gets_several_cpus_and_detectors_one(cpus, gpus, heavy, light) -> None:
+def test_passing_over_images_gets_several_cpus_and_a_fit_one(cpus, gpus, heavy, light) -> None:
     made = plan(cpus=cpus, gpus=gpus, detectors={"two": FirstOfTwo()})
     found = {job.title: job.resources for job in made.jobs.values()}
     assert found["train network (seed 0)"] == heavy
     assert found["forward pass over far"] == heavy
     assert found["fit generator of two (seed 0)"] == heavy
     assert found["fit two (seed 0)"] == light
-    assert found["score far by two (seed 0)"] == light
+    assert found["score far by two (seed 0)"] == Resources(heavy.cpus, light.gpus)
     assert found["evaluate two on far"] == Resources(1, 0.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import os
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from oodbench.errors import UserError
 from oodbench.jobs import Job
@@ -116,7 +117,7 @@ def bound_threads(threads: int) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(threads)))
     try:
-        with threadpool_limits(threads):
+        with _thread_pools(len(sys.modules)).limit(limits=threads):
             yield
     finally:
         for name, value in before.items():
@@ -124,6 +125,12 @@ def bound_threads(threads: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@functools.lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> ThreadpoolController:  # noqa: ARG001 (it tells when to look again)
+    """Return the thread pools of this process, looked for again when modules have been imported."""
+    return ThreadpoolController()
 
 
 def bind_torch(threads: int) -> None:

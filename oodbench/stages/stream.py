@@ -18,7 +18,7 @@ class ArrayStream(Stream):
     """Images that are kept on the device as uint8, with what the classifier made of them.
 
     Args:
-        images: (n, c, h, w) uint8.
+        images: (n, c, h, w) uint8; only their shape is read where they are not needed.
         labels: (n,) int64.
         needs: the fields that batches hold.
         num_classes: number of classes of the ID data set.
@@ -30,7 +30,7 @@ class ArrayStream(Stream):
 
     def __init__(
         self,
-        images: Tensor,
+        images: np.ndarray,
         labels: Tensor,
         needs: frozenset[Need],
         num_classes: int,
@@ -44,7 +44,7 @@ class ArrayStream(Stream):
         self.num_classes = num_classes
         self._batch_size = batch_size
         self._labels = labels.to(device)
-        self._images = images.to(device) if Need.INPUTS in needs else None
+        self._images = torch.tensor(images, device=device) if Need.INPUTS in needs else None
         self._logits = _kept(logits, Need.LOGITS in needs, device)
         self._features = _kept(features, Need.FEATURES in needs, device)
 
@@ -88,7 +88,7 @@ def training_stream(
     """
     train = inputs["train"]
     return ArrayStream(
-        _tensor(train, "images"),
+        _mapped(train, "images"),
         _tensor(train, "labels"),
         needs,
         train.meta["num_classes"],
@@ -121,10 +121,10 @@ def scoring_stream(
         needs: what batches hold.
         device: where batches are made.
     """
-    images = np.load(inputs["images"] / "images.npy", mmap_mode="r")
+    images = _mapped(inputs["images"], "images")
     positions = positions_of(spec["part"], len(images), spec["count"], spec["selection_seed"])
     return ArrayStream(
-        torch.from_numpy(images[positions]),
+        images[positions] if Need.INPUTS in needs else images,
         torch.full((len(positions),), -1),
         needs,
         inputs["images"].meta["num_classes"],
@@ -133,6 +133,12 @@ def scoring_stream(
         batch_size=spec["batch_size"],
         device=device,
     )
+
+
+def _mapped(artifact: Artifact, name: str) -> np.ndarray:
+    """Return an array whose values are read from the disk when they are asked for."""
+    found: np.ndarray = np.load(artifact / f"{name}.npy", mmap_mode="r")
+    return found
 
 
 def _tensor(artifact: Artifact, name: str) -> Tensor:

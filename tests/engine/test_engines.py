@@ -100,7 +100,7 @@ def test_a_job_whose_process_dies_is_run_again(runs) -> None:
 def test_a_job_has_as_many_threads_as_cpus(runs, engine: str) -> None:
     scores = runs[0][engine].scores()
     own = scores[scores["detector"] == "watches-threads"]["score"]
-    assert own.unique() == pytest.approx([1.001])  # one thread in fit, one in score
+    assert own.unique() == pytest.approx([1 + min(count_cpus(), 4) / 1000])  # one in fit
 
 
 def test_training_has_several_threads(runs) -> None:
