@@ -1,0 +1,61 @@
+"""Parse the command line. Exit codes: 0, 1 (a detector failed), 2 (the request is wrong)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from oodbench.errors import OodbenchError, UserError
+
+COMMANDS = ("run", "listing", "table", "data", "doctor")
+"""The modules of the commands, in the order of ``--help``; each has a function ``add``."""
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        result: int = options.execute(options)
+    except UserError as error:
+        print(f"oodbench: {error}", file=sys.stderr)
+        return MISUSED
+    except OodbenchError as error:
+        print(f"oodbench: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("oodbench: interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+    return result
+
+
+class _Parser(argparse.ArgumentParser):
+    """Say what is wrong in one sentence, without the usage in front of it."""
+
+    def error(self, message: str) -> Any:
+        self.exit(MISUSED, f"oodbench: {message} (see '{self.prog} --help')\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = _Parser(
+        prog="oodbench",
+        description="Compare out-of-distribution detectors, with tables that can be trusted.",
+    )
+    parser.add_argument("--version", action="version", version=f"oodbench {version('oodbench')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for command in COMMANDS:
+        import_module(f"oodbench.cli.{command}").add(commands)
+    return parser

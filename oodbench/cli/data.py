@@ -1,0 +1,72 @@
+"""The command ``data``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.contracts import Dataset
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser("data", help="show, fetch and verify images")
+    parser.set_defaults(execute=execute)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("status", "say which images are there"),
+        ("prepare", "fetch the images that are not there"),
+        ("verify", "read all images that are there"),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        action.add_argument("names", nargs="*", metavar="NAME", help="data sets; default: all")
+        arguments.add_data_folder(action)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Show, fetch or verify the images of data sets."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from oodbench import registry
+    from oodbench.paths import data_folder
+
+    root = data_folder(options.data)
+    loaded = registry.load()
+    names = options.names or list(loaded.datasets)
+    table = Table("data set", "split", "state", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    failed = False
+    for name in names:
+        dataset = loaded.datasets[name].create()
+        for split in dataset.splits:
+            state, sound = _state(dataset, split, root, options.action)
+            failed |= not sound and options.action != "status"
+            table.add_row(escape(name), escape(split), escape(state))
+    Console().print(f"{root}", highlight=False)
+    Console().print(table)
+    return 1 if failed else 0
+
+
+def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, bool]:
+    """Return what there is to say about a split, and whether it is sound."""
+    from oodbench.errors import DataUnavailable, UserError
+    from oodbench.sources import locate
+
+    try:
+        source = locate(dataset, split, root, download=action == "prepare")
+        if action != "verify":
+            where = source.pack.name if source.pack else "there"
+            return where, True
+        images = source.load()
+    except DataUnavailable as error:
+        return ("not there" if action == "status" else str(error)), False
+    except UserError as error:
+        return str(error), False
+    size = "x".join(str(length) for length in images.images.shape[1:])
+    note = f" ({images.note})" if images.note else ""
+    return f"{len(images):,} images {size}, sound{note}", True

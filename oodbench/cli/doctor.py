@@ -1,0 +1,76 @@
+"""The command ``doctor``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from oodbench.cli import arguments
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser("doctor", help="show versions, devices, Ray and data found")
+    arguments.add_data_folder(parser)
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Show versions, devices, Ray and the data that is found."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from oodbench import hardware, registry
+    from oodbench.collect import versions
+    from oodbench.errors import UserError
+    from oodbench.paths import data_folder, store_folder
+    from oodbench.sources import locate
+
+    root = data_folder(options.data)
+    loaded = registry.load()
+    there = []
+    for name in loaded.datasets:
+        dataset = loaded.datasets[name].create()
+        for split in dataset.splits:
+            try:
+                locate(dataset, split, root, download=False)
+                there.append(f"{name}-{split}")
+            except UserError:
+                continue
+    gpus = hardware.count_gpus()
+    content: dict[str, Any] = {
+        "python": sys.version.split()[0],
+        "versions": versions(),
+        "hardware": hardware.describe(),
+        "precision": hardware.resolve_precision("auto", gpus),
+        "device": "cuda" if gpus else "cpu",
+        "ray_address": os.environ.get(
+            "RAY_ADDRESS", "none; started on this machine where it pays off"
+        ),
+        "data": str(root),
+        "data_found": there,
+        "store": str(store_folder(None)),
+        "failed_plugins": [f"{each.plugin.name}: {each.reason}" for each in loaded.failures],
+    }
+    if options.json:
+        print(json.dumps(content, indent=2))
+        return 0
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in content.items():
+        table.add_row(name.replace("_", " "), escape(_as_text(value)))
+    Console().print(table)
+    return 0
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name} {_as_text(item)}" for name, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(item) for item in value) or "none"
+    return str(value)

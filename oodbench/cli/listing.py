@@ -1,0 +1,93 @@
+"""The command ``list``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oodbench.registry import Entry, Registry
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser("list", help="show what the installed plugins bring")
+    parser.add_argument(
+        "kind", nargs="?", choices=["detectors", "datasets", "classifiers", "benchmarks"]
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Show what the installed plugins bring, and which failed to load."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from oodbench import registry
+
+    loaded = registry.load()
+    kinds = (
+        [options.kind] if options.kind else ["benchmarks", "classifiers", "datasets", "detectors"]
+    )
+    found = {kind: [_describe(entry) for entry in _entries(loaded, kind)] for kind in kinds}
+    failures = [
+        {
+            "plugin": failure.plugin.name,
+            "distribution": failure.plugin.distribution,
+            "module": failure.plugin.module,
+            "reason": failure.reason,
+        }
+        for failure in loaded.failures
+    ]
+    if options.json:
+        print(json.dumps(found | {"failures": failures}, indent=2, ensure_ascii=False))
+        return 0
+    console = Console()
+    for kind, rows in found.items():
+        table = Table(kind, "plugin", "", box=None, header_style="bold", padding=(0, 2, 0, 0))
+        for row in rows:
+            about = [row["summary"], row.get("paper") or "", _needs(row)]
+            text = "\n".join(part for part in about if part)
+            table.add_row(escape(row["name"]), escape(row["plugin"]), escape(text))
+        console.print(table)
+        console.print()
+    for failure in failures:
+        console.print(
+            f"[red]failed to load[/]: {escape(str(failure['plugin']))} "
+            f"({escape(str(failure['distribution']))}): {escape(str(failure['reason']))}"
+        )
+    return 0
+
+
+def _needs(row: dict[str, Any]) -> str:
+    return f"needs {', '.join(row['needs'])}" if row.get("needs") else ""
+
+
+def _entries(loaded: Registry, kind: str) -> list[Entry[Any]]:
+    return list(getattr(loaded, kind).values())
+
+
+def _describe(entry: Entry[Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": entry.name, "plugin": entry.plugin.distribution}
+    if entry.kind == "benchmark":
+        benchmark = entry.target
+        return row | {
+            "summary": benchmark.summary,
+            "id": benchmark.id,
+            "ood": list(benchmark.ood),
+            "classifier": benchmark.classifier,
+        }
+    info = entry.target.info
+    row |= {
+        "summary": info.summary,
+        "paper": str(info.paper) if info.paper else None,
+        "url": info.paper.url if info.paper else None,
+        "deviations": list(info.deviations),
+        "parameters": {name: repr(value) for name, value in entry.defaults().items()},
+    }
+    if entry.kind == "detector":
+        row |= {"needs": sorted(entry.target.needs), "stochastic": entry.target.stochastic}
+    return row

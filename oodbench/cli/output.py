@@ -1,0 +1,11 @@
+"""Print to the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+
+def print_ansi(text: str) -> None:
+    """Print text with ANSI codes, which are left out where the output is no terminal."""
+    Console(soft_wrap=True, highlight=False).print(Text.from_ansi(text))

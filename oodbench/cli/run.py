@@ -1,0 +1,188 @@
+"""The commands ``run`` and ``plan``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.request import Options
+    from oodbench.results import Run
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    for name, text, execute in (
+        ("run", "compare detectors on a benchmark", execute_run),
+        ("plan", "show what 'run' would do, and what of it is in the store", execute_plan),
+    ):
+        parser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        parser.set_defaults(execute=execute)
+        what = parser.add_argument_group("what to compare")
+        what.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
+        what.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
+        what.add_argument(
+            "--detectors", type=arguments.names, default=["all"], metavar="A,B", help="default: all"
+        )
+        what.add_argument(
+            "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
+        )
+        what.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
+        what.add_argument(
+            "--seeds",
+            type=arguments.seeds,
+            default=1,
+            metavar="N|A,B",
+            help="seeds of detectors: a number of them, or a list such as 0,3 (default: 1)",
+        )
+        what.add_argument(
+            "--classifier-seeds",
+            type=arguments.seeds,
+            default=1,
+            metavar="N|A,B",
+            help="seeds of classifiers; likewise (default: 1)",
+        )
+        what.add_argument(
+            "--set",
+            dest="parameters",
+            action=arguments.Parameters,
+            default={},
+            metavar="PLUGIN.NAME=VALUE",
+            help="a plugin's parameter, such as ganad.recipe=paper; can be repeated",
+        )
+        how = parser.add_argument_group("how")
+        how.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+        how.add_argument(
+            "--precision",
+            choices=["auto", "bfloat16", "float32"],
+            default="auto",
+            help="of networks; auto: bfloat16 where the hardware has it",
+        )
+        how.add_argument("--batch-size", type=int, default=500, metavar="N", help="default: 500")
+        how.add_argument(
+            "--no-download",
+            dest="download",
+            action="store_false",
+            help="leave out sets that are not there",
+        )
+        where = parser.add_argument_group("where")
+        arguments.add_data_folder(where)
+        where.add_argument(
+            "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
+        )
+        if name == "plan":
+            parser.add_argument("--json", action="store_true", help="machine-readable")
+            continue
+        how.add_argument(
+            "--engine",
+            choices=["auto", "inline", "ray"],
+            default="auto",
+            help="auto: ray where that pays off; the records are the same",
+        )
+        how.add_argument("--ray-address", metavar="ADDRESS", help="of a running Ray cluster")
+        where.add_argument("--out", type=Path, metavar="DIR", help="the run's files")
+        where.add_argument("--force", action="store_true", help="replace another run in --out")
+        parser.add_argument("--dry-run", action="store_true", help="the same as 'plan'")
+        parser.add_argument("--quiet", action="store_true", help="no progress, no table")
+        parser.set_defaults(json=False)
+
+
+def execute_run(options: argparse.Namespace) -> int:
+    """Run a benchmark, print its table, and say where its files are."""
+    if options.dry_run:
+        return execute_plan(options)
+    from oodbench.engine.progress import Progress
+    from oodbench.paths import store_folder
+    from oodbench.runner import run_options
+
+    with Progress(quiet=options.quiet) as progress:
+        finished = run_options(
+            _options(options),
+            store=store_folder(options.store),
+            out=options.out,
+            engine=options.engine,
+            ray_address=options.ray_address,
+            force=options.force,
+            observer=progress,
+        )
+    if not options.quiet:
+        _print_run(finished)
+    return 1 if (finished.records["status"] == "failed").any() else 0
+
+
+def _print_run(finished: Run) -> None:
+    from oodbench.cli.output import print_ansi
+    from oodbench.report.tables import render
+
+    info = finished.info
+    texts = {"notes": info["notes"], "deviations": info["deviations"]}
+    print_ansi(render(finished.records, format="terminal", **texts))
+    for title, reason in info["missing"].items():
+        print(f"left out: {title}: {reason}")
+    print(
+        f"{info['images_forwarded']:,} of {info['distinct_images']:,} images passed through the "
+        f"classifier, {info['jobs_run']} jobs run, {info['jobs_reused']} taken from the store, "
+        f"{info['wall_seconds']:.1f} s\n{finished.directory}/"
+    )
+
+
+def execute_plan(options: argparse.Namespace) -> int:
+    """Show the jobs of a run, and which of them are in the store."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from oodbench.paths import store_folder
+    from oodbench.runner import prepare
+    from oodbench.store import Store
+
+    prepared = prepare(_options(options), Store(store_folder(options.store)))
+    jobs = [
+        {
+            "job": job.title,
+            "stage": job.ref.stage,
+            "key": job.ref.key,
+            "cpus": job.resources.cpus,
+            "gpus": job.resources.gpus,
+        }
+        for job in prepared.pending
+    ]
+    if options.json:
+        content = {"to_run": jobs, "in_store": len(prepared.found)}
+        print(json.dumps(content | {"missing": prepared.resolved.missing}, indent=2))
+        return 0
+    table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
+    for job in jobs:
+        table.add_row(
+            escape(str(job["job"])), str(job["cpus"]), f"{job['gpus']:g}", str(job["key"])[:12]
+        )
+    Console().print(table)
+    for title, reason in prepared.resolved.missing.items():
+        print(f"left out: {title}: {reason}")
+    print(f"{len(jobs)} jobs to run, {len(prepared.found)} results in the store")
+    return 0
+
+
+def _options(options: argparse.Namespace) -> Options:
+    from oodbench.paths import data_folder
+    from oodbench.request import Options
+
+    return Options(
+        id=options.id,
+        benchmark=options.benchmark,
+        detectors=options.detectors,
+        ood=options.ood,
+        classifier=options.classifier,
+        seeds=options.seeds,
+        classifier_seeds=options.classifier_seeds,
+        parameters=options.parameters,
+        data=data_folder(options.data),
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        download=options.download and options.command == "run" and not options.dry_run,
+    )

@@ -1,0 +1,54 @@
+"""The command ``table``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from oodbench.cli import arguments
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser("table", help="print the table of one or several runs again")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--format",
+        choices=["terminal", "markdown", "csv", "latex", "html"],
+        default="terminal",
+        help="default: terminal",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=arguments.names,
+        metavar="A,B",
+        help="measures to show, the compared one first (default: auroc,fpr95,acc95,acc99)",
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Print the table of one or several runs."""
+    from oodbench.cli.output import print_ansi
+    from oodbench.report.tables import render
+    from oodbench.results import combine, read_run
+
+    runs = [read_run(path) for path in options.runs]
+    notes: dict[str, str] = {}
+    deviations: dict[str, str] = {}
+    for each in runs:
+        notes |= each.info["notes"]
+        deviations |= each.info["deviations"]
+    text = render(
+        combine(runs),
+        format=options.format,
+        notes=notes,
+        deviations=deviations,
+        metrics=options.metrics,
+    )
+    if options.format == "terminal":
+        print_ansi(text)
+    else:
+        print(text, end="")
+    return 0
