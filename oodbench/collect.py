@@ -146,6 +146,16 @@ class Collector:
             if detector.info.deviations
         }
 
+    def shipped(self) -> dict[str, Any]:
+        """Return what is known of the shipped weights that were taken, by the job they spared."""
+        found = {}
+        for ref in sorted(self._results.reused | self._results.done):
+            if ref.stage in ("train", "fit"):
+                run = self._store.open(*ref).meta.get("shipped")
+                if run:
+                    found[self._plan.jobs[ref].title] = run
+        return found
+
     def info(self) -> dict[str, Any]:
         """Return what ``run.json`` says of the request, the machine and the jobs."""
         failures = {
@@ -160,6 +170,7 @@ class Collector:
             "broken": self._resolved.broken,
             "notes": self.notes(),
             "deviations": self.deviations(),
+            "shipped": self.shipped(),
             "failures": failures,
             "hardware": hardware.describe(),
             "versions": versions(),

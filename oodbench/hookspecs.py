@@ -31,6 +31,12 @@ def oodbench_classifiers() -> Sequence[type[Classifier]]:
 
 
 @hookspec
+def oodbench_weights() -> Sequence[Path]:
+    """Return the paths of the plugin's folders of trained weights (`oodbench.pretrained`)."""
+    return ()
+
+
+@hookspec
 def oodbench_benchmarks() -> Sequence[Path]:
     """Return the paths of the plugin's benchmark definitions, TOML files."""
     return ()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from oodbench.contracts import Classifier, Detector
 from oodbench.images import title_in
+from oodbench.pretrained import Weights
 from oodbench.sources import Source
 
 
@@ -154,6 +155,7 @@ class Request:
         batch_size: images in a forward pass.
         cpus: CPUs of the machine.
         gpus: GPUs to use; 0 computes on the CPU.
+        weights: shipped weights to take in place of training, by the key of what was trained.
     """
 
     train: Source
@@ -170,6 +172,7 @@ class Request:
     batch_size: int = 500
     cpus: int = 1
     gpus: int = 0
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:

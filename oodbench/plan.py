@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from oodbench.contracts import Detector, Need, Trainable
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import code_digest, digest, plugin_key
+from oodbench.pretrained import Weights, identity_of
 from oodbench.sources import Source
 
 CODE = {
@@ -16,6 +17,7 @@ CODE = {
     "train": (
         "oodbench.stages.train",
         "oodbench.stages.modules",
+        "oodbench.pretrained",
         "oodbench.contracts.classifier",
     ),
     "extract": (
@@ -26,6 +28,7 @@ CODE = {
     ),
     "fit": (
         "oodbench.stages.fit",
+        "oodbench.pretrained",
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.stages.modules",
@@ -62,6 +65,10 @@ FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
 def make_plan(request: Request) -> Plan:
     """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
     return _Planner(request).plan
+
+
+def _key(weights: Weights | None) -> dict[str, str]:
+    return {"weights": weights.digest} if weights else {}
 
 
 class _Split(NamedTuple):
@@ -145,13 +152,14 @@ class _Planner:
     def _plan_classifier(self, seed: int) -> None:
         request = self.request
         plain = {"seed": seed, "precision": request.precision}
+        weights = self._shipped(request.classifier, seed)
         train = self._add(
             "train",
             f"train {request.classifier.info.name} (seed {seed})",
-            plain | {"classifier": request.classifier},
+            plain | {"classifier": request.classifier, "weights": weights},
             {"train": self._images[self._train]},
             self._heavy,
-            plain | {"classifier": plugin_key(request.classifier)},
+            plain | _key(weights) | {"classifier": plugin_key(request.classifier)},
         )
         splits = {
             split: self._extract(train, split, "all")
@@ -210,14 +218,19 @@ class _Planner:
         if needs & FROM_CLASSIFIER:
             inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
         plain = {"seed": seed or 0, "precision": self.request.precision}
+        weights = self._shipped(trainable, seed or 0)
+        classifier = self._with_classifier(trainable, inputs, extracted)
         return self._add(
             "fit",
             f"fit {name}" + ("" if seed is None else f" (seed {seed})"),
-            plain | {"trainable": trainable, **self._with_classifier(trainable, inputs, extracted)},
+            plain | {"trainable": trainable, "weights": weights} | classifier,
             inputs,
             self._resources(trainable),
-            plain | {"trainable": plugin_key(trainable)},
+            plain | _key(weights) | {"trainable": plugin_key(trainable)},
         )
+
+    def _shipped(self, plugin: object, seed: int) -> Weights | None:
+        return self.request.weights.get(digest(identity_of(plugin, seed)))
 
     def _with_classifier(
         self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted

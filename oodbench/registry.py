@@ -14,6 +14,7 @@ from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark, Classifier, Dataset, Detector
 from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
 from oodbench.plugins import Failure, Plugin, Plugins, describe
+from oodbench.pretrained import Weights, read_weights
 
 T = TypeVar("T")
 
@@ -146,6 +147,7 @@ class Registry:
         datasets: data set classes by name.
         classifiers: classifier classes by name.
         benchmarks: benchmark definitions by name.
+        weights: shipped weights, by the key of what was trained.
         failures: plugins that could not be loaded, and names that are registered twice.
     """
 
@@ -153,6 +155,7 @@ class Registry:
     datasets: Names[Dataset]
     classifiers: Names[Classifier]
     benchmarks: Names[Benchmark]
+    weights: Mapping[str, Weights]
     failures: list[Failure]
 
     def why_missing(self, name: str) -> str:
@@ -193,6 +196,17 @@ def load() -> Registry:
 
         return read_class
 
+    def gather_weights() -> dict[str, Weights]:
+        found = {}
+        for plugin, path in plugins.collect("oodbench_weights"):
+            try:
+                key, weights = read_weights(path)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                failures.append(Failure(plugin, f"weights in {path}: {describe(error)}"))
+            else:
+                found[key] = weights
+        return found
+
     def read_benchmark(path: Path) -> tuple[str, Any]:
         benchmark = load_benchmark(path)
         return benchmark.name, benchmark
@@ -204,5 +218,6 @@ def load() -> Registry:
             "classifier", "oodbench_classifiers", "classifier", reader_of(Classifier)
         ),
         benchmarks=gather("benchmark", "oodbench_benchmarks", "benchmark", read_benchmark),
+        weights=gather_weights(),
         failures=failures,
     )

@@ -44,6 +44,7 @@ class Options:
         precision: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
         batch_size: images in a forward pass.
         download: whether to fetch images that are not there.
+        retrain: whether to train even what there are shipped weights of.
     """
 
     id: str | None = None
@@ -59,6 +60,7 @@ class Options:
     precision: str = "auto"
     batch_size: int = 500
     download: bool = True
+    retrain: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         batch_size=options.batch_size,
         cpus=hardware.count_cpus(),
         gpus=gpus,
+        weights={} if options.retrain else registry.weights,
     )
     used = (
         (registry.detectors, found),

@@ -69,6 +69,7 @@ def run(
     engine: str = "auto",
     ray_address: str | None = None,
     download: bool = True,
+    retrain: bool = False,
     force: bool = False,
     observer: Observer | None = None,
 ) -> Run:
@@ -92,6 +93,7 @@ def run(
         engine: ``"auto"``, ``"inline"`` or ``"ray"``; the records are the same.
         ray_address: address of a Ray cluster that shares ``data`` and ``store``.
         download: whether to fetch images that are not there.
+        retrain: whether to train even what there are shipped weights of.
         force: whether to replace another request's run in ``out``.
         observer: told what happens; nothing is shown by default.
 
@@ -115,6 +117,7 @@ def run(
         precision=precision,
         batch_size=batch_size,
         download=download,
+        retrain=retrain,
     )
     return run_options(
         options,
@@ -220,7 +223,11 @@ def _pays_off(prepared: Prepared) -> bool:
     slow = [
         job
         for job in prepared.pending
-        if job.ref.stage == "train" or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
+        if not job.spec.get("weights")
+        and (
+            job.ref.stage == "train"
+            or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
+        )
     ]
     room = max(request.cpus // max((job.resources.cpus for job in slow), default=1), 1)
     light = [job for job in slow if job.resources.cpus == 1]

@@ -43,10 +43,12 @@ class Artifact:
     Attributes:
         directory: where its files are; not to be written to.
         meta: what the job that made it noted down.
+        files: the SHA-256 of its files, by name.
     """
 
     directory: Path
     meta: Mapping[str, Any]
+    files: Mapping[str, str]
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
@@ -116,7 +118,7 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             sound = False
         if sound:
-            return Artifact(directory, manifest["meta"])
+            return Artifact(directory, manifest["meta"], manifest["files"])
         self._discard(directory)
         return None
 
@@ -131,7 +133,7 @@ class Store:
             manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"{directory} is missing or damaged") from error
-        return Artifact(directory, manifest["meta"])
+        return Artifact(directory, manifest["meta"], manifest["files"])
 
     @contextmanager
     def create(self, stage: str, key: str) -> Iterator[Draft]:

@@ -69,6 +69,9 @@ def add(commands: Any) -> None:
             action="store_false",
             help="leave out sets that are not there",
         )
+        how.add_argument(
+            "--retrain", action="store_true", help="train even what there are shipped weights of"
+        )
         where = parser.add_argument_group("where")
         arguments.add_data_folder(where)
         where.add_argument(
@@ -123,6 +126,8 @@ def _print_run(finished: Run) -> None:
     print_ansi(render(finished.records, format="terminal", **texts))
     for title, reason in info["missing"].items():
         print(f"left out: {title}: {reason}")
+    if info["shipped"]:
+        print(f"shipped weights were taken (--retrain trains again): {', '.join(info['shipped'])}")
     print(
         f"{info['images_forwarded']:,} of {info['distinct_images']:,} images passed through the "
         f"classifier, {info['jobs_run']} jobs run, {info['jobs_reused']} taken from the store, "
@@ -185,4 +190,5 @@ def _options(options: argparse.Namespace) -> Options:
         precision=options.precision,
         batch_size=options.batch_size,
         download=options.download and options.command == "run" and not options.dry_run,
+        retrain=options.retrain,
     )

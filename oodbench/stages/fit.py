@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from oodbench.contracts import Context, PluginError, Trainable
+from oodbench.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.stream import training_stream
@@ -25,8 +26,15 @@ BATCH_SIZE = 500
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:
-    """Fit ``spec["trainable"]`` with ``spec["seed"]`` and ``spec["precision"]``."""
+    """Fit ``spec["trainable"]`` with ``spec["seed"]`` and ``spec["precision"]``.
+
+    Shipped weights, ``spec["weights"]``, take the place of the training if they fit.
+    """
     trainable: Trainable = spec["trainable"]
+    origin = origin_of(trainable, spec["seed"], work.inputs)
+    work.draft.meta["origin"] = origin
+    if spec["weights"] and spec["weights"].adopt(origin, work.draft):
+        return
     stream = training_stream(work.inputs, trainable.needs_to_fit(), BATCH_SIZE, work.device)
     context = make_context(spec, work, stream.shape, stream.num_classes)
     context.parts = {

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from oodbench.contracts import Classifier, PluginError, Recipe
 from oodbench.errors import UserError
+from oodbench.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.modules import autocast, save_module
 
@@ -25,8 +26,15 @@ REPORT_EVERY = 20
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:
-    """Train ``spec["classifier"]`` with ``spec["seed"]`` and ``spec["precision"]``."""
+    """Train ``spec["classifier"]`` with ``spec["seed"]`` and ``spec["precision"]``.
+
+    Shipped weights, ``spec["weights"]``, take the place of the training if they fit.
+    """
     classifier: Classifier = spec["classifier"]
+    origin = origin_of(classifier, spec["seed"], work.inputs)
+    work.draft.meta["origin"] = origin
+    if spec["weights"] and spec["weights"].adopt(origin, work.draft):
+        return
     images = torch.from_numpy(np.load(work.inputs["train"] / "images.npy")).to(work.device)
     labels = torch.from_numpy(np.load(work.inputs["train"] / "labels.npy")).to(work.device)
     num_classes = work.inputs["train"].meta["num_classes"]

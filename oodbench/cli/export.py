@@ -1,0 +1,58 @@
+"""The command ``export``."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import re
+from pathlib import Path
+from typing import Any
+
+EXPLANATION = (
+    "Each artifact becomes a folder of safetensors with a card.json that says what it is, what it "
+    "was trained on, and by which run. A plugin ships such folders by the hook oodbench_weights."
+)
+
+CARRIED = ("benchmark", "request", "versions", "hardware", "plugins")
+"""What a card says of the run, besides the date."""
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    text = "write a run's trained weights to folders that a plugin can ship"
+    parser = commands.add_parser("export", help=text, description=EXPLANATION)
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the folders go")
+    parser.add_argument(
+        "--jobs", default="*", metavar="PATTERN", help="which, such as '*ganad*' (default: all)"
+    )
+    parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Write the weights of the classifiers, detectors and parts of a run."""
+    from oodbench.errors import UserError
+    from oodbench.paths import store_folder
+    from oodbench.pretrained import export
+    from oodbench.results import read_run
+    from oodbench.store import Store
+
+    info = read_run(options.run).info
+    store = Store(store_folder(options.store))
+    jobs = {
+        title: tuple(ref.split("/"))
+        for ref, title in info["jobs"].items()
+        if ref.startswith(("train/", "fit/")) and fnmatch.fnmatch(title, options.jobs)
+    }
+    if not jobs:
+        raise UserError(f"the run has no training called '{options.jobs}'")
+    for title, (stage, key) in jobs.items():
+        artifact = store.find(stage, key)
+        if artifact is None:
+            raise UserError(f"'{title}' is not in the store {store.root}; run it again")
+        run = {name: info[name] for name in CARRIED if name in info}
+        name = re.sub(r"[^a-z0-9]+", "-", f"{info['benchmark']} {title}".lower()).strip("-")
+        export(artifact, run | {"finished": artifact.meta["finished"]}, options.folder / name)
+        print(options.folder / name)
+    return 0
