@@ -7,7 +7,8 @@
     │   ├── UnknownName      a name that no plugin registered ("did you mean ...")
     │   ├── InvalidParameter a parameter that does not exist, or a value that does not fit
     │   ├── InvalidData      a file or folder of images that cannot be used
-    │   └── DataUnavailable  images that are neither on disk nor to be had by download
+    │   ├── DataUnavailable  images that are neither on disk nor to be had by download
+    │   └── FigureUnavailable  a figure that a run has not all for; the others are drawn
     ├── PluginError          a plugin broke its contract; its own rows fail, the rest goes on
     └── StoreError           an artifact could not be written or read
 """
@@ -58,6 +59,10 @@ class InvalidData(UserError):
 
 class DataUnavailable(UserError):
     """A data set whose images cannot be had; the message names the file or command that helps."""
+
+
+class FigureUnavailable(UserError):
+    """A figure that cannot be drawn of a run; the message says what is missing."""
 
 
 class PluginError(OodbenchError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pluggy import HookspecMarker
 
-from oodbench.contracts import Classifier, Dataset, Detector
+from oodbench.contracts import Classifier, Dataset, Detector, Figure
 
 hookspec = HookspecMarker("oodbench")
 
@@ -33,6 +33,12 @@ def oodbench_classifiers() -> Sequence[type[Classifier]]:
 @hookspec
 def oodbench_weights() -> Sequence[Path]:
     """Return the paths of the plugin's folders of trained weights (`oodbench.pretrained`)."""
+    return ()
+
+
+@hookspec
+def oodbench_figures() -> Sequence[type[Figure]]:
+    """Return the plugin's figure classes."""
     return ()
 
 

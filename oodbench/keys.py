@@ -69,7 +69,8 @@ def code_digest(module: str) -> str:
     """Return the digest of a module's code, and of its neighbours if it is part of a package.
 
     Comments, docstrings, layout and the ``info`` of plugins do not count, so that improving them
-    makes nothing stale. A module of the harness counts alone. Empty for a module without a file.
+    makes nothing stale; nor does a package's folder ``figures``, which draws what was computed.
+    A module of the harness counts alone. Empty for a module without a file.
     """
     if module == "__main__":
         return ""
@@ -79,13 +80,19 @@ def code_digest(module: str) -> str:
     origin = Path(spec.origin)
     package = spec.name if spec.submodule_search_locations is not None else spec.parent
     alone = not package or package.partition(".")[0] == "oodbench"
-    paths = [origin] if alone else sorted(origin.parent.rglob("*.py"))
+    paths = [origin] if alone else _modules_in(origin.parent)
     return digest(
         {
             str(path.relative_to(origin.parent)): _source_digest(path.read_text(encoding="utf-8"))
             for path in paths
         }
     )
+
+
+def _modules_in(package: Path) -> list[Path]:
+    """Return the modules of a package, its figures left out."""
+    modules = sorted(package.rglob("*.py"))
+    return [path for path in modules if "figures" not in path.relative_to(package).parts]
 
 
 def _source_digest(source: str) -> str:

@@ -28,6 +28,7 @@ CODE = {
     ),
     "fit": (
         "oodbench.stages.fit",
+        "oodbench.stages.checkpoint",
         "oodbench.pretrained",
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
@@ -41,6 +42,8 @@ CODE = {
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.stages.fit",
+        "oodbench.stages.checkpoint",
+        "oodbench.pretrained",
         "oodbench.stages.modules",
         "oodbench.stages.stream",
         "oodbench.stages.selection",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from oodbench.benchmarks import load_benchmark
-from oodbench.contracts import Benchmark, Classifier, Dataset, Detector
+from oodbench.contracts import Benchmark, Classifier, Dataset, Detector, Figure
 from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
 from oodbench.plugins import Failure, Plugin, Plugins, describe
 from oodbench.pretrained import Weights, read_weights
@@ -25,7 +25,7 @@ class Entry(Generic[T]):
 
     Attributes:
         name: the name it is asked for by.
-        kind: ``"detector"``, ``"dataset"``, ``"classifier"`` or ``"benchmark"``.
+        kind: ``"detector"``, ``"dataset"``, ``"classifier"``, ``"figure"`` or ``"benchmark"``.
         plugin: where it comes from.
         target: the class; for a benchmark the `Benchmark`.
     """
@@ -146,6 +146,7 @@ class Registry:
         detectors: detector classes by name.
         datasets: data set classes by name.
         classifiers: classifier classes by name.
+        figures: figure classes by name.
         benchmarks: benchmark definitions by name.
         weights: shipped weights, by the key of what was trained.
         failures: plugins that could not be loaded, and names that are registered twice.
@@ -154,6 +155,7 @@ class Registry:
     detectors: Names[Detector]
     datasets: Names[Dataset]
     classifiers: Names[Classifier]
+    figures: Names[Figure]
     benchmarks: Names[Benchmark]
     weights: Mapping[str, Weights]
     failures: list[Failure]
@@ -217,6 +219,7 @@ def load() -> Registry:
         classifiers=gather(
             "classifier", "oodbench_classifiers", "classifier", reader_of(Classifier)
         ),
+        figures=gather("figure", "oodbench_figures", "figure", reader_of(Figure)),
         benchmarks=gather("benchmark", "oodbench_benchmarks", "benchmark", read_benchmark),
         weights=gather_weights(),
         failures=failures,

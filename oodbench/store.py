@@ -90,15 +90,23 @@ class Store:
         self._remove_abandoned()
 
     def _remove_abandoned(self) -> None:
-        for path in (self.root / "tmp").iterdir():
+        for path in (*self.root.glob("tmp/*"), *self.root.glob("checkpoints/*")):
             try:
-                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                if time.time() - path.stat().st_mtime < ABANDONED_SECONDS:
+                    continue
+                if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
             except FileNotFoundError:
                 continue  # another run was faster
 
     def _directory(self, stage: str, key: str) -> Path:
         return self.root / stage / key
+
+    def checkpoint(self, stage: str, key: str) -> Path:
+        """Return the file in which a job may keep its state until its artifact is complete."""
+        return self.root / "checkpoints" / f"{stage}-{key}"
 
     def find(self, stage: str, key: str) -> Artifact | None:
         """Return an artifact, or None if it is not there or damaged.

@@ -4,31 +4,45 @@ from pluggy import HookimplMarker
 
 from oodbench.contracts.benchmark import Benchmark
 from oodbench.contracts.classifier import Classifier, Recipe
-from oodbench.contracts.data import Batch, Context, Need, Stream
+from oodbench.contracts.data import Batch, Checkpoint, Context, Need, Stream
 from oodbench.contracts.dataset import Dataset, ImageSet
 from oodbench.contracts.detector import Detector, Trainable, parameters
+from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
 from oodbench.contracts.info import Info, Paper
-from oodbench.errors import DataUnavailable, InvalidData, InvalidParameter, PluginError
+from oodbench.errors import (
+    DataUnavailable,
+    FigureUnavailable,
+    InvalidData,
+    InvalidParameter,
+    PluginError,
+)
 
 hookimpl = HookimplMarker("oodbench")
 """Mark a function of a plugin module as one of the hooks in `oodbench.hookspecs`."""
 
 __all__ = [
+    "COLUMN_WIDTH",
     "Batch",
     "Benchmark",
+    "Checkpoint",
     "Classifier",
     "Context",
     "DataUnavailable",
     "Dataset",
     "Detector",
+    "FeatureMap",
+    "Figure",
+    "FigureUnavailable",
     "ImageSet",
     "Info",
     "InvalidData",
     "InvalidParameter",
     "Need",
+    "Outputs",
     "Paper",
     "PluginError",
     "Recipe",
+    "RunView",
     "Stream",
     "Trainable",
     "hookimpl",

@@ -106,6 +106,24 @@ def _ignore(*_: float, **__: float) -> None:
     """Take no note of progress."""
 
 
+class Checkpoint:
+    """Keep the state of a long training, so that a run that was killed goes on from there.
+
+    This one keeps nothing; the harness hands over one that does.
+    """
+
+    def load(self) -> Mapping[str, Any] | None:
+        """Return the state that was saved last, tensors on the CPU; None if there is none."""
+        return None
+
+    def is_due(self) -> bool:
+        """Return whether enough time has passed to save again."""
+        return False
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep a state: tensors, numbers and text by name."""
+
+
 @dataclass
 class Context:
     """Where and how a part is fitted, or restored to be used.
@@ -117,6 +135,7 @@ class Context:
         num_classes: number of classes of the ID data set.
         precision: ``"bfloat16"`` where reduced precision may be used for speed, else ``"float32"``.
         parts: the fitted parts that `Trainable.parts` asked for, by the names given there.
+        checkpoint: keeps the state of a training that takes long.
         progress: call it as ``progress(done, total, loss=0.1, ...)`` as often as you like;
             the figures are shown live and kept as training curves.
     """
@@ -127,6 +146,7 @@ class Context:
     num_classes: int
     precision: str = "float32"
     parts: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     progress: Callable[..., None] = _ignore
     _classifier: nn.Module | None = None
 

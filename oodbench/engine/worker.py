@@ -65,7 +65,8 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
             inputs = {role: store.open(*ref) for role, ref in job.inputs.items()}
             with store.create(*job.ref) as draft:
                 curves.draft = draft
-                stage.run(spec, Work(inputs, draft, device, curves))
+                checkpoint = store.checkpoint(*job.ref)
+                stage.run(spec, Work(inputs, draft, device, checkpoint, curves))
                 draft.meta.update(
                     title=job.title,
                     seconds=time.perf_counter() - started,
@@ -74,6 +75,7 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
                     cpus=job.resources.cpus,
                     curves=curves.points,
                 )
+            checkpoint.unlink(missing_ok=True)
     except UserError as error:
         # what a detector refuses is its own affair; without images or classifier nothing goes on
         is_users = job.ref.stage in ("prepare", "train")

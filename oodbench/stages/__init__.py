@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from oodbench.store import Artifact, Draft
 
@@ -16,10 +17,12 @@ class Work:
         inputs: the artifacts it reads, by role.
         draft: the artifact it writes.
         device: ``"cpu"`` or ``"cuda"``.
+        checkpoint: a file that outlives the process, to go on from if it is killed.
         progress: called as ``progress(done, total, **figures)``.
     """
 
     inputs: Mapping[str, Artifact]
     draft: Draft
     device: str
+    checkpoint: Path
     progress: Callable[..., None]

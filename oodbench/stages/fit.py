@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from oodbench.contracts import Context, PluginError, Trainable
 from oodbench.pretrained import origin_of
 from oodbench.stages import Work
+from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.stream import training_stream
 from oodbench.store import Artifact, Draft
@@ -68,6 +69,7 @@ def make_context(
         shape=shape,
         num_classes=num_classes,
         precision=spec["precision"],
+        checkpoint=FileCheckpoint(work.checkpoint),
         progress=work.progress,
         _classifier=module,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oodbench.contracts import Detector, hookimpl
+from oodbench.contracts import Detector, Figure, hookimpl
 from oodbench_ganad.detector import Ganad
 
 
@@ -12,3 +12,11 @@ from oodbench_ganad.detector import Ganad
 def oodbench_detectors() -> Sequence[type[Detector]]:
     """Return GANAD."""
     return (Ganad,)
+
+
+@hookimpl
+def oodbench_figures() -> Sequence[type[Figure]]:
+    """Return the figures of the paper that show the generator."""
+    from oodbench_ganad.figures import FIGURES
+
+    return FIGURES

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream, Trainable
 from oodbench_ganad.gan import Wgan
-from oodbench_ganad.recipes import RecipeName, recipe_for
+from oodbench_ganad.recipes import RecipeName, check_parameters, recipe_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +71,7 @@ class Ganad(Detector):
         steps: int | None = None,
         anomaly_steps: int | None = None,
     ) -> None:
+        check_parameters(alpha, steps, anomaly_steps)
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
@@ -94,7 +95,7 @@ class Ganad(Detector):
         initialise(self.network_, context.generator(0))
         generator = context.parts["wgan"].generator_
         recipe = recipe_for(self.recipe, context.shape)
-        steps = self.anomaly_steps or recipe.anomaly_steps
+        steps = recipe.anomaly_steps if self.anomaly_steps is None else self.anomaly_steps
         train_anomaly_detector(self.network_, generator, recipe, steps, context)
         self.network_.eval()
         return self

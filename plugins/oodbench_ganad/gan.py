@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from oodbench.contracts import Context, Need, Stream, Trainable
-from oodbench_ganad.recipes import RecipeName, recipe_for
+from oodbench_ganad.recipes import RecipeName, check_parameters, recipe_for
 
 if TYPE_CHECKING:
     from oodbench.contracts.detector import State
@@ -30,6 +30,7 @@ class Wgan(Trainable):
     def __init__(
         self, *, recipe: RecipeName = "fast", alpha: float = 0.5, steps: int | None = None
     ) -> None:
+        check_parameters(alpha, steps)
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
@@ -49,7 +50,7 @@ class Wgan(Trainable):
         draws = context.generator(0)
         initialise(self.generator_, draws)
         initialise(self.critic_, draws)
-        steps = self.steps or recipe.generator_steps(len(train))
+        steps = recipe.generator_steps(len(train)) if self.steps is None else self.steps
         AdversarialTraining(self.generator_, self.critic_, recipe, self.alpha, steps, context).run(
             train
         )

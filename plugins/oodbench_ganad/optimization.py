@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,16 +35,38 @@ class FallingAdam:
     ) -> None:
         self.weights = list(network.parameters())
         self.adam = torch.optim.Adam(self.weights, lr=rate, betas=betas, fused=True)
-        self.schedule = torch.optim.lr_scheduler.LinearLR(
-            self.adam, start_factor=1.0, end_factor=last_rate / rate, total_iters=steps
-        )
+        self.steps = steps
+        self.rates = (rate, last_rate)
+        self.done = 0
 
     def step_on(self, loss: Tensor) -> None:
         """Take one step down the gradient of a loss, for these weights alone."""
+        first, last = self.rates
+        for group in self.adam.param_groups:
+            group["lr"] = first + (last - first) * self.done / self.steps
         self.adam.zero_grad()
         torch.autograd.backward(loss, inputs=self.weights)
         self.adam.step()
-        self.schedule.step()
+        self.done += 1
+
+    def state(self) -> dict[str, Tensor | int]:
+        """Return what `restore` needs to go on from here."""
+        averages = {
+            f"{index}.{name}": value
+            for index, weight in enumerate(self.weights)
+            for name, value in self.adam.state[weight].items()
+        }
+        return {"done": self.done, **averages}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.done = state["done"]
+        for name, value in state.items():
+            index, _, average = name.partition(".")
+            if average:
+                weight = self.weights[int(index)]
+                like = value.to(weight.device) if average == "step" else torch.empty_like(weight)
+                self.adam.state[weight][average] = like.copy_(value)  # in the weight's layout
 
 
 def reduced_precision(context: Context) -> torch.autocast:

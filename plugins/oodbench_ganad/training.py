@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,19 +48,53 @@ class AdversarialTraining:
         self.critic_optimizer = FallingAdam(critic, steps * recipe.critic_steps, *rates)
 
     def run(self, train: Stream) -> None:
-        """Train on ID images for all steps.
+        """Train on ID images for all steps, from the checkpoint on if there is one.
 
         Raises:
             PluginError: if a loss is no longer finite.
         """
         size = min(self.recipe.batch_size, len(train))
-        batches = endless(train, size, self.context.generator(2))
-        for step in range(1, self.steps + 1):
+        batches = EndlessBatches(train, size, self.context.generator(2))
+        checkpoint = self.context.checkpoint
+        saved = checkpoint.load()
+        if saved is not None:
+            self._restore(saved, batches)
+        for step in range(self.generator_optimizer.done + 1, self.steps + 1):
             for _ in range(self.recipe.critic_steps):
-                critic_loss = self.critic_step(next(batches))
+                critic_loss = self.critic_step(batches.next())
             generator_loss = self.generator_step(size)
             if step % REPORT_EVERY == 0 or step == self.steps:
                 self._report(step, critic_loss, generator_loss)
+                if checkpoint.is_due():
+                    checkpoint.save(self._state(batches))
+
+    def _state(self, batches: EndlessBatches) -> dict[str, Any]:
+        found: dict[str, Any] = {"draws": self.draws.get_state()}
+        for name, part in self._parts(batches).items():
+            values = part.state_dict() if isinstance(part, nn.Module) else part.state()
+            found |= {f"{name}/{key}": value for key, value in values.items()}
+        return found
+
+    def _restore(self, saved: Mapping[str, Any], batches: EndlessBatches) -> None:
+        self.draws.set_state(saved["draws"])
+        for name, part in self._parts(batches).items():
+            prefix = f"{name}/"
+            own = {
+                key.removeprefix(prefix): value
+                for key, value in saved.items()
+                if key.startswith(prefix)
+            }
+            part.load_state_dict(own) if isinstance(part, nn.Module) else part.restore(own)
+
+    def _parts(self, batches: EndlessBatches) -> dict[str, Any]:
+        """Return what a checkpoint holds besides the state of `draws`."""
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+            "batches": batches,
+        }
 
     def critic_step(self, batch: Batch) -> losses.CriticLoss:
         """Take one step down equation (7); the fakes are made without a graph."""
@@ -110,7 +145,42 @@ class AdversarialTraining:
         self.context.progress(step, self.steps, **figures)
 
 
-def endless(train: Stream, size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """Yield shuffled batches of ``size`` images, epoch after epoch."""
-    while True:
-        yield from train.shuffled(size, generator)
+class EndlessBatches:
+    """Shuffled batches of images, epoch after epoch.
+
+    Args:
+        train: the images.
+        size: images of a batch.
+        generator: a CPU generator that draws their order.
+    """
+
+    def __init__(self, train: Stream, size: int, generator: torch.Generator) -> None:
+        self._train = train
+        self._size = size
+        self._generator = generator
+        self._begin()
+
+    def _begin(self) -> None:
+        self._before = self._generator.get_state()
+        self._epoch = self._train.shuffled(self._size, self._generator)
+        self._taken = 0
+
+    def next(self) -> Batch:
+        """Return the next batch."""
+        batch = next(self._epoch, None)
+        if batch is None:
+            self._begin()
+            batch = next(self._epoch)
+        self._taken += 1
+        return batch
+
+    def state(self) -> dict[str, Tensor | int]:
+        """Return what `restore` needs to go on from here."""
+        return {"before": self._before, "taken": self._taken}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._generator.set_state(state["before"])
+        self._begin()
+        for _ in range(state["taken"]):
+            self.next()

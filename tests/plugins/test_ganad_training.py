@@ -1,5 +1,6 @@
 """GANAD is trained as the paper says, repeatably, on images of any shape."""
 
+import copy
 import subprocess
 import sys
 
@@ -7,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench.contracts import Batch, Context, InvalidParameter, PluginError
+from oodbench.contracts import Batch, Checkpoint, Context, InvalidParameter, PluginError
 from oodbench.testing.toy import TensorStream
-from oodbench_ganad import anomaly, recipes, seeds
+from oodbench_ganad import anomaly, recipes, seeds, training
 from oodbench_ganad.detector import Ganad
 from oodbench_ganad.gan import Wgan
 
@@ -125,6 +126,52 @@ def test_scores_are_one_float_an_image_and_minus_what_ad_says(fitted):
     assert scores.shape == (5,)
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores, -detector.network_(images, predicted).detach())
+
+
+class Kept(Checkpoint):
+    """Saves whenever it is asked, and remembers."""
+
+    def __init__(self):
+        self.state = None
+
+    def load(self):
+        return self.state
+
+    def is_due(self):
+        return True
+
+    def save(self, state):
+        self.state = copy.deepcopy(state)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_training_goes_on_to_the_same_weights(precision, monkeypatch):
+    monkeypatch.setattr(training, "REPORT_EVERY", 2)
+    train = stream(count=200)
+
+    def train_to_the_end(**settings):
+        return Wgan(recipe="tiny", steps=7).fit(train, context(precision=precision, **settings))
+
+    def interrupt(done, total, **figures):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    kept = Kept()
+    with pytest.raises(KeyboardInterrupt):
+        train_to_the_end(checkpoint=kept, progress=interrupt)
+    assert kept.state["generator_optimizer/done"] == 4
+    resumed = []
+    on = train_to_the_end(checkpoint=kept, progress=lambda done, *_, **__: resumed.append(done))
+    assert resumed == [6, 7]
+    assert same(on.state(), train_to_the_end().state())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"steps": -1}, {"anomaly_steps": 0}, {"alpha": 1.5}]
+)
+def test_numbers_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"at least 1|between 0 and 1"):
+        Ganad(**wrong)
 
 
 def test_ad_learns_to_score_near_anomalies_above_fakes():

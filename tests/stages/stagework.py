@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from oodbench.contracts import Classifier, Dataset, ImageSet, Info, Recipe
+from oodbench.pretrained import Weights
 from oodbench.sources import Source
 from oodbench.stages import Work
 from oodbench.store import Artifact, Store
@@ -91,7 +92,7 @@ class Bench:
         self._made += 1
         key = f"{self._made}"
         with self.store.create(stage, key) as draft:
-            work = Work(inputs, draft, "cpu", self._report)
+            work = Work(inputs, draft, "cpu", self.store.checkpoint(stage, key), self._report)
             importlib.import_module(f"oodbench.stages.{stage}").run(spec, work)
         return self.store.open(stage, key)
 
@@ -103,10 +104,14 @@ class Bench:
         return self.run("prepare", {**defaults, "source": source(dataset, split), **spec})
 
     def train(
-        self, images: Artifact, classifier: Classifier | None = None, seed: int = 0
+        self,
+        images: Artifact,
+        classifier: Classifier | None = None,
+        seed: int = 0,
+        weights: Weights | None = None,
     ) -> Artifact:
         spec = {"classifier": classifier or Small(), "seed": seed, "precision": "float32"}
-        return self.run("train", spec, train=images)
+        return self.run("train", spec | {"weights": weights}, train=images)
 
     def extract(
         self, images: Artifact, trained: Artifact, part: str = "all", **spec: Any
@@ -121,8 +126,11 @@ class Bench:
         given = {**defaults, "part": part, **spec}
         return self.run("extract", given, images=images, classifier=trained)
 
-    def fit(self, trainable: Any, seed: int = 0, **inputs: Artifact) -> Artifact:
+    def fit(
+        self, trainable: Any, seed: int = 0, weights: Weights | None = None, **inputs: Artifact
+    ) -> Artifact:
         spec = {"trainable": trainable, "classifier": None, "seed": seed, "precision": "float32"}
+        spec["weights"] = weights
         if "classifier" in inputs:
             spec["classifier"] = Small()
         return self.run("fit", spec, **inputs)

@@ -1,0 +1,176 @@
+"""Describe a figure, and the view of a finished run that it is drawn from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from oodbench.contracts.detector import Trainable
+from oodbench.contracts.info import Info
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure as Picture
+    from torch import Tensor
+
+COLUMN_WIDTH = 3.4
+"""Width of a column of a paper in inches: make pictures this wide, and they are legible there."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the classifier makes of images.
+
+    Attributes:
+        labels: (n,) int64, the true classes; -1 where there are none.
+        logits: (n, k) float32.
+        features: (n, d) float32, the penultimate features.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """The largest probability of the softmax of each image: (n,) float64 in [1/k, 1]."""
+        import numpy as np
+
+        logits = self.logits.astype(np.float64)
+        shares: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return 1 / shares.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """A plane on which images with similar features of the classifier lie close to each other.
+
+    Attributes:
+        points: (n, 2) float32, where the ID training images lie that it was made of.
+        labels: (n,) int64, their classes.
+        place: returns where images lie: features (m, d) float32 to (m, 2) float32.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    place: Callable[[np.ndarray], np.ndarray]
+
+
+class RunView(ABC):
+    """A finished run, and what was fitted in it as far as it is still in the store.
+
+    Of several classifiers and seeds, networks and outputs are those of the first. What cannot be
+    had raises `FigureUnavailable` with the reason, which a figure need not catch.
+
+    Attributes:
+        info: the content of ``run.json``.
+        records: the records (`oodbench.results.RECORD`).
+        id_dataset: what tables call the ID set.
+        ood_datasets: what tables call the OOD sets, in their order.
+        detectors: the detectors that scored, in the order of the tables.
+        other: a second run to compare with, if the user named one.
+    """
+
+    info: Mapping[str, Any]
+    records: pd.DataFrame
+    id_dataset: str
+    ood_datasets: Sequence[str]
+    detectors: Sequence[str]
+    other: RunView | None
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w) of the images."""
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Number of classes of the ID set."""
+
+    @abstractmethod
+    def scores(self, detector: str, dataset: str, split: str = "test") -> Sequence[np.ndarray]:
+        """Return the scores of a detector, an array (n,) for each of its trainings.
+
+        Args:
+            detector: its name.
+            dataset: the ID set or an OOD set.
+            split: ``"test"``, or of the ID set ``"calibration"``.
+        """
+
+    @abstractmethod
+    def threshold(self, detector: str, keep: float = 0.95) -> float:
+        """Return the score that a share ``keep`` of the calibration images does not exceed."""
+
+    @abstractmethod
+    def outputs(self, dataset: str, split: str = "test") -> Outputs:
+        """Return what the classifier made of a data set, in the order of its scores."""
+
+    @abstractmethod
+    def train_images(self, count: int) -> tuple[Tensor, np.ndarray]:
+        """Return ID training images, always the same ones, and their classes.
+
+        Args:
+            count: how many to return at most.
+
+        Returns:
+            (n, c, h, w) float32 in [0, 1], and (n,) int64.
+        """
+
+    @abstractmethod
+    def classify(self, images: Tensor) -> Outputs:
+        """Pass images, (n, c, h, w) float32 in [0, 1], through the classifier."""
+
+    @abstractmethod
+    def score(self, detector: str, images: Tensor) -> np.ndarray:
+        """Score images, (n, c, h, w) float32 in [0, 1], by a detector: (n,)."""
+
+    @abstractmethod
+    def users_of(self, role: str) -> Sequence[str]:
+        """Return the detectors that ask for a part by the name ``role`` (`Trainable.parts`)."""
+
+    @abstractmethod
+    def part(self, role: str) -> Trainable:
+        """Return the fitted part of the first detector that asks for it by the name ``role``."""
+
+    @abstractmethod
+    def fitted(self, images: Tensor) -> Tensor:
+        """Return images of any geometry, float32 in [0, 1], in that of the ID set, as data sets."""
+
+    @abstractmethod
+    def feature_map(self) -> FeatureMap:
+        """Return the UMAP of ID training images; all figures of a run share it."""
+
+
+class Figure(ABC):
+    """Something to draw from a run: one picture or several.
+
+    A class without parameters. Importing its module must not import matplotlib or torch.
+
+    Attributes:
+        info: name, title and summary; the paper, if it is a figure of one.
+        numbers: which figures of that paper it draws.
+        needs: what a run must have for it, in a few words that follow "needs".
+    """
+
+    info: ClassVar[Info]
+    numbers: ClassVar[tuple[int, ...]] = ()
+    needs: ClassVar[str] = "the run's files"
+
+    @abstractmethod
+    def draw(self, run: RunView) -> Mapping[str, Picture]:
+        """Return pictures, `COLUMN_WIDTH` wide, by what tells them apart.
+
+        The files are called as the figure, a hyphen and that; as the figure alone if it is empty.
+        Fonts, line widths and ten colours that colour-blind readers can tell apart are set while
+        it is called: "C0" to "C9".
+
+        Raises:
+            FigureUnavailable: if the run has not what it needs; the message says what that is.
+        """

@@ -1,0 +1,76 @@
+"""Weights that plugins ship are taken where they fit, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from stagework import Bench, Small, TwoClasses, tensors
+
+from oodbench.contracts import PluginError
+from oodbench.keys import digest
+from oodbench.pretrained import CARD, Weights, export, identity_of, read_weights
+from oodbench.store import Artifact
+
+
+@pytest.fixture
+def shipped(trained: Artifact, tmp_path: Path) -> Weights:
+    """Return the weights of the classifier that was trained with seed 0."""
+    export(trained, {"benchmark": "toy"}, tmp_path / "shipped")
+    return read_weights(tmp_path / "shipped")[1]
+
+
+def test_shipped_weights_are_found_by_class_parameters_and_seed(shipped: Weights) -> None:
+    key, _ = read_weights(shipped.directory)
+    assert key == digest(identity_of(Small(), 0))
+    assert key != digest(identity_of(Small(), 1))
+
+
+def test_weights_that_fit_are_taken_in_place_of_training(
+    bench: Bench, train: Artifact, trained: Artifact, shipped: Weights
+) -> None:
+    taken = bench.train(train, weights=shipped)
+    assert bench.reports == []
+    assert taken.files == trained.files
+    assert taken.meta["shipped"] == {"benchmark": "toy"}
+    assert taken.meta["train_accuracy"] == trained.meta["train_accuracy"]
+
+
+def test_weights_of_other_images_are_trained_again(bench: Bench, shipped: Weights) -> None:
+    other = bench.prepare(TwoClasses(), "train", at_most=40)
+    trained = bench.train(other, weights=shipped)
+    assert bench.reports
+    assert "shipped" not in trained.meta
+
+
+def test_weights_of_another_seed_are_trained_again(
+    bench: Bench, train: Artifact, shipped: Weights
+) -> None:
+    trained = bench.train(train, seed=1, weights=shipped)
+    assert "shipped" not in trained.meta
+
+
+def test_damaged_weights_are_named(bench: Bench, train: Artifact, shipped: Weights) -> None:
+    path = shipped.directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(PluginError, match=r"damaged: .*model\.safetensors"):
+        bench.train(train, weights=shipped)
+
+
+def test_a_card_leads_to_no_file_outside_its_folder(
+    bench: Bench, train: Artifact, shipped: Weights
+) -> None:
+    card = json.loads((shipped.directory / CARD).read_text())
+    card["files"]["../elsewhere"] = next(iter(card["files"].values()))
+    with pytest.raises(PluginError, match="elsewhere"):
+        bench.train(train, weights=Weights(shipped.directory, card))
+
+
+def test_weights_that_were_taken_can_be_exported_again(
+    bench: Bench, train: Artifact, shipped: Weights, tmp_path: Path
+) -> None:
+    taken = bench.train(train, weights=shipped)
+    export(taken, {"benchmark": "toy"}, tmp_path / "again")
+    assert (tmp_path / "again" / CARD).read_text() == (shipped.directory / CARD).read_text()
+    assert tensors(taken, "model").keys()
