@@ -4,7 +4,7 @@ from pluggy import HookimplMarker
 
 from oodbench.contracts.benchmark import Benchmark
 from oodbench.contracts.classifier import Classifier, Recipe
-from oodbench.contracts.data import Batch, Context, Need, Stream
+from oodbench.contracts.data import Batch, Checkpoint, Context, Need, Stream
 from oodbench.contracts.dataset import Dataset, ImageSet
 from oodbench.contracts.detector import Detector, Trainable, parameters
 from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
@@ -24,6 +24,7 @@ __all__ = [
     "COLUMN_WIDTH",
     "Batch",
     "Benchmark",
+    "Checkpoint",
     "Classifier",
     "Context",
     "DataUnavailable",
