@@ -4,6 +4,7 @@ The kinds of job, and what they take in::
 
     prepare   images of a source, selected and fitted to the ID geometry
     train     a classifier                       <- prepare (ID train)
+    generate  images by a part                   <- fit
     extract   logits and features of images      <- prepare, train
     fit       a detector, or a part of several   <- prepare (ID train), train, extract, fit
     score     one score an image                 <- prepare, train, extract, fit
@@ -146,6 +147,8 @@ class Request:
         ood: OOD test images.
         classifier: the classifier to protect.
         detectors: the detectors, by the name in the records.
+        auxiliary: training images of data sets that detectors learn from besides the ID set, by
+            the name that detectors call them.
         seeds: seeds of what detectors draw.
         classifier_seeds: seeds of the classifiers that are trained.
         images_per_set: test images of a set that are used at most.
@@ -163,6 +166,7 @@ class Request:
     ood: Sequence[Source]
     classifier: Classifier
     detectors: Mapping[str, Detector]
+    auxiliary: Mapping[str, Source] = field(default_factory=dict)
     seeds: Sequence[int] = (0,)
     classifier_seeds: Sequence[int] = (0,)
     images_per_set: int = 10_000

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from oodbench.contracts import Detector, Need, Trainable
+from oodbench.contracts import Detector, GeneratedDataset, Need, Trainable
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import code_digest, digest, plugin_key
 from oodbench.pretrained import Weights, identity_of
@@ -19,6 +20,12 @@ CODE = {
         "oodbench.stages.modules",
         "oodbench.pretrained",
         "oodbench.contracts.classifier",
+    ),
+    "generate": (
+        "oodbench.stages.generate",
+        "oodbench.contracts.data",
+        "oodbench.contracts.detector",
+        "oodbench.images",
     ),
     "extract": (
         "oodbench.stages.extract",
@@ -72,6 +79,13 @@ def make_plan(request: Request) -> Plan:
 
 def _key(weights: Weights | None) -> dict[str, str]:
     return {"weights": weights.digest} if weights else {}
+
+
+def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
+    """Return the seed that a part draws with, given that of the detector that asks for it."""
+    if not part.stochastic:
+        return None
+    return seed or 0 if isinstance(part, Detector) else 0
 
 
 class _Split(NamedTuple):
@@ -132,8 +146,28 @@ class _Planner:
             self._test: self._prepare(request.test, request.images_per_set),
         }
         for title, source in zip(self._ood_titles, request.ood, strict=True):
-            images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
+            if not isinstance(source.dataset, GeneratedDataset):
+                images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
         return images
+
+    def _generate(self, title: str, dataset: GeneratedDataset, extracted: _Extracted) -> Ref:
+        """Plan images that are made by parts, which may have learned from a classifier."""
+        name = dataset.info.name
+        plain = {
+            "shape": list(self.request.shape),
+            "num_classes": self.request.train.dataset.num_classes,
+            "at_most": self.request.images_per_set,
+            "seed": self.request.selection_seed,
+            "precision": self.request.precision,
+        }
+        return self._add(
+            "generate",
+            f"make {title}",
+            plain | {"dataset": dataset},
+            self._fit_parts(name, dataset, None, extracted),
+            self._light,
+            plain | {"dataset": plugin_key(dataset)},
+        )
 
     def _prepare(self, source: Source, at_most: int | None) -> Ref:
         plain = {
@@ -164,18 +198,27 @@ class _Planner:
             self._heavy,
             plain | _key(weights) | {"classifier": plugin_key(request.classifier)},
         )
+        calibration = {self._train: self._extract(train, self._train, "calibration")}
+        rest = self._extract(train, self._train, "rest")
+        extracted = _Extracted(seed, train, calibration, rest)
+        for title, source in zip(self._ood_titles, request.ood, strict=True):
+            if isinstance(source.dataset, GeneratedDataset):
+                split = _Split("ood", title)
+                self._images[split] = self._generate(title, source.dataset, extracted)
         splits = {
             split: self._extract(train, split, "all")
-            for split in self._images
+            for split in self._splits()
             if split != self._train
         }
-        splits[self._train] = self._extract(train, self._train, "calibration")
-        rest = self._extract(train, self._train, "rest")
-        extracted = _Extracted(seed, train, splits, rest)
+        extracted = dataclasses.replace(extracted, splits=splits | extracted.splits)
         self._list_predictions(extracted)
         for name, detector in request.detectors.items():
             for detector_seed in request.seeds if detector.stochastic else (None,):
                 self._plan_detector(name, detector, detector_seed, extracted)
+
+    def _splits(self) -> list[_Split]:
+        """Return all splits in the order of the table."""
+        return [self._train, self._test, *(_Split("ood", title) for title in self._ood_titles)]
 
     def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
         request = self.request
@@ -210,16 +253,13 @@ class _Planner:
 
     def _fit(self, name: str, trainable: Trainable, seed: int | None, extracted: _Extracted) -> Ref:
         """Plan the fit of a detector or part, after the parts that it asks for."""
-        parts = {
-            f"part:{role}": self._fit(
-                f"{role} of {name}", part, 0 if part.stochastic else None, extracted
-            )
-            for role, part in trainable.parts().items()
-        }
         needs = trainable.needs_to_fit()
-        inputs = {"train": self._images[self._train], **parts}
+        inputs = {"train": self._images[self._train]}
+        inputs |= self._fit_parts(name, trainable, seed, extracted)
         if needs & FROM_CLASSIFIER:
             inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
+        if auxiliary := trainable.auxiliary():
+            inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
         plain = {"seed": seed or 0, "precision": self.request.precision}
         weights = self._shipped(trainable, seed or 0)
         classifier = self._with_classifier(trainable, inputs, extracted)
@@ -231,6 +271,20 @@ class _Planner:
             self._resources(trainable),
             plain | _key(weights) | {"trainable": plugin_key(trainable)},
         )
+
+    def _fit_parts(
+        self,
+        name: str,
+        owner: Trainable | GeneratedDataset,
+        seed: int | None,
+        extracted: _Extracted,
+    ) -> dict[str, Ref]:
+        return {
+            f"part:{role}": self._fit(
+                f"{role} of {name}", part, _seed_of_part(part, seed), extracted
+            )
+            for role, part in owner.parts().items()
+        }
 
     def _shipped(self, plugin: object, seed: int) -> Weights | None:
         return self.request.weights.get(digest(identity_of(plugin, seed)))

@@ -30,7 +30,7 @@ from oodbench.store import Artifact, Draft, digest_file
 
 CARD = "card.json"
 
-TRAINED_ON = ("train", "classifier", "part:")
+TRAINED_ON = ("train", "classifier", "part:", "auxiliary")
 """The inputs, by how their roles begin, that weights depend on."""
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from oodbench import hardware
 from oodbench.benchmarks import load_benchmark
-from oodbench.contracts import Benchmark, Dataset, Detector, Trainable
-from oodbench.errors import DataUnavailable, InvalidParameter, UnknownName, UserError
+from oodbench.contracts import Benchmark, Dataset, Detector, Need, Trainable
+from oodbench.errors import (
+    DataUnavailable,
+    InvalidParameter,
+    PluginError,
+    UnknownName,
+    UserError,
+)
 from oodbench.images import title_in
 from oodbench.jobs import Request
 from oodbench.keys import digest, plugin_key
@@ -22,8 +29,14 @@ from oodbench.userdata import UserImages, is_path
 
 Parameters = Mapping[str, Mapping[str, Any]]
 
+SLIP = 0.75
+"""Names at least as similar as this (`difflib`) are taken for one, misspelt."""
+
 ALL = "all"
 """Asks for every registered detector."""
+
+FAMILY = "all-"
+"""Asks, before the name of a family, for every registered detector of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,26 +105,34 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     benchmark = find_benchmark(options, registry)
     found, unloaded = _find_detectors(options.detectors, registry)
-    parameters = _merge_parameters(benchmark, options.parameters, found)
+    parameters = _merge_parameters(benchmark, options.parameters, found, registry)
     detectors, unmade = _make_detectors(found, registry, parameters)
+    entry = registry.classifiers[benchmark.classifier]
+    classifier = entry.create(**parameters.get(entry.name, {}))
+    seeds = _seeds(options.seeds, "seeds")
+    classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
+    gpus = hardware.resolve_gpus(options.device)
+    precision = hardware.resolve_precision(options.precision, gpus)
     id_dataset = make_dataset(benchmark.id, registry, parameters)
+    ood_datasets = _make_ood(benchmark, id_dataset, registry, parameters)
+    # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", options.data, download=options.download)
     test = locate(id_dataset, "test", options.data, download=options.download)
-    ood, missing = _locate_ood(benchmark, id_dataset, options, registry, parameters)
-    classifier = registry.classifiers[benchmark.classifier]
-    gpus = hardware.resolve_gpus(options.device)
+    ood, missing = _locate_ood(ood_datasets, options)
+    auxiliary = _locate_auxiliary(detectors, unmade, id_dataset, ood, options, registry)
     request = Request(
         train=train,
         test=test,
         ood=ood,
-        classifier=classifier.create(**parameters.get(classifier.name, {})),
+        classifier=classifier,
         detectors=detectors,
-        seeds=_seeds(options.seeds, "seeds"),
-        classifier_seeds=_seeds(options.classifier_seeds, "classifier seeds"),
+        auxiliary=auxiliary,
+        seeds=seeds,
+        classifier_seeds=classifier_seeds,
         images_per_set=benchmark.images_per_set,
         calibration_images=benchmark.calibration_images,
         selection_seed=benchmark.selection_seed,
-        precision=hardware.resolve_precision(options.precision, gpus),
+        precision=precision,
         batch_size=options.batch_size,
         cpus=hardware.count_cpus(),
         gpus=gpus,
@@ -182,6 +203,8 @@ def _find_detectors(
             found[detector.info.name] = detector
         elif detector == ALL:
             found.update(dict.fromkeys(registry.detectors))
+        elif detector.startswith(FAMILY) and detector not in registry.detectors:
+            found.update(dict.fromkeys(_family(detector, registry)))
         elif detector not in registry.detectors and (reason := registry.why_missing(detector)):
             broken[detector] = reason
         else:
@@ -189,6 +212,16 @@ def _find_detectors(
     if not found and not broken:
         raise UserError("name at least one detector: --detectors energy,msp")
     return found, broken
+
+
+def _family(asked: str, registry: Registry) -> list[str]:
+    """Return the names of the detectors that ``all-<family>`` asks for."""
+    families = {name: registry.detectors[name].target.family for name in registry.detectors}
+    found = [name for name, family in families.items() if FAMILY + family == asked]
+    if not found:
+        known = {FAMILY + family for family in families.values() if family}
+        raise UnknownName("family of detectors", asked, known)
+    return found
 
 
 def _make_detectors(
@@ -212,17 +245,35 @@ def _make_detectors(
 
 
 def _identify(trainable: Trainable) -> None:
-    """Raise what planning would raise if there is no key for a detector or one of its parts."""
+    """Raise what planning would raise if a detector or one of its parts cannot be planned."""
+    for name in ("needs", "fit_needs"):
+        value = getattr(trainable, name)
+        optional = name == "fit_needs" and value is None
+        if not optional and not (
+            isinstance(value, frozenset) and all(isinstance(each, Need) for each in value)
+        ):
+            raise PluginError(
+                f"{type(trainable).__name__}.{name} must be a frozenset of Need, not {value!r}"
+            )
     digest(plugin_key(trainable))
     for part in trainable.parts().values():
         _identify(part)
 
 
 def _merge_parameters(
-    benchmark: Benchmark, asked: Parameters, detectors: Mapping[str, Any]
+    benchmark: Benchmark, asked: Parameters, detectors: Mapping[str, Any], registry: Registry
 ) -> dict[str, dict[str, Any]]:
-    """Return the benchmark's parameters, overridden by those asked for."""
+    """Return the benchmark's parameters, overridden by those asked for.
+
+    Those that a benchmark sets for a plugin that is not installed are ignored, unless its name
+    looks like a slip.
+    """
     used = {*detectors, benchmark.classifier, benchmark.id, *benchmark.ood}
+    known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
+    for name in benchmark.parameters.keys() - known:
+        if get_close_matches(name, known, n=1, cutoff=SLIP) and not registry.why_missing(name):
+            where = f"(its parameters are set by benchmark '{benchmark.name}')"
+            raise UnknownName("plugin", name, known, where)
     for name, values in asked.items():
         if name not in used:
             raise UnknownName(
@@ -247,30 +298,65 @@ def make_dataset(name: str, registry: Registry, parameters: Parameters | None = 
     return registry.datasets[name].create(**(parameters or {}).get(name, {}))
 
 
-def _locate_ood(
-    benchmark: Benchmark,
-    id_dataset: Dataset,
-    options: Options,
-    registry: Registry,
-    parameters: Parameters,
-) -> tuple[list[Source], dict[str, str]]:
+def _make_ood(
+    benchmark: Benchmark, id_dataset: Dataset, registry: Registry, parameters: Parameters
+) -> dict[str, Dataset]:
+    """Return the OOD sets by what tables call them."""
     shape = id_dataset.shape
-    sources: list[Source] = []
-    missing: dict[str, str] = {}
-    titles = {id_dataset.info.label: benchmark.id}
+    names = {id_dataset.info.label: benchmark.id}
+    made: dict[str, Dataset] = {}
     for name in benchmark.ood:
         dataset = make_dataset(name, registry, parameters).fitted(shape)
         title = title_in(dataset, shape)
-        if title in titles:
-            raise UserError(f"two data sets are called {title}: '{titles[title]}' and '{name}'")
-        titles[title] = name
+        if title in names:
+            raise UserError(f"two data sets are called {title}: '{names[title]}' and '{name}'")
+        names[title] = name
+        made[title] = dataset
+    return made
+
+
+def _locate_ood(
+    datasets: Mapping[str, Dataset], options: Options
+) -> tuple[list[Source], dict[str, str]]:
+    """Find the images of the OOD sets; return the reasons of those that cannot be had."""
+    sources: list[Source] = []
+    missing: dict[str, str] = {}
+    for title, dataset in datasets.items():
         try:
             sources.append(locate(dataset, "test", options.data, download=options.download))
-        except DataUnavailable as error:
+        except (DataUnavailable, PluginError) as error:
             missing[title] = str(error)
     if not sources:
         raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
     return sources, missing
+
+
+def _locate_auxiliary(
+    detectors: dict[str, Detector],
+    broken: dict[str, str],
+    id_dataset: Dataset,
+    ood: Sequence[Source],
+    options: Options,
+    registry: Registry,
+) -> dict[str, Source]:
+    """Find what detectors learn from besides the ID set; move those that cannot to ``broken``."""
+    tested = {source.fingerprint for source in ood}
+    found: dict[str, Source] = {}
+    for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
+        if name is None or name in found:
+            continue
+        dataset = make_dataset(name, registry).fitted(id_dataset.shape)
+        split = "train" if "train" in dataset.splits else "test"
+        try:
+            source = locate(dataset, split, options.data, download=options.download)
+        except DataUnavailable as error:
+            broken[detector] = str(error)
+            del detectors[detector]
+            continue
+        if source.fingerprint in tested:
+            raise UserError(f"{detector} would learn from the images of '{name}' that are tested")
+        found[name] = source
+    return found
 
 
 def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from sample_detectors import (
     SecondOfTwo,
 )
 
-from oodbench.contracts import Classifier, Dataset, Info, Recipe
+from oodbench.contracts import Classifier, Dataset, Detector, GeneratedDataset, Info, Recipe
 from oodbench.jobs import Plan, Ref, Request, Resources
 from oodbench.plan import CODE, make_plan
 from oodbench.sources import Source
@@ -173,6 +173,76 @@ def test_a_part_that_detectors_share_is_planned_once_whatever_the_seed() -> None
     assert len(parts) == 1
     assert len(fits) == 5
     assert parts[0].ref in {ref for job in fits for ref in job.inputs.values()}
+
+
+class Made(GeneratedDataset):
+    info = Info(name="made", summary="")
+
+    def parts(self):
+        return {"generator": Generator()}
+
+    def generate(self, context):
+        raise NotImplementedError
+
+
+def with_made_images(**changes: object) -> Plan:
+    made = Source(Made(), "test", Path(), None, "made")
+    return plan(ood=[made, source("far")], **changes)
+
+
+def test_a_generated_set_is_made_by_the_part_that_detectors_share() -> None:
+    made = with_made_images(detectors={"one": FirstOfTwo()}, seeds=(0, 1))
+    assert titles(made, "generate") == ["make made"]
+    fits = [job for job in made.jobs.values() if job.ref.stage == "fit"]
+    assert sum(isinstance(job.spec["trainable"], Generator) for job in fits) == 1
+    assert "score made by one (seed 1)" in titles(made, "score")
+    assert [row.ood_dataset for row in made.rows][:3] == ["", "made", "far"]
+
+
+def test_a_generated_set_is_made_for_each_classifier() -> None:
+    made = with_made_images(classifier_seeds=(0, 1))
+    rows = {row.classifier_seed: row for row in made.rows if row.ood_dataset == "made"}
+    assert set(rows) == {0, 1}
+    assert len(titles(made, "extract")) == 2 * 5
+
+
+class OnAnother(Detector):
+    """Asks for another detector as its part."""
+
+    info = Info(name="on-another", summary="")
+    needs = Drawn.needs
+    stochastic = True
+
+    def parts(self):
+        return {"drawn": Drawn()}
+
+    def fit(self, train, context):
+        raise NotImplementedError
+
+    def score(self, batch):
+        raise NotImplementedError
+
+
+def test_a_part_that_is_a_detector_draws_with_the_same_seed() -> None:
+    made = plan(detectors={"drawn": Drawn(), "on": OnAnother()}, seeds=(0, 4))
+    fits = {job.title: job for job in made.jobs.values() if job.ref.stage == "fit"}
+    assert fits["fit on (seed 4)"].inputs["part:drawn"] == fits["fit drawn (seed 4)"].ref
+    assert len(fits) == 4
+
+
+class Exposed(Drawn):
+    """Learns from another set as well."""
+
+    def auxiliary(self):
+        return "others"
+
+
+def test_auxiliary_images_are_prepared_for_the_fit_alone() -> None:
+    others = {"others": source("others", "train")}
+    made = plan(detectors={"exposed": Exposed()}, auxiliary=others)
+    (fit,) = [job for job in made.jobs.values() if job.ref.stage == "fit"]
+    assert made.jobs[fit.inputs["auxiliary"]].title == "prepare others (train)"
+    assert "forward pass over others" not in titles(made, "extract")
 
 
 def test_each_classifier_seed_has_its_own_rows_and_jobs() -> None:

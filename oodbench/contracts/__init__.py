@@ -5,7 +5,7 @@ from pluggy import HookimplMarker
 from oodbench.contracts.benchmark import Benchmark
 from oodbench.contracts.classifier import Classifier, Recipe
 from oodbench.contracts.data import Batch, Checkpoint, Context, Need, Stream
-from oodbench.contracts.dataset import Dataset, ImageSet
+from oodbench.contracts.dataset import Dataset, GeneratedDataset, ImageSet
 from oodbench.contracts.detector import Detector, Trainable, parameters
 from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
 from oodbench.contracts.info import Info, Paper
@@ -33,6 +33,7 @@ __all__ = [
     "FeatureMap",
     "Figure",
     "FigureUnavailable",
+    "GeneratedDataset",
     "ImageSet",
     "Info",
     "InvalidData",

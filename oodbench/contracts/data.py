@@ -135,6 +135,7 @@ class Context:
         num_classes: number of classes of the ID data set.
         precision: ``"bfloat16"`` where reduced precision may be used for speed, else ``"float32"``.
         parts: the fitted parts that `Trainable.parts` asked for, by the names given there.
+        auxiliary: the images that `Trainable.auxiliary` asked for, in the geometry of the ID set.
         checkpoint: keeps the state of a training that takes long.
         progress: call it as ``progress(done, total, loss=0.1, ...)`` as often as you like;
             the figures are shown live and kept as training curves.
@@ -146,6 +147,7 @@ class Context:
     num_classes: int
     precision: str = "float32"
     parts: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: Stream | None = None
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     progress: Callable[..., None] = _ignore
     _classifier: nn.Module | None = None

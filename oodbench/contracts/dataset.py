@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from oodbench.contracts.info import Info
+from oodbench.errors import DataUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from oodbench.contracts.data import Context
+    from oodbench.contracts.detector import Trainable
 
 
 @dataclass(frozen=True)
@@ -81,3 +86,39 @@ class Dataset(ABC):
         Raises:
             InvalidData: if a file is unreadable or truncated; the message names it.
         """
+
+
+class GeneratedDataset(Dataset):
+    """An OOD set whose images are made in a run, by a network that is trained there.
+
+    It is made anew for each classifier, since such networks learn from the classifier too.
+    """
+
+    splits = ("test",)
+    shape = (1, 1, 1)
+
+    def fitted(self, shape: tuple[int, int, int]) -> Self:
+        """Return the same set in the geometry of the ID set, in which its images are made."""
+        fitted = copy.copy(self)
+        fitted.shape = shape
+        return fitted
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, Trainable]:
+        """Return the unfitted parts that make the images, as `Trainable.parts` does."""
+
+    @abstractmethod
+    def generate(self, context: Context) -> ImageSet:
+        """Make the images in the geometry of the ID set.
+
+        Args:
+            context: device, shape, number of classes, and the fitted parts; no classifier.
+        """
+
+    def load(self, root: Path, split: str) -> ImageSet:
+        """Refuse: there is nothing to read.
+
+        Raises:
+            DataUnavailable: always.
+        """
+        raise DataUnavailable(f"data set '{self.info.name}' is made in a run")

@@ -38,9 +38,17 @@ class Trainable(ABC):
 
         Parts with equal class, parameters and inputs are fitted once, whoever asks for them: all
         detectors on one generator name the same generator here. A part draws with seed 0,
-        whatever the seed of the detector.
+        whatever the seed of the detector, unless it is a detector itself: then with the same.
         """
         return {}
+
+    def auxiliary(self) -> str | None:
+        """Return the name of a data set whose training images ``fit`` learns from as well.
+
+        They arrive as ``context.auxiliary``. A set of which a benchmark tests the same images is
+        refused; that another split of it is tested belongs into the deviations.
+        """
+        return None
 
     @classmethod
     def learns(cls) -> bool:
@@ -110,6 +118,9 @@ class Detector(Trainable):
 
     space: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Values worth trying for parameters, by parameter name; used by tuning."""
+
+    family: ClassVar[str] = ""
+    """What kind of detector it is: ``--detectors all-posthoc`` asks for the family "posthoc"."""
 
     @abstractmethod
     def score(self, batch: Batch) -> Tensor:

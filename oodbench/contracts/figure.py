@@ -13,6 +13,7 @@ from oodbench.contracts.info import Info
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Picture
     from torch import Tensor
 
@@ -61,6 +62,30 @@ class FeatureMap:
     labels: np.ndarray
     place: Callable[[np.ndarray], np.ndarray]
 
+    def draw_on(self, axes: Axes, *, coloured: bool = False) -> None:
+        """Draw the training images as points, and the number of each class in its middle.
+
+        Args:
+            axes: what to draw on; ticks are removed, since the units of the plane mean nothing.
+            coloured: whether classes have colours; grey, as a background, if not.
+        """
+        import numpy as np
+        from matplotlib.patheffects import withStroke
+
+        colours = [f"C{label % 10}" for label in self.labels] if coloured else "0.8"
+        axes.scatter(*self.points.T, s=1, c=colours, linewidths=0, rasterized=True)
+        for label in np.unique(self.labels):
+            x, y = np.median(self.points[self.labels == label], axis=0)
+            axes.annotate(
+                str(label),
+                (x, y),
+                ha="center",
+                va="center",
+                weight="bold",
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            )
+        axes.set(xticks=[], yticks=[])
+
 
 class RunView(ABC):
     """A finished run, and what was fitted in it as far as it is still in the store.
@@ -105,8 +130,8 @@ class RunView(ABC):
         """
 
     @abstractmethod
-    def threshold(self, detector: str, keep: float = 0.95) -> float:
-        """Return the score that a share ``keep`` of the calibration images does not exceed."""
+    def threshold(self, detector: str, percent: int = 95) -> float:
+        """Return the score that ``percent`` % of the calibration images do not exceed."""
 
     @abstractmethod
     def outputs(self, dataset: str, split: str = "test") -> Outputs:

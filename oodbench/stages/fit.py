@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from oodbench.contracts import Context, PluginError, Trainable
+from oodbench.contracts import Context, Need, PluginError, Trainable
 from oodbench.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
@@ -42,6 +42,10 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
         role: restore(part, work.inputs[f"part:{role}"], context)
         for role, part in trainable.parts().items()
     }
+    if "auxiliary" in work.inputs:
+        chosen = {"train": work.inputs["auxiliary"]}
+        needs = frozenset({Need.INPUTS})
+        context.auxiliary = training_stream(chosen, needs, BATCH_SIZE, work.device)
     torch.manual_seed(spec["seed"])  # building modules, to restore weights into, drew from it
     started = time.perf_counter()
     fitted = trainable.fit(stream, context)

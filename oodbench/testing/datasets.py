@@ -10,10 +10,10 @@ from unittest import SkipTest
 
 import numpy as np
 
-from oodbench.contracts import Dataset, ImageSet, InvalidData
+from oodbench.contracts import Dataset, GeneratedDataset, ImageSet, InvalidData
 from oodbench.errors import UserError
 from oodbench.images import check_images
-from oodbench.testing import common
+from oodbench.testing import common, toy
 from oodbench.testing.common import Step, Subject
 
 SPOT = 64
@@ -32,7 +32,8 @@ class DatasetSubject(Subject):
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
-        self.dataset = dataset
+        made = isinstance(dataset, GeneratedDataset)
+        self.dataset = dataset.fitted(toy.SHAPE) if made else dataset
         self.loaded = Step("load", self._load_all)
 
     def _load_all(self) -> dict[str, ImageSet]:
@@ -40,12 +41,21 @@ class DatasetSubject(Subject):
         return {split: self.load(split) for split in self.dataset.splits}
 
     def load(self, split: str) -> ImageSet:
-        """Read one split; raise SkipTest if its files are not on this machine."""
+        """Read or make one split; raise SkipTest if its files are not on this machine."""
+        if isinstance(self.dataset, GeneratedDataset):
+            return self._generate(self.dataset)
         root = Path(os.environ.get("OODBENCH_DATA", os.devnull))  # where no file can be
         missing = [path for path in self.dataset.files(root, split) if not path.is_file()]
         if missing:
             raise SkipTest(f"{missing[0].name} is not in the data folder")
         return self.dataset.load(root, split)
+
+    @staticmethod
+    def _generate(dataset: GeneratedDataset) -> ImageSet:
+        from oodbench.testing.fitting import fit_parts
+
+        problem = toy.toy_problem()
+        return dataset.generate(problem.context(frozenset(), parts=fit_parts(dataset, problem)))
 
     def files(self, root: Path) -> list[Path]:
         """Return the files of all splits; raise SkipTest if there are none."""

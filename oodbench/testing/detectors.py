@@ -82,6 +82,8 @@ def check_declarations(subject: DetectorSubject) -> None:
         strangers = [need for need in needs if not isinstance(need, Need)]
         assert not strangers, f"{attribute} holds {strangers}, which are not members of Need"
     assert isinstance(detector.stochastic, bool), f"stochastic is {detector.stochastic!r}"
+    family = detector.family
+    assert not family or common.NAME.fullmatch(family), f"family is {family!r}, which is no name"
     subject.constructed.result()
     unknown = detector.space.keys() - parameters(detector).keys()
     assert not unknown, f"space names {sorted(unknown)}, which are not parameters"

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from oodbench.contracts import Batch, PluginError, Trainable
+from oodbench.contracts import Batch, Detector, GeneratedDataset, PluginError, Trainable
 from oodbench.testing.common import copy_of
 from oodbench.testing.toy import TensorStream, ToyProblem
 
@@ -58,21 +58,36 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     Args:
         trainable: a detector, or a part; left as it is.
         problem: what to fit it on.
-        seed: seed of the fit; parts are fitted with seed 0.
+        seed: seed of the fit, and of parts that are detectors; others are fitted with seed 0.
         device: the torch device to fit on.
     """
     needs = trainable.needs_to_fit()
-    parts = {
-        name: fit(part, problem, device=device).restored()
-        for name, part in trainable.parts().items()
-    }
+    parts = fit_parts(trainable, problem, seed=seed, device=device)
     new = copy_of(trainable)
     train = problem.train(needs, device)
     context = problem.context(needs, seed=seed, device=device, parts=parts)
+    if trainable.auxiliary():
+        context.auxiliary = problem.auxiliary(device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         returned = new.fit(train, context)
     return Fitted(new, returned, train, parts, problem, device)
+
+
+def fit_parts(
+    owner: Trainable | GeneratedDataset,
+    problem: ToyProblem,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+) -> dict[str, Trainable]:
+    """Fit and restore the parts that a detector, a part or a generated data set asks for."""
+    return {
+        name: fit(
+            part, problem, seed=seed if isinstance(part, Detector) else 0, device=device
+        ).restored()
+        for name, part in owner.parts().items()
+    }
 
 
 def _stored(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,6 +129,14 @@ class ToyProblem:
         batch = self._batch(self.train_images, self.train_labels, needs, device)
         return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
 
+    def auxiliary(self, device: str = "cpu") -> TensorStream:
+        """Return images of another noise than `ood_images`, as a set to learn from besides."""
+        generator = torch.Generator().manual_seed(3)
+        images = torch.rand(len(self.train_images), *SHAPE, generator=generator)
+        labels = torch.full((len(images),), -1)
+        batch = self._batch(images, labels, frozenset({Need.INPUTS}), device)
+        return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
+
     def unlabelled(self, images: Tensor, needs: frozenset[Need], device: str = "cpu") -> Batch:
         """Return images as a batch to be scored, holding just what ``needs`` names, as a copy."""
         return self._batch(images, torch.full((len(images),), -1), needs, device)

@@ -8,49 +8,86 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oodbench.contracts import Context, PluginError
+from oodbench.contracts import Context, PluginError, Stream
 from oodbench_ganad import seeds
+from oodbench_ganad.batches import EndlessBatches
 from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
 from oodbench_ganad.recipes import Recipe
 
 
-def train_anomaly_detector(
-    network: nn.Module, generator: nn.Module, recipe: Recipe, steps: int, context: Context
-) -> None:
-    """Train a network to give fakes large values and near anomalies small ones.
+class Examples:
+    """Draw what AD learns from: normal images, and as many anomalies.
 
-    In every step the generator makes fakes and near anomalies, as many of one as of the other, and
-    the loss is the binary cross-entropy (fakes are class 1). As in equation (11), which scores
-    D(x, C(x)), the network is told the class that the classifier sees in an image, not the
+    Args:
+        generator: the fitted G, from seeds and classes to images.
+        recipe: number of images, seed length.
+        context: gives device, seed and number of classes.
+        real: ID training images to take as normal images, in place of fakes.
+        outliers: images to take as half of the anomalies; the other half are near anomalies.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        recipe: Recipe,
+        context: Context,
+        *,
+        real: Stream | None = None,
+        outliers: Stream | None = None,
+    ) -> None:
+        self.generator = generator
+        self.seed_length = recipe.architecture.seed_length
+        self.draws = seeds.device_generator(context, stream=1)
+        self.classes = balanced_classes(recipe.anomaly_batch, context)
+        count = len(self.classes)
+        self.real = real and EndlessBatches(real, count, context.generator(2))
+        self.outliers = outliers and EndlessBatches(outliers, count // 2, context.generator(3))
+
+    def draw(self) -> Tensor:
+        """Return normal images, then as many anomalies: (2 n, c, h, w) float32 in [0, 1]."""
+        images = draw_images(self.generator, self.seed_length, self.classes, self.draws)
+        count = len(self.classes)
+        if self.real:
+            images[:count] = self.real.next().inputs
+        if self.outliers:
+            images[count : count + count // 2] = self.outliers.next().inputs
+        return images
+
+
+def train_anomaly_detector(
+    network: nn.Module, examples: Examples, recipe: Recipe, steps: int, context: Context
+) -> None:
+    """Train a network to give normal images large values and anomalies small ones.
+
+    The loss is the binary cross-entropy (normal images are class 1). As in equation (11), which
+    scores D(x, C(x)), the network is told the class that the classifier sees in an image, not the
     class that the image was made for.
 
     Args:
         network: AD, from images and classes to logits (n,); changed in place.
-        generator: the fitted G, from seeds and classes to images.
-        recipe: number of images, learning rates.
+        examples: draws the images of each step.
+        recipe: learning rates.
         steps: number of steps.
         context: gives device, seed, precision, classifier and progress.
 
     Raises:
         PluginError: if the loss is no longer finite.
     """
-    draws = seeds.device_generator(context, stream=1)
     optimizer = FallingAdam(
         network, steps, recipe.anomaly_learning_rate, recipe.anomaly_last_learning_rate
     )
-    classes = balanced_classes(recipe.anomaly_batch, context)
-    is_fake = torch.ones(2 * len(classes), device=context.device)
-    is_fake[len(classes) :] = 0
+    is_normal = torch.ones(2 * len(examples.classes), device=context.device)
+    is_normal[len(examples.classes) :] = 0
     for step in range(1, steps + 1):
         with reduced_precision(context):
             with torch.no_grad():
-                images = draw_images(generator, recipe.architecture.seed_length, classes, draws)
+                images = examples.draw()
                 seen = context.classifier(images).argmax(dim=1)
             logits = network(images, seen).float()
-            loss = F.binary_cross_entropy_with_logits(logits, is_fake)
+            loss = F.binary_cross_entropy_with_logits(logits, is_normal)
         optimizer.step_on(loss)
         if step % REPORT_EVERY == 0 or step == steps:
-            accuracy = ((logits > 0) == (is_fake > 0)).float().mean()
+            accuracy = ((logits > 0) == (is_normal > 0)).float().mean()
             _report(step, steps, loss, accuracy, context)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from oodbench.contracts.detector import State
+    from oodbench_ganad.anomaly import Examples
+    from oodbench_ganad.recipes import Recipe
 
 PAPER = Paper(
     title="GAN-Based Anomaly Detection Tailored for Classifiers",
@@ -93,22 +95,24 @@ class Ganad(Detector):
 
         self._build(context)
         initialise(self.network_, context.generator(0))
-        generator = context.parts["wgan"].generator_
         recipe = recipe_for(self.recipe, context.shape)
         steps = recipe.anomaly_steps if self.anomaly_steps is None else self.anomaly_steps
-        train_anomaly_detector(self.network_, generator, recipe, steps, context)
+        examples = self._examples(train, recipe, context)
+        train_anomaly_detector(self.network_, examples, recipe, steps, context)
         self.network_.eval()
         return self
 
+    def _examples(self, train: Stream, recipe: Recipe, context: Context) -> Examples:
+        """Return what AD learns from; variants add to it."""
+        from oodbench_ganad.anomaly import Examples
+
+        return Examples(context.parts["wgan"].generator_, recipe, context)
+
     def score(self, batch: Batch) -> Tensor:
         """Return -AD(x, C(x)), computed in float32: (n,)."""
-        import torch
+        from oodbench_ganad.networks import judge
 
-        device = next(self.network_.parameters()).device
-        with torch.inference_mode():
-            classes = batch.logits.to(device).argmax(dim=1)
-            values: Tensor = self.network_(batch.inputs.to(device), classes)
-            return -values
+        return -judge(self.network_, batch)
 
     def state(self) -> State:
         """Return the weights of AD."""

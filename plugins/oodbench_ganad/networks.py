@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oodbench.contracts import Batch
 from oodbench_ganad.layers import LEAK, CriticBlock, GeneratorBlock, UpConvolution
 from oodbench_ganad.recipes import Architecture
 
@@ -110,6 +111,19 @@ class Critic(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         values: Tensor = self.end(self.body(x)).squeeze(1)
         return values
+
+
+def judge(critic: nn.Module, batch: Batch) -> Tensor:
+    """Return D(x, C(x)) of equation (11), computed in float32, C(x) being the predicted class.
+
+    Args:
+        critic: D, from images and classes to (n,).
+        batch: inputs and logits.
+    """
+    device = next(critic.parameters()).device
+    with torch.inference_mode():
+        values: Tensor = critic(batch.inputs.to(device), batch.logits.to(device).argmax(dim=1))
+    return values
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:

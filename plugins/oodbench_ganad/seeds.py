@@ -28,6 +28,9 @@ FAKE_NORM = 5.0
 NEAR_ANOMALY_NORMS = (5.0, 6.0)
 """Norms of the near anomalies that AD is trained on (section 4.4)."""
 
+TEST_ANOMALY_NORMS = (6.0, 7.0)
+"""Norms of the near anomalies that detectors are tested on (section 4.1.3)."""
+
 
 def chebyshev_norm(seeds: Tensor) -> Tensor:
     """Return max |n_i| of each seed: (n, N) to (n,)."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from oodbench.contracts import Batch, Context, PluginError, Stream
 from oodbench_ganad import losses, seeds
+from oodbench_ganad.batches import EndlessBatches
 from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
 from oodbench_ganad.recipes import Recipe
 
@@ -143,44 +144,3 @@ class AdversarialTraining:
                 "finite; try another recipe or float32"
             )
         self.context.progress(step, self.steps, **figures)
-
-
-class EndlessBatches:
-    """Shuffled batches of images, epoch after epoch.
-
-    Args:
-        train: the images.
-        size: images of a batch.
-        generator: a CPU generator that draws their order.
-    """
-
-    def __init__(self, train: Stream, size: int, generator: torch.Generator) -> None:
-        self._train = train
-        self._size = size
-        self._generator = generator
-        self._begin()
-
-    def _begin(self) -> None:
-        self._before = self._generator.get_state()
-        self._epoch = self._train.shuffled(self._size, self._generator)
-        self._taken = 0
-
-    def next(self) -> Batch:
-        """Return the next batch."""
-        batch = next(self._epoch, None)
-        if batch is None:
-            self._begin()
-            batch = next(self._epoch)
-        self._taken += 1
-        return batch
-
-    def state(self) -> dict[str, Tensor | int]:
-        """Return what `restore` needs to go on from here."""
-        return {"before": self._before, "taken": self._taken}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self._generator.set_state(state["before"])
-        self._begin()
-        for _ in range(state["taken"]):
-            self.next()

@@ -6,7 +6,13 @@ from oodbench import registry
 from oodbench.plugins import Plugins
 from oodbench.testing import parametrize_with_checks
 
-QUICK = {"ganad": {"recipe": "tiny", "steps": 80, "anomaly_steps": 80}}
+_GENERATOR = {"recipe": "tiny", "steps": 80}
+_GANAD = {**_GENERATOR, "anomaly_steps": 80}
+QUICK = {
+    "wgan-critic": _GENERATOR,
+    **dict.fromkeys(("ganad", "ganad-oe", "ganad-real", "ganad-joint"), _GANAD),
+    **{name: {**_GENERATOR, "count": 70} for name in ("ganad-fakes", "ganad-anomalies")},
+}
 """Parameters with which detectors that train do so in seconds."""
 
 REGISTRY = registry.load()

@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from oodbench.contracts import Figure
+from oodbench_ganad.figures.foreign import ForeignFakes
+from oodbench_ganad.figures.growth import GrowingSeeds
+from oodbench_ganad.figures.norms import NormDistribution
+from oodbench_ganad.figures.outputs import OutputsByNorm
+from oodbench_ganad.figures.paths import FeaturePaths
 
-FIGURES: tuple[type[Figure], ...] = ()
+FIGURES: tuple[type[Figure], ...] = (
+    NormDistribution,
+    GrowingSeeds,
+    OutputsByNorm,
+    FeaturePaths,
+    ForeignFakes,
+)
