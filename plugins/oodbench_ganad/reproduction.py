@@ -1,0 +1,174 @@
+"""Put the paper's Tables 3 to 10 and what a run measured side by side.
+
+    python -m oodbench_ganad.reproduction RUN [RUN ...] --published FILE > PAGE.md
+
+RUN is the folder of a run of ``mnist-ganad`` or ``cifar10-ganad``; FILE holds the paper's figures,
+``results/published/ganad-tables-3-to-10.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+DETECTORS = {
+    3: "wgan-critic",
+    4: "wgan-critic",
+    5: "ganad",
+    6: "ganad",
+    7: "ganad-oe",
+    8: "ganad-oe",
+    9: "ganad-real",
+    10: "ganad-real",
+}
+"""The detector that each table of the paper is about."""
+
+MEASURES = {
+    "AUROC": "auroc",
+    "FPR95TPR": "fpr95",
+    "Accuracy (0.95)": "acc95",
+    "Accuracy (0.99)": "acc99",
+}
+"""The paper's measures, and the columns of our records."""
+
+SETS = {
+    "Fakes |n| in [0, 5]": "Fakes (norm 0-5)",
+    "Anomalies |n| in [6, 7]": "Anomalies (norm 6-7)",
+}
+"""The paper's names of sets, where they are not ours."""
+
+OTHER_ID = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
+
+INTRODUCTION = """# GANAD: the paper's tables, and what was measured here
+
+Paper: Králik et al., "GAN-Based Anomaly Detection Tailored for Classifiers", Mathematics 12(10),
+2024, https://doi.org/10.3390/math12101439. Its figures are copied from its tables and were measured
+by its authors; the others are measured by this project, by the runs named below. All in percent, as
+mean (sample standard deviation) over independent trainings of AD on one generator and classifier.
+
+"Accuracy" is in the row of the ID set the share of its test images that is accepted, else the share
+of the set's images that is rejected, at the threshold that keeps 95 % or 99 % of 1,000 ID training
+images. The paper's text names a threshold from as many generated anomalies too, but sets it by the
+training images; so do we.
+
+Table 11 of the paper compares AD with other methods. Its AD column holds Accuracy (0.95), though
+the caption says AUROC; its FashionMNIST cell reads 94.96 where Table 5 has 94.86. The columns of
+the other methods appear to be one-class AUROC within a data set, which is another task: they are
+not comparable with it, and are not shown here.
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Percent, as the mean and standard deviation over trainings; missing where there is none."""
+
+    mean: float
+    deviation: float
+
+    def __str__(self) -> str:
+        if pd.isna(self.mean):
+            return "-"
+        spread = "" if pd.isna(self.deviation) else f" ({self.deviation:.2f})"
+        return f"{self.mean:.2f}{spread}"
+
+
+def main() -> None:
+    """Print the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--published", type=Path, required=True, metavar="FILE")
+    arguments = parser.parse_args()
+    published = pd.read_csv(arguments.published, comment="#")
+    print("\n".join(page(arguments.runs, published)))
+
+
+def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
+    """Yield the lines of the page.
+
+    Args:
+        runs: folders of runs.
+        published: columns ``table, id_dataset, test_dataset, metric, percent, std_of_8_trainings``.
+    """
+    yield INTRODUCTION
+    for run in runs:
+        info = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
+        records["ood_dataset"] = records["ood_dataset"].fillna("")
+        yield from _describe(run, info)
+        for number, name in DETECTORS.items():
+            own = records[records["detector"] == name]
+            table = published[published["table"] == number]
+            if own.empty or OTHER_ID[table["id_dataset"].iloc[0]] != own["id_dataset"].iloc[0]:
+                continue
+            yield from _table(number, name, table, own)
+        yield from _deviations(info)
+
+
+def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
+    request, hardware = info["request"], info["hardware"]
+    options = [f"--id {info['benchmark']}", f"--detectors {','.join(request['detectors'])}"]
+    options.append(f"--seeds {','.join(map(str, request['seeds']))}")
+    yield f"## Run `{run.name}`\n"
+    yield f"    oodbench run {' '.join(options)}\n"
+    shown = ", ".join(f"{name} {value}" for name, value in hardware.items())
+    yield f"Machine: {shown}; precision {request['precision']}.\n"
+    for name, parameters in request["detectors"].items():
+        chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
+        yield f"* `{name}`: {chosen}"
+    for title, origin in info.get("shipped", {}).items():
+        yield f"* {title}: shipped weights, trained {origin['finished'][:10]}"
+    yield ""
+
+
+def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
+    """Yield the paper's table with what was measured, and the difference of the means."""
+    yield f"### Table {number}: `{name}`\n"
+    yield f"| set | {' | '.join(f'{each}: paper | measured | difference' for each in MEASURES)} |"
+    yield "| --- |" + " ---: |" * (3 * len(MEASURES))
+    id_title = own["id_dataset"].iloc[0]
+    for title in published["test_dataset"].unique():
+        ours = SETS.get(title, title)
+        rows = own[own["ood_dataset"] == ("" if ours == id_title else ours)]
+        cells = []
+        for metric, column in MEASURES.items():
+            chosen = (published["test_dataset"] == title) & (published["metric"] == metric)
+            cells += _compared(_published(published[chosen]), _measured(rows[column]))
+        yield f"| {ours} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _published(rows: pd.DataFrame) -> Cell:
+    if rows.empty:
+        return Cell(float("nan"), float("nan"))
+    return Cell(rows["percent"].iloc[0], rows["std_of_8_trainings"].iloc[0])
+
+
+def _measured(values: pd.Series[float]) -> Cell:
+    percent = 100 * pd.to_numeric(values)
+    return Cell(percent.mean(), percent.std())
+
+
+def _compared(paper: Cell, measured: Cell) -> list[str]:
+    difference = measured.mean - paper.mean
+    return [str(paper), str(measured), "-" if pd.isna(difference) else f"{difference:+.2f}"]
+
+
+def _deviations(info: dict[str, Any]) -> Iterator[str]:
+    yield "What deviates from the paper:\n"
+    for name, text in info["deviations"].items():
+        yield f"* `{name}`: {text}"
+    for title, note in info["notes"].items():
+        yield f"* {title}: {note}"
+    for title, reason in info["missing"].items():
+        yield f"* {title} is missing: {reason}"
+    yield ""
+
+
+if __name__ == "__main__":
+    main()
