@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench import hardware
+from oodbench.artifacts import list_artifacts
 from oodbench.contracts import parameters
 from oodbench.engine import Results
 from oodbench.jobs import Plan
@@ -176,6 +177,7 @@ class Collector:
             "versions": versions(),
             "plugins": self._resolved.distributions,
             "jobs": {"/".join(ref): self._plan.jobs[ref].title for ref in reached},
+            "artifacts": list_artifacts(self._plan),
             "jobs_run": len(self._results.done),
             "jobs_reused": len(self._results.reused),
             **self._count_images(),

@@ -1,0 +1,78 @@
+"""The command ``plot``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oodbench.registry import Registry
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    text = "draw figures of a run, as PNG and SVG"
+    parser = commands.add_parser("plot", help=text, description=f"{text.capitalize()}.")
+    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "figures", nargs="*", metavar="FIGURE", help="default: all that can be drawn"
+    )
+    parser.add_argument("--list", action="store_true", help="show the figures there are")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where pictures go (default: RUN/figures)"
+    )
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="the store of the run (default: a cache folder)"
+    )
+    parser.add_argument(
+        "--other", type=Path, metavar="RUN", help="a second run, for figures that compare two"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Draw figures; 1 if one broke, or one that was asked for by name cannot be drawn."""
+    from oodbench import registry
+    from oodbench.errors import UserError
+
+    loaded = registry.load()
+    if options.list:
+        _print_figures(loaded)
+        return 0
+    if options.run is None:
+        raise UserError("name the folder of a run, or --list")
+    chosen = [loaded.figures[name].create() for name in options.figures or loaded.figures]
+
+    from oodbench.paths import store_folder
+    from oodbench.plot.draw import draw
+    from oodbench.plot.view import StoredRun
+    from oodbench.results import read_run
+    from oodbench.store import Store
+
+    store = Store(store_folder(options.store))
+    other = StoredRun(read_run(options.other), store, loaded) if options.other else None
+    view = StoredRun(read_run(options.run), store, loaded, other)
+    complete = True
+    for drawn in draw(chosen, view, options.out or options.run / "figures"):
+        for path in drawn.paths:
+            print(path)
+        if drawn.reason:
+            print(f"oodbench: {drawn.name} is not drawn: {drawn.reason}", file=sys.stderr)
+            complete &= not (drawn.failed or options.figures)
+    return 0 if complete else 1
+
+
+def _print_figures(loaded: Registry) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("figure", "paper", "", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for entry in loaded.figures.values():
+        figure = entry.target
+        numbers = ", ".join(str(number) for number in figure.numbers)
+        about = f"{figure.info.summary}\nneeds {figure.needs}"
+        table.add_row(escape(entry.name), numbers, escape(about))
+    Console().print(table)

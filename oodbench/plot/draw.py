@@ -1,0 +1,62 @@
+"""Draw figures, one after the other; one that cannot be drawn spoils no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oodbench.contracts import Figure, RunView
+from oodbench.errors import FigureUnavailable, PluginError, UserError
+from oodbench.plot.style import house_style, save
+from oodbench.plugins import describe
+
+SUFFIX = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of a figure.
+
+    Attributes:
+        name: of the figure.
+        paths: the files that were written.
+        reason: why there are none; empty if there are.
+        failed: whether the figure broke, and not the run lacked something.
+    """
+
+    name: str
+    paths: Sequence[Path] = field(default_factory=list)
+    reason: str = ""
+    failed: bool = False
+
+
+def draw(figures: Sequence[Figure], run: RunView, folder: Path) -> Iterator[Drawn]:
+    """Draw figures of a run into a folder, and yield what became of each.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write figures to '{folder}': {error.strerror}") from error
+    for figure in figures:
+        try:
+            yield Drawn(figure.info.name, _draw_one(figure, run, folder))
+        except FigureUnavailable as error:
+            yield Drawn(figure.info.name, reason=str(error))
+        except Exception as error:  # a stranger's figure may raise anything
+            yield Drawn(figure.info.name, reason=describe(error), failed=True)
+
+
+def _draw_one(figure: Figure, run: RunView, folder: Path) -> list[Path]:
+    paths = []
+    with house_style():
+        for suffix, picture in figure.draw(run).items():
+            if suffix and not SUFFIX.fullmatch(suffix):
+                raise PluginError(f"'{suffix}' is no ending for the name of a file")
+            name = f"{figure.info.name}-{suffix}" if suffix else figure.info.name
+            paths += save(picture, folder, name)
+    return paths

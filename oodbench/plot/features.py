@@ -1,0 +1,47 @@
+"""Lay the features of a classifier out on a plane by UMAP (McInnes et al., JOSS 2018)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from oodbench.contracts import FeatureMap
+from oodbench.errors import FigureUnavailable
+
+NEIGHBOURS = 15
+"""UMAP's default; of fewer images, as many as there are."""
+
+
+def map_features(features: np.ndarray, labels: np.ndarray) -> FeatureMap:
+    """Return the map of images by their features, always the same for the same features.
+
+    Args:
+        features: (n, d) float32, n >= 4.
+        labels: (n,) int64.
+
+    Raises:
+        FigureUnavailable: if umap-learn is not installed.
+    """
+    umap = _umap()
+    reducer = umap.UMAP(n_neighbors=min(NEIGHBOURS, len(features) - 1), random_state=0, n_jobs=1)
+    points = reducer.fit_transform(features)
+
+    def place(others: np.ndarray) -> np.ndarray:
+        placed: np.ndarray = reducer.transform(others)
+        return placed
+
+    return FeatureMap(points, labels, place)
+
+
+def _umap() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it misses TensorFlow, which nothing here uses
+            import umap
+    except ImportError as error:
+        raise FigureUnavailable(
+            "umap-learn is not installed; pip install 'oodbench[plots]'"
+        ) from error
+    return umap

@@ -1,0 +1,170 @@
+"""Show figures a run: its files, and what the store still has of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from oodbench.contracts import Batch, Detector, FeatureMap, Outputs, RunView, Trainable
+from oodbench.errors import FigureUnavailable
+from oodbench.images import select, to_geometry
+from oodbench.measures.metrics import threshold
+from oodbench.plot.features import map_features
+from oodbench.plot.restored import Fitted, Restorer
+from oodbench.registry import Registry
+from oodbench.results import Run
+from oodbench.store import Store
+
+BATCH_SIZE = 500
+"""Images that pass through a network at a time."""
+
+MAPPED_IMAGES = 5_000
+"""ID training images that the map of features is made of: enough to show every class."""
+
+
+class StoredRun(RunView):
+    """A run on disk and the artifacts of its store. The attributes are those of `RunView`.
+
+    Args:
+        run: the finished run.
+        store: where its artifacts are.
+        registry: the installed plugins.
+        other: a second run to compare with.
+    """
+
+    def __init__(
+        self, run: Run, store: Store, registry: Registry, other: RunView | None = None
+    ) -> None:
+        self.info: Mapping[str, Any] = run.info
+        self.records: pd.DataFrame = run.records
+        self.other = other
+        scored = run.records[run.records["status"] == "ok"]
+        self.id_dataset = str(run.records["id_dataset"].iloc[0])
+        self.ood_datasets = [name for name in scored["ood_dataset"].unique() if name]
+        self.detectors = list(scored["detector"].unique())
+        self._run = run
+        self._restorer = Restorer(run.info, store, registry)
+        self._restored: dict[str, Trainable] = {}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w) of the images."""
+        return self._restorer.shape
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the ID set."""
+        return self._restorer.num_classes
+
+    @functools.cached_property
+    def _scores(self) -> pd.DataFrame:
+        return self._run.scores()
+
+    def scores(self, detector: str, dataset: str, split: str = "test") -> Sequence[np.ndarray]:
+        """Return the scores of a detector, an array for each of its trainings."""
+        frame = self._scores
+        chosen = frame[
+            (frame["detector"] == detector)
+            & (frame["dataset"] == dataset)
+            & (frame["split"] == split)
+        ]
+        if chosen.empty:
+            raise FigureUnavailable(f"the run has no scores of {detector} on {dataset} ({split})")
+        trainings = chosen.groupby(["classifier_seed", "seed"], sort=False, dropna=False)
+        return [each["score"].to_numpy() for _, each in trainings]
+
+    def threshold(self, detector: str, percent: int = 95) -> float:
+        """Return the score that ``percent`` % of the calibration images do not exceed."""
+        return threshold(percent, self.scores(detector, self.id_dataset, "calibration")[0])
+
+    def outputs(self, dataset: str, split: str = "test") -> Outputs:
+        """Return what the classifier made of a data set."""
+        artifact = self._restorer.outputs(dataset, split)
+        names = ("labels", "logits", "features")
+        return Outputs(*(np.load(artifact / f"{name}.npy") for name in names))
+
+    def train_images(self, count: int) -> tuple[Tensor, np.ndarray]:
+        """Return ID training images and their classes."""
+        artifact = self._restorer.train_images()
+        labels = np.load(artifact / "labels.npy")
+        chosen = select(len(labels), count, seed=0)
+        images = np.load(artifact / "images.npy", mmap_mode="r")[chosen]
+        return torch.from_numpy(images).float() / 255, labels[chosen]
+
+    def classify(self, images: Tensor) -> Outputs:
+        """Pass images through the classifier."""
+        batches = [self._passed(batch) for batch in _batches(images)]
+        logits = torch.cat([logits for logits, _ in batches])
+        features = torch.cat([features for _, features in batches])
+        return Outputs(np.full(len(images), -1), logits.numpy(), features.numpy())
+
+    def _passed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and features of a batch."""
+        module: Any = self._restorer.classifier
+        with torch.inference_mode():
+            features = module.features(images.contiguous(memory_format=torch.channels_last))
+            return module.head(features), features
+
+    def score(self, detector: str, images: Tensor) -> np.ndarray:
+        """Score images by a detector."""
+        if detector not in self._restored:
+            self._restored[detector] = self._restorer.restored_detector(detector)
+        restored = self._restored[detector]
+        assert isinstance(restored, Detector)
+        scores = []
+        for batch in _batches(images):
+            unlabelled = torch.full((len(batch),), -1)
+            with torch.no_grad():
+                found = restored.score(Batch(unlabelled, batch, *self._passed(batch)))
+            scores.append(found.double().numpy())
+        return np.concatenate(scores)
+
+    def users_of(self, role: str) -> Sequence[str]:
+        """Return the detectors that ask for a part by the name ``role``."""
+        return [name for name, _ in self._with_part(role)]
+
+    def part(self, role: str) -> Trainable:
+        """Return the fitted part of the first detector that asks for it."""
+        key = f"part {role}"
+        if key not in self._restored:
+            fitted = next(self._with_part(role), None)
+            if fitted is None:
+                raise FigureUnavailable(f"no detector of the run has a part called {role}")
+            self._restored[key] = self._restorer.restore(fitted[1])
+        return self._restored[key]
+
+    def _with_part(self, role: str) -> Iterator[tuple[str, Fitted]]:
+        """Yield detectors that ask for a part, with the part; those that cannot be made do not."""
+        for name in self.detectors:
+            with suppress(FigureUnavailable):
+                part = self._restorer.detector(name).find(role)
+                if part is not None:
+                    yield name, part
+
+    def fitted(self, images: Tensor) -> Tensor:
+        """Return images of any geometry in that of the ID set."""
+        if tuple(images.shape[1:]) == self.shape:
+            return images
+        pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, 3)
+        shown = pixels.squeeze(3) if pixels.shape[3] == 1 else pixels
+        return torch.from_numpy(to_geometry(shown.numpy(), self.shape)).float() / 255
+
+    def feature_map(self) -> FeatureMap:
+        """Return the UMAP of ID training images."""
+        return self._feature_map
+
+    @functools.cached_property
+    def _feature_map(self) -> FeatureMap:
+        images, labels = self.train_images(MAPPED_IMAGES)
+        return map_features(self.classify(images).features, labels)
+
+
+def _batches(images: Tensor) -> Iterator[Tensor]:
+    yield from torch.split(images, BATCH_SIZE)

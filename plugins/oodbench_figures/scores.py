@@ -1,0 +1,124 @@
+"""Draw ROC curves and the distributions of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView
+from oodbench_figures.paper import PAPER
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Picture
+
+BINS = 120
+SHOWN = (0.005, 0.995)
+"""Quantiles of each data set between which its scores are surely shown: a single outlier would
+press all others into a line."""
+
+ROW = 0.85
+"""Height of the tallest distribution, in rows."""
+
+
+class ScoreCurves(Figure):
+    """Draw, for each detector, its ROC curve and its scores' distribution on every data set.
+
+    The ID set is the positive class, as for FPR95: a curve shows which share of the ID images is
+    accepted where a share of the OOD images is. Every training of the detector has its own
+    curve; the number beside a set is the mean AUROC of the records. A dashed line marks the
+    threshold that keeps 95 % of the calibration images.
+    """
+
+    info = Info(
+        name="scores",
+        title="ROC curves and distributions of scores",
+        summary="ROC curves and the distribution of scores on each data set, for each detector.",
+        paper=PAPER,
+    )
+    numbers = (7, 11)
+
+    def draw(self, run: RunView) -> dict[str, Picture]:
+        """Return a picture for each detector."""
+        return {detector: _draw_detector(run, detector) for detector in run.detectors}
+
+
+def _draw_detector(run: RunView, detector: str) -> Picture:
+    from matplotlib.figure import Figure as Picture
+
+    rows = 1 + len(run.ood_datasets)
+    picture = Picture(figsize=(COLUMN_WIDTH, 2.9 + 0.26 * rows), layout="constrained")
+    curves, ridges = picture.subplots(2, 1, height_ratios=(2.5, 0.4 + 0.26 * rows))
+    draw_curves(curves, run, detector)
+    draw_ridges(ridges, run, detector)
+    curves.set_title(f"(a) ROC of {detector}", loc="left")
+    ridges.set_title("(b) distribution of scores", loc="left")
+    return picture
+
+
+def draw_curves(axes: Axes, run: RunView, detector: str) -> None:
+    """Draw a ROC curve for each OOD set and training."""
+    from sklearn.metrics import roc_curve
+
+    id_scores = run.scores(detector, run.id_dataset)
+    aurocs = run.records[run.records["detector"] == detector].groupby("ood_dataset")["auroc"].mean()
+    for number, dataset in enumerate(run.ood_datasets):
+        label = f"{dataset} {100 * aurocs[dataset]:.2f}"
+        for known, unknown in zip(id_scores, run.scores(detector, dataset), strict=True):
+            truth, scores = _joined(known, unknown)
+            accepted_ood, accepted_id, _ = roc_curve(truth, -scores)
+            (line,) = axes.plot(accepted_ood, accepted_id, label=label, clip_on=False)
+            line.set(color=f"C{number % 10}", linestyle=DASHES[number % len(DASHES)])
+            label = ""  # one entry in the legend for all trainings
+    axes.set(
+        xlabel="share of OOD images accepted",
+        ylabel=f"share of {run.id_dataset} accepted",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axes.legend(loc="lower right", title="AUROC in %", title_fontsize=6)
+
+
+DASHES = ("-", "--", "-.", ":")
+
+
+def _joined(known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which scores are of ID images, and all scores, as float64."""
+    import numpy as np
+
+    truth = np.r_[np.ones(len(known)), np.zeros(len(unknown))]
+    return truth, np.r_[known, unknown].astype(np.float64)
+
+
+def draw_ridges(axes: Axes, run: RunView, detector: str) -> None:
+    """Draw the distribution of scores on each data set above a line of its own."""
+    import numpy as np
+
+    datasets = [run.id_dataset, *run.ood_datasets]
+    scores = [np.concatenate(run.scores(detector, dataset)) for dataset in datasets]
+    low, high = shown_range(scores)
+    edges = np.linspace(low, high, BINS + 1)
+    for row, values in enumerate(scores):
+        counts, _ = np.histogram(np.clip(values, low, high), edges)
+        heights = row - ROW * counts / counts.max()
+        colour = "0.25" if row == 0 else f"C{(row - 1) % 10}"
+        axes.stairs(heights, edges, baseline=row, fill=True, color=colour, alpha=0.8)
+    axes.axvline(run.threshold(detector), color="black", linestyle="--", linewidth=0.6)
+    axes.set(
+        xlabel=f"score of {detector} (larger = more likely OOD)",
+        xlim=(low, high),
+        ylim=(len(datasets) - 0.9, -1),
+    )
+    axes.set_yticks(range(len(datasets)), datasets)
+    axes.tick_params(axis="y", length=0)
+
+
+def shown_range(scores: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return the smallest and the largest score to show; what is beyond is put at the edge."""
+    import numpy as np
+
+    quantiles = np.array([np.quantile(values, SHOWN) for values in scores], dtype=np.float64)
+    low, high = float(quantiles[:, 0].min()), float(quantiles[:, 1].max())
+    margin = 0.02 * (high - low) or 1.0
+    return low - margin, high + margin

@@ -1,0 +1,58 @@
+"""Draw the scores of another set's generator by the norm of its seeds (Figure 17)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import COLUMN_WIDTH, Figure, FigureUnavailable, Info, RunView
+from oodbench_ganad.detector import PAPER
+from oodbench_ganad.figures.outputs import Curves, add_legend, draw_classes, measure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+
+class ForeignFakes(Figure):
+    """Draw the mean score of images that a generator of another ID set makes.
+
+    The paper shows the detector for MNIST the images of CIFAR-10's generator. All of them are OOD,
+    whatever their norm. The dotted line is the threshold that keeps 95 % of the calibration images.
+    """
+
+    info = Info(
+        name="foreign-fakes",
+        title="Scores of another set's fakes",
+        summary="Scores of the images that the generator of another run makes, by norm.",
+        paper=PAPER,
+        deviations=("Scores have the sign of oodbench: larger is more likely OOD.",),
+    )
+    numbers = (17,)
+    needs = "a second run with a generator (--other), in the same store"
+
+    def draw(self, run: RunView) -> dict[str, Picture]:
+        """Return a picture for each detector that uses this run's generator."""
+        from oodbench_ganad.figures.sampling import PART, Sampler
+
+        if run.other is None:
+            raise FigureUnavailable("name a second run whose generator makes the images: --other")
+        detectors = run.users_of(PART)
+        if not detectors:
+            raise FigureUnavailable("no detector of the run uses a generator")
+        judges = {name: (lambda images, n=name: run.score(n, images)) for name in detectors}
+        curves = measure(Sampler.of(run.other), run, judges)
+        return {name: _draw(curves, name, run, run.other.id_dataset) for name in detectors}
+
+
+def _draw(curves: Curves, name: str, run: RunView, other: str) -> Picture:
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(COLUMN_WIDTH, 2.4), layout="constrained")
+    axes = picture.subplots()
+    draw_classes(axes, curves.norms, curves.scores[name])
+    axes.axhline(run.threshold(name), color="black", linestyle=":", linewidth=0.7)
+    axes.set(
+        xlabel=f"Chebyshev norm of the seed of a {other} generator",
+        ylabel=f"score of {name}\n({run.id_dataset})",
+    )
+    add_legend(picture, axes)
+    return picture
