@@ -18,11 +18,15 @@ CODE = {
     "train": (
         "oodbench.stages.train",
         "oodbench.stages.modules",
-        "oodbench.pretrained",
         "oodbench.contracts.classifier",
     ),
     "generate": (
         "oodbench.stages.generate",
+        "oodbench.stages.checkpoint",
+        "oodbench.stages.fit",
+        "oodbench.stages.modules",
+        "oodbench.stages.selection",
+        "oodbench.stages.stream",
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.images",
@@ -36,7 +40,6 @@ CODE = {
     "fit": (
         "oodbench.stages.fit",
         "oodbench.stages.checkpoint",
-        "oodbench.pretrained",
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.stages.modules",
@@ -50,7 +53,6 @@ CODE = {
         "oodbench.contracts.detector",
         "oodbench.stages.fit",
         "oodbench.stages.checkpoint",
-        "oodbench.pretrained",
         "oodbench.stages.modules",
         "oodbench.stages.stream",
         "oodbench.stages.selection",
@@ -62,6 +64,7 @@ CODE = {
         "oodbench.measures.evaluation",
         "oodbench.measures.intervals",
         "oodbench.measures.metrics",
+        "oodbench.measures.paired",
     ),
 }
 """The modules whose code determines what a kind of job puts out."""
@@ -116,6 +119,11 @@ class _Planner:
         self._plain = Resources(1, 0.0)
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
+        self._generated = {
+            _Split("ood", title): source.dataset
+            for title, source in zip(self._ood_titles, request.ood, strict=True)
+            if isinstance(source.dataset, GeneratedDataset)
+        }
         self._images = self._prepare_all()
         for seed in request.classifier_seeds:
             self._plan_classifier(seed)
@@ -146,7 +154,7 @@ class _Planner:
             self._test: self._prepare(request.test, request.images_per_set),
         }
         for title, source in zip(self._ood_titles, request.ood, strict=True):
-            if not isinstance(source.dataset, GeneratedDataset):
+            if _Split("ood", title) not in self._generated:
                 images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
         return images
 
@@ -198,27 +206,27 @@ class _Planner:
             self._heavy,
             plain | _key(weights) | {"classifier": plugin_key(request.classifier)},
         )
-        calibration = {self._train: self._extract(train, self._train, "calibration")}
-        rest = self._extract(train, self._train, "rest")
-        extracted = _Extracted(seed, train, calibration, rest)
-        for title, source in zip(self._ood_titles, request.ood, strict=True):
-            if isinstance(source.dataset, GeneratedDataset):
-                split = _Split("ood", title)
-                self._images[split] = self._generate(title, source.dataset, extracted)
         splits = {
             split: self._extract(train, split, "all")
-            for split in self._splits()
-            if split != self._train
+            for split in self._images
+            if split != self._train and split not in self._generated
         }
-        extracted = dataclasses.replace(extracted, splits=splits | extracted.splits)
+        splits[self._train] = self._extract(train, self._train, "calibration")
+        rest = self._extract(train, self._train, "rest")
+        extracted = _Extracted(seed, train, splits, rest)
+        for split, dataset in self._generated.items():
+            self._images[split] = self._generate(split.title, dataset, extracted)
+            splits[split] = self._extract(train, split, "all")
+        extracted = dataclasses.replace(extracted, splits=self._in_order(splits))
         self._list_predictions(extracted)
         for name, detector in request.detectors.items():
             for detector_seed in request.seeds if detector.stochastic else (None,):
                 self._plan_detector(name, detector, detector_seed, extracted)
 
-    def _splits(self) -> list[_Split]:
-        """Return all splits in the order of the table."""
-        return [self._train, self._test, *(_Split("ood", title) for title in self._ood_titles)]
+    def _in_order(self, splits: Mapping[_Split, Ref]) -> dict[_Split, Ref]:
+        """Return what belongs to splits in the order of the table."""
+        ood = [_Split("ood", title) for title in self._ood_titles]
+        return {split: splits[split] for split in (self._test, *ood, self._train)}
 
     def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
         request = self.request

@@ -203,7 +203,7 @@ def test_a_generated_set_is_made_for_each_classifier() -> None:
     made = with_made_images(classifier_seeds=(0, 1))
     rows = {row.classifier_seed: row for row in made.rows if row.ood_dataset == "made"}
     assert set(rows) == {0, 1}
-    assert len(titles(made, "extract")) == 2 * 5
+    assert len(titles(made, "extract")) == 2 * 4
 
 
 class OnAnother(Detector):

@@ -40,18 +40,27 @@ class Examples:
         self.draws = seeds.device_generator(context, stream=1)
         self.classes = balanced_classes(recipe.anomaly_batch, context)
         count = len(self.classes)
-        self.real = real and EndlessBatches(real, count, context.generator(2))
-        self.outliers = outliers and EndlessBatches(outliers, count // 2, context.generator(3))
+        self.real = _batches(real, count, context.generator(2))
+        self.outliers = _batches(outliers, count // 2, context.generator(3))
 
     def draw(self) -> Tensor:
         """Return normal images, then as many anomalies: (2 n, c, h, w) float32 in [0, 1]."""
         images = draw_images(self.generator, self.seed_length, self.classes, self.draws)
         count = len(self.classes)
         if self.real:
-            images[:count] = self.real.next().inputs
+            real = self.real.next().inputs
+            images[: len(real)] = real
         if self.outliers:
-            images[count : count + count // 2] = self.outliers.next().inputs
+            outliers = self.outliers.next().inputs
+            images[count : count + len(outliers)] = outliers
         return images
+
+
+def _batches(
+    stream: Stream | None, count: int, generator: torch.Generator
+) -> EndlessBatches | None:
+    """Return batches of ``count`` images, or of all if there are fewer."""
+    return stream and EndlessBatches(stream, min(count, len(stream)), generator)
 
 
 def train_anomaly_detector(

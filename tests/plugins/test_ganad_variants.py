@@ -1,12 +1,12 @@
 """GANAD's variants differ from it in just what the paper says, and share its generator."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from test_ganad_training import SHAPE, batch_to_score, context, same, stream
 
+from oodbench.contracts import Batch
+from oodbench.testing.toy import TensorStream
 from oodbench_ganad.anomaly import Examples
 from oodbench_ganad.detector import Ganad
 from oodbench_ganad.gan import Wgan
@@ -23,11 +23,13 @@ def wgan():
     return Wgan(recipe="tiny", steps=3).fit(stream(), context())
 
 
-def with_logits(train):
-    """Return training images with the logits of the classifier of `context`."""
-    (batch,) = list(train)
-    logits = batch_to_score(batch.inputs).logits
-    return type(train)(dataclasses.replace(batch, _logits=logits), shape=train.shape, num_classes=4)
+def pixels(train):
+    return torch.cat([batch.inputs for batch in train])
+
+
+def with_logits(images):
+    """Return images as a stream with the logits of the classifier of `context`."""
+    return TensorStream(batch_to_score(images), shape=SHAPE, num_classes=4)
 
 
 def test_all_variants_and_sets_share_one_generator():
@@ -54,16 +56,15 @@ def test_real_images_take_the_place_of_all_fakes_and_of_nothing_else(wgan):
     drawn = Examples(wgan.generator_, TINY, context(), real=train).draw()
     plain = Examples(wgan.generator_, TINY, context()).draw()
     half = len(drawn) // 2
-    (known,) = [batch.inputs for batch in train]
+    known = pixels(train)
     assert all((image == known).flatten(1).all(1).any() for image in drawn[:half])
     assert torch.equal(drawn[half:], plain[half:])
 
 
 def test_auxiliary_images_are_half_of_the_anomalies(wgan):
-    bright = stream(count=100)
-    (batch,) = list(bright)
-    batch.inputs.fill_(0.25)
-    drawn = Examples(wgan.generator_, TINY, context(), outliers=bright).draw()
+    images = torch.full((100, *SHAPE), 0.25)
+    outliers = TensorStream(Batch(torch.full((100,), -1), images), shape=SHAPE, num_classes=4)
+    drawn = Examples(wgan.generator_, TINY, context(), outliers=outliers).draw()
     auxiliary = (drawn == 0.25).flatten(1).all(1)
     half = len(drawn) // 2
     assert auxiliary[:half].sum() == 0
@@ -80,13 +81,14 @@ def test_a_variant_trains_another_network_than_ganad(wgan, variant, extra):
 
 def joint(wgan):
     ganad = Ganad(**SETTINGS).fit(stream(), context(parts={"wgan": wgan}))
-    train = with_logits(stream(count=400))
-    return GanadJoint(**SETTINGS).fit(train, context(parts={"ganad": ganad})), ganad, train
+    images = pixels(stream(count=400))
+    detector = GanadJoint(**SETTINGS)
+    detector.fit(with_logits(images), context(parts={"ganad": ganad}))
+    return detector, ganad, batch_to_score(images)
 
 
 def test_the_joint_score_is_1_where_either_reaches_its_border(wgan):
-    detector, ganad, train = joint(wgan)
-    (batch,) = list(train)
+    detector, ganad, batch = joint(wgan)
     anomaly, energy = ganad.score(batch), -batch.logits.logsumexp(1)
     scores = detector.score(batch)
     beyond = (anomaly > anomaly.quantile(0.95)) | (energy > energy.quantile(0.95))
@@ -94,8 +96,7 @@ def test_the_joint_score_is_1_where_either_reaches_its_border(wgan):
 
 
 def test_the_joint_score_is_0_where_both_are_typical(wgan):
-    detector, ganad, train = joint(wgan)
-    (batch,) = list(train)
+    detector, ganad, batch = joint(wgan)
     anomaly, energy = ganad.score(batch), -batch.logits.logsumexp(1)
     scores = detector.score(batch)
     typical = (anomaly <= anomaly.quantile(0.5)) & (energy <= energy.quantile(0.5))
