@@ -19,6 +19,12 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
 
 
 @hookspec
+def oodbench_absent() -> Sequence[tuple[str, str]]:
+    """Return the names of detectors that the plugin cannot bring, each with the reason."""
+    return ()
+
+
+@hookspec
 def oodbench_datasets() -> Sequence[type[Dataset]]:
     """Return the plugin's data set classes."""
     return ()

@@ -150,6 +150,7 @@ class Registry:
         benchmarks: benchmark definitions by name.
         weights: shipped weights, by the key of what was trained.
         failures: plugins that could not be loaded, and names that are registered twice.
+        absent: names of detectors that plugins know of and cannot bring, with the reason.
     """
 
     detectors: Names[Detector]
@@ -159,13 +160,16 @@ class Registry:
     benchmarks: Names[Benchmark]
     weights: Mapping[str, Weights]
     failures: list[Failure]
+    absent: dict[str, str]
 
     def why_missing(self, name: str) -> str:
-        """Return why the plugin that should have brought a name failed; empty if none is suspect.
+        """Return why a name is not there although a plugin should have brought it; else "".
 
         A plugin that cannot be imported cannot say what it would have brought. It is suspect if its
         entry point, its module or a string in its source has the name.
         """
+        if name in self.absent:
+            return self.absent[name]
         for failure in self.failures:
             if failure.plugin.brings(name):
                 return f"plugin '{failure.plugin.name}' failed to load: {failure.reason}"
@@ -209,6 +213,17 @@ def load() -> Registry:
                 found[key] = weights
         return found
 
+    def gather_absent() -> dict[str, str]:
+        found = {}
+        for plugin, item in plugins.collect("oodbench_absent"):
+            try:
+                name, reason = item
+            except (TypeError, ValueError) as error:
+                failures.append(Failure(plugin, f"oodbench_absent: {describe(error)}"))
+            else:
+                found[str(name)] = str(reason)
+        return found
+
     def read_benchmark(path: Path) -> tuple[str, Any]:
         benchmark = load_benchmark(path)
         return benchmark.name, benchmark
@@ -223,4 +238,5 @@ def load() -> Registry:
         benchmarks=gather("benchmark", "oodbench_benchmarks", "benchmark", read_benchmark),
         weights=gather_weights(),
         failures=failures,
+        absent=gather_absent(),
     )

@@ -145,6 +145,22 @@ def test_an_item_that_is_no_detector_is_reported(install, item: str) -> None:
     assert [failure.plugin.name for failure in loaded.failures] == ["odd"]
 
 
+@pytest.mark.parametrize("item", ["3", "'text'", "('one', 'two', 'three')"])
+def test_an_absent_detector_without_a_reason_is_reported(install, item: str) -> None:
+    source = f"""
+from oodbench.contracts import hookimpl
+
+@hookimpl
+def oodbench_absent():
+    return [("far", "is out of reach"), {item}]
+"""
+    install("odd", source)
+    loaded = registry.load()
+    assert loaded.absent["far"] == "is out of reach"
+    assert loaded.why_missing("far") == "is out of reach"
+    assert "oodbench_absent" in loaded.failures[0].reason
+
+
 def test_a_class_of_another_kind_is_reported(install) -> None:
     install("odd", DETECTOR.replace("oodbench_detectors", "oodbench_datasets"))
     loaded = registry.load()

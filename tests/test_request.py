@@ -7,13 +7,43 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_detectors import Brightness, HidesParameter, RaisesInParts, RaisesWhenMade
+from sample_detectors import Brightness, HidesParameter, RaisesInParts, RaisesWhenMade, info
 
 from oodbench import registry
-from oodbench.errors import InvalidData, InvalidParameter, UnknownName, UserError
+from oodbench.contracts import Need
+from oodbench.errors import DataUnavailable, InvalidData, InvalidParameter, UnknownName, UserError
 from oodbench.request import Options, Resolved, resolve
 
 LOADED = registry.load()
+
+
+LOST_SHELF = """
+from oodbench.contracts import Dataset, Info, hookimpl
+
+class LostShelf(Dataset):
+    info = Info(name="lost-shelf", summary="Raises when it is asked for its files.")
+    shape = (1, 8, 8)
+
+    def files(self, root, split):
+        raise RuntimeError("no shelf")
+
+    def load(self, root, split):
+        raise NotImplementedError
+
+@hookimpl
+def oodbench_datasets():
+    return [LostShelf]
+"""
+
+
+class ListsNeeds(Brightness):
+    info = info("lists-needs")
+    needs = [Need.LOGITS]  # noqa: RUF012 (what it is refused for)
+
+
+class NamesNeeds(Brightness):
+    info = info("names-needs")
+    fit_needs = frozenset({"logits"})
 
 
 @pytest.fixture
@@ -126,6 +156,38 @@ def test_what_cannot_be_served_is_refused(ask, options: dict, error: type, messa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classifier": "resnet"}, "unknown classifier 'resnet'"),
+        ({"parameters": {"preact-resnet": {"width": "wide"}}}, r"preact-resnet\.width = 'wide'"),
+        ({"parameters": {"uniform": {"count": "-1"}}}, "count"),
+        ({"ood": ["unifrom"]}, "unknown data set 'unifrom'"),
+        ({"seeds": 0}, "seeds must be"),
+        ({"classifier_seeds": [1, 1]}, "classifier seeds must be"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"precision": "half"}, "unknown precision 'half'"),
+    ],
+)
+def test_a_slip_is_found_before_images_are_looked_for(ask, options: dict, message: str) -> None:
+    absent = {"id": "mnist", "ood": ["uniform"], "classifier": "preact-resnet"}
+    with pytest.raises(DataUnavailable, match="'mnist' is not in"):
+        ask(**absent)
+    with pytest.raises(UserError, match=message):
+        ask(**{**absent, **options})
+
+
+def test_an_ood_set_that_cannot_name_its_files_is_left_out(install, tmp_path, tiny) -> None:
+    install("lost_shelf", LOST_SHELF)
+    options = Options(
+        benchmark=str(tiny), ood=["lost-shelf", "uniform"], detectors=["msp"], data=tmp_path
+    )
+    resolved = resolve(options, registry.load())
+    assert titles(resolved) == ["Digits", "Uniform"]
+    reason = "data set 'lost-shelf' cannot name its files: RuntimeError: no shelf (lost_shelf.py:9)"
+    assert resolved.missing == {"lost-shelf": reason}
+
+
 def test_a_damaged_pack_is_an_error_and_not_a_missing_set(ask, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "svhn-test.npz").write_bytes(b"PK truncated")
@@ -136,6 +198,29 @@ def test_a_damaged_pack_is_an_error_and_not_a_missing_set(ask, tmp_path: Path) -
 def test_parameters_of_the_benchmark_are_overridden_by_those_asked_for(ask) -> None:
     classifier = ask(parameters={"preact-resnet": {"width": "8"}}).request.classifier
     assert (classifier.width, classifier.epochs) == (8, 1)
+
+
+def with_parameters(tiny: Path, folder: Path, name: str) -> str:
+    """Write a definition that also sets parameters of a plugin; return its path."""
+    path = folder / "more.toml"
+    path.write_text(tiny.read_text() + f"[parameters.{name}]\ntemperature = 2\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["preact-resent", "enegry", "unifrom"])
+def test_a_slip_in_a_name_that_a_benchmark_sets_parameters_of_is_found(
+    ask, tiny: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UnknownName, match=f"unknown plugin '{name}'; did you mean .* 'tiny'"):
+        ask(benchmark=with_parameters(tiny, tmp_path, name))
+
+
+@pytest.mark.parametrize("name", ["anogan", "ganomaly", "energy", "a-strangers"])
+def test_parameters_of_plugins_that_take_no_part_are_ignored(
+    ask, tiny: Path, tmp_path: Path, name: str
+) -> None:
+    resolved = ask(benchmark=with_parameters(tiny, tmp_path, name))
+    assert list(resolved.request.detectors) == ["msp"]
 
 
 def test_data_sets_take_parameters(ask) -> None:
@@ -153,6 +238,23 @@ def test_a_number_of_seeds_means_the_first_ones(ask, seeds, expected) -> None:
 
 def test_all_asks_for_every_registered_detector(ask) -> None:
     assert list(ask(detectors=["all"]).request.detectors) == list(LOADED.detectors)
+
+
+def test_a_family_of_detectors_is_asked_for_by_its_name(ask) -> None:
+    found = ask(detectors=["all-shortcut"]).request.detectors
+    assert {"brightness", "compressed-size"} <= found.keys()
+    assert {detector.family for detector in found.values()} == {"shortcut"}
+
+
+def test_a_family_that_is_not_there_is_refused(ask) -> None:
+    with pytest.raises(UnknownName, match="'all-posthok'; did you mean 'all-posthoc'"):
+        ask(detectors=["all-posthok"])
+
+
+def test_a_detector_that_a_plugin_cannot_bring_is_broken_with_the_reason(ask) -> None:
+    resolved = ask(detectors=["mcm", "msp"])
+    assert list(resolved.request.detectors) == ["msp"]
+    assert "embeddings of the classes' names" in resolved.broken["mcm"]
 
 
 def test_objects_and_names_are_taken_together(ask) -> None:
@@ -179,6 +281,8 @@ def test_what_installed_each_plugin_is_known(ask) -> None:
 @pytest.mark.parametrize(
     ("detector", "reason"),
     [
+        (ListsNeeds(), "PluginError: ListsNeeds.needs must be a frozenset of Need, not [<Need.LO"),
+        (NamesNeeds(), "PluginError: NamesNeeds.fit_needs must be a frozenset of Need, not froz"),
         (HidesParameter(), "PluginError: HidesParameter does not store its parameter 'hidden'"),
         (RaisesInParts(), "LookupError: no parts"),
         (Brightness(scale=object()), "TypeError: a object cannot be part of a key"),

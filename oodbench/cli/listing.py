@@ -42,8 +42,10 @@ def execute(options: argparse.Namespace) -> int:
         }
         for failure in loaded.failures
     ]
+    absent = loaded.absent if "detectors" in kinds else {}
     if options.json:
-        print(json.dumps(found | {"failures": failures}, indent=2, ensure_ascii=False))
+        content = found | {"failures": failures, "absent": absent}
+        print(json.dumps(content, indent=2, ensure_ascii=False))
         return 0
     console = Console()
     for kind, rows in found.items():
@@ -54,6 +56,8 @@ def execute(options: argparse.Namespace) -> int:
             table.add_row(escape(row["name"]), escape(row["plugin"]), escape(text))
         console.print(table)
         console.print()
+    for name, reason in absent.items():
+        console.print(f"[yellow]not there[/]: {escape(name)}: {escape(reason)}")
     for failure in failures:
         console.print(
             f"[red]failed to load[/]: {escape(str(failure['plugin']))} "
@@ -89,5 +93,9 @@ def _describe(entry: Entry[Any]) -> dict[str, Any]:
         "parameters": {name: repr(value) for name, value in entry.defaults().items()},
     }
     if entry.kind == "detector":
-        row |= {"needs": sorted(entry.target.needs), "stochastic": entry.target.stochastic}
+        row |= {
+            "family": entry.target.family,
+            "needs": sorted(entry.target.needs),
+            "stochastic": entry.target.stochastic,
+        }
     return row

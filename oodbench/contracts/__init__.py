@@ -6,7 +6,7 @@ from oodbench.contracts.benchmark import Benchmark
 from oodbench.contracts.classifier import Classifier, Recipe
 from oodbench.contracts.data import Batch, Checkpoint, Context, Need, Stream
 from oodbench.contracts.dataset import Dataset, GeneratedDataset, ImageSet
-from oodbench.contracts.detector import Detector, Trainable, parameters
+from oodbench.contracts.detector import SHORTCUT, Detector, Trainable, parameters
 from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
 from oodbench.contracts.info import Info, Paper
 from oodbench.errors import (
@@ -22,6 +22,7 @@ hookimpl = HookimplMarker("oodbench")
 
 __all__ = [
     "COLUMN_WIDTH",
+    "SHORTCUT",
     "Batch",
     "Benchmark",
     "Checkpoint",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     State = Mapping[str, Tensor | int | float | str]
 
 
+SHORTCUT = "shortcut"
+"""The family of trivial statistics of images, which ``oodbench audit`` computes."""
+
+
 class Trainable(ABC):
     """Something that is fitted on ID training images, and kept in the store once it is.
 

@@ -8,7 +8,7 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
-from oodbench.contracts import Batch, Detector, Need, PluginError, Trainable, parameters
+from oodbench.contracts import SHORTCUT, Batch, Detector, Need, PluginError, Trainable, parameters
 from oodbench.testing import common
 from oodbench.testing.common import Step, Subject, assert_stored, copy_of
 from oodbench.testing.fitting import Fitted, fit
@@ -222,7 +222,12 @@ def check_device(subject: DetectorSubject) -> None:
 
 
 def check_toy_shift(subject: DetectorSubject) -> None:
-    """Check that noise gets larger scores than images of the training distribution."""
+    """Check that noise gets larger scores than images of the training distribution.
+
+    Shortcuts are excepted: the noise of the toy problem is about as bright as its ID images.
+    """
+    if subject.detector.family == SHORTCUT:
+        raise SkipTest("a trivial statistic does not have to tell anything")
     scores = subject.scores.result().double()
     count = len(subject.problem.id_images)
     inside, outside = scores[:count], scores[count:]

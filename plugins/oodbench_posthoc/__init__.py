@@ -3,30 +3,87 @@
 from collections.abc import Sequence
 
 from oodbench.contracts import Detector, hookimpl
+from oodbench_posthoc.ash import ActivationShaping
+from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.energy import Energy
 from oodbench_posthoc.entropy import Entropy
+from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gen import GeneralisedEntropy
+from oodbench_posthoc.gmm import ClassGaussians
+from oodbench_posthoc.gradnorm import GradientNorm
+from oodbench_posthoc.graduncertainty import GradientUncertainty
+from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.knn import NearestNeighbours
+from oodbench_posthoc.lts import LogitScaling
 from oodbench_posthoc.mahalanobis import Mahalanobis
+from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
 from oodbench_posthoc.maxlogit import MaximumLogit
 from oodbench_posthoc.msp import MaximumSoftmax
+from oodbench_posthoc.nci import NeuralCollapse
+from oodbench_posthoc.nnguide import NeighbourGuidance
+from oodbench_posthoc.odin import Odin
+from oodbench_posthoc.openmax import OpenMax
+from oodbench_posthoc.pnml import LikelihoodRegret
+from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.rmd import RelativeMahalanobis
+from oodbench_posthoc.scale import ActivationScaling
 from oodbench_posthoc.she import HopfieldEnergy
+from oodbench_posthoc.temperature_scaling import TemperatureScaling
 from oodbench_posthoc.vim import VirtualLogitMatching
+from oodbench_posthoc.vra import VariationalRectification
+
+ABSENT = {
+    "mcm": "takes embeddings of the classes' names, which a classifier of images does not have",
+    "webo": "takes a weight for each class, which training with pytorch-ood's VOS loss yields",
+    "mcd": "takes a classifier with dropout, and none that ships has any",
+    "gram": "takes the activations of several layers, which classifiers do not hand out",
+    "multi-mahalanobis": "takes the features of several layers, which classifiers do not hand out",
+    "nac-ue": "takes gradients in several layers, which classifiers do not hand out",
+    "rankfeat": "takes the maps before pooling, which classifiers do not hand out",
+}
+"""Detectors of pytorch-ood that cannot be derived from a classifier, with the reason."""
+
+
+@hookimpl
+def oodbench_absent() -> Sequence[tuple[str, str]]:
+    """Return the detectors of pytorch-ood that are not there, with the reason."""
+    return tuple(ABSENT.items())
 
 
 @hookimpl
 def oodbench_detectors() -> Sequence[type[Detector]]:
     """Return the detector classes."""
     return (
+        # of logits
         MaximumSoftmax,
         MaximumLogit,
         Energy,
         Entropy,
         GeneralisedEntropy,
+        TemperatureScaling,
+        PosteriorMatching,
+        OpenMax,
+        # of features
         Mahalanobis,
         RelativeMahalanobis,
         NearestNeighbours,
         VirtualLogitMatching,
         HopfieldEnergy,
+        BoundaryDistance,
+        ClassGaussians,
+        NeuralCollapse,
+        NeighbourGuidance,
+        LikelihoodRegret,
+        SparseHead,
+        LogitScaling,
+        # of changed features
+        RectifiedActivations,
+        VariationalRectification,
+        ActivationShaping,
+        ActivationScaling,
+        # of gradients
+        GradientNorm,
+        GradientUncertainty,
+        Odin,
+        PerturbedMahalanobis,
     )

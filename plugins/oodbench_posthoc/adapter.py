@@ -2,7 +2,8 @@
 
 An adapter names a class of `pytorch_ood.detector` and declares the parameters; the arguments of the
 constructor are filled in by name, from these parameters and from the classifier. The one forward
-pass of the harness feeds all of them: pytorch-ood is handed logits or features, never a network.
+pass of the harness feeds all of them but those that change the images: pytorch-ood is handed
+logits or features, never a network to pass images through.
 """
 
 from __future__ import annotations
@@ -18,15 +19,8 @@ if TYPE_CHECKING:
 
     from oodbench.contracts.detector import State
 
-NETWORKS = ("encoder", "model")
+NETWORKS = ("encoder", "model", "backbone")
 """Arguments that are networks to pass images through, which the harness has done already."""
-
-OF_HEAD: Mapping[str, Callable[[Any], Any]] = {
-    "head": lambda head: head,
-    "w": lambda head: head.weight,
-    "b": lambda head: head.bias,
-}
-"""Arguments that come from the last layer of the classifier."""
 
 
 class Adapter(Detector):
@@ -35,16 +29,19 @@ class Adapter(Detector):
     Attributes:
         original: name of the class in `pytorch_ood.detector`.
         renamed: the parameters that have another name there: ``{"t": "temperature"}``.
+        of_classifier: arguments of its constructor that are made from the classifier.
     """
 
+    family = "posthoc"
     original: ClassVar[str]
     renamed: ClassVar[Mapping[str, str]] = {}
+    of_classifier: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def construct(self, context: Context | None = None) -> Any:
         """Return a new detector of pytorch-ood with the parameters of this one.
 
         Args:
-            context: gives the classifier, if the constructor wants its last layer.
+            context: gives the classifier, if the constructor wants something of it.
 
         Raises:
             PluginError: if it does, and the adapter does not declare ``Need.CLASSIFIER``.
@@ -62,10 +59,10 @@ class Adapter(Detector):
             own = self.renamed.get(name, name)
             if own in ours:
                 found[name] = ours[own]
+            elif name in self.of_classifier and context is not None:
+                found[name] = self.of_classifier[name](context.classifier)
             elif name in NETWORKS:
                 found[name] = None
-            elif name in OF_HEAD and context is not None:
-                found[name] = OF_HEAD[name](context.classifier.head)
         return found
 
 
@@ -86,41 +83,51 @@ class LogitsAdapter(Adapter):
         return scores
 
 
-class FeaturesAdapter(Adapter):
-    """A detector of pytorch-ood that is fitted on penultimate features, and scores them.
+class FittedAdapter(Adapter):
+    """A detector of pytorch-ood that is fitted on all training images at once.
 
-    It is fitted on those of all training images at once. What it learns is what ``fit_features``
-    changes about pytorch-ood's object: tensors, numbers and texts, which are kept under the names
-    of its attributes. The rest is constructed again.
+    What it learns is what fitting changes about pytorch-ood's object: tensors, numbers and texts,
+    which are kept under the names of its attributes. The rest is constructed again.
 
     Attributes:
         by_class: whether it learns something about each class, so that none may be missing.
     """
 
-    needs = frozenset({Need.FEATURES})
     by_class: ClassVar[bool] = False
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Fit pytorch-ood's detector on the features and labels of the training images.
+        """Fit pytorch-ood's detector on what the classifier makes of the training images.
 
         Raises:
             PluginError: if a class has no training images, and the detector wants some of each.
         """
-        features, labels = gather(train)
+        values, labels = gather(train, self.read)
         if self.by_class:
-            _check_classes(labels, train.num_classes)
+            check_classes(labels, train.num_classes)
         fitted = self.construct(context)
         before = dict(vars(fitted))
-        fitted.fit_features(features, labels)
+        self.learn(fitted, values, labels)
         now = vars(fitted)
         self._learned = [name for name in now if now[name] is not before.get(name)]
         self.fitted_ = fitted
         return self
 
     def score(self, batch: Batch) -> Tensor:
-        """Return pytorch-ood's outlier score of the features: (n,) float32 or float64."""
-        scores: Tensor = self.fitted_.predict_features(batch.features)
-        return scores
+        """Return pytorch-ood's outlier score: (n,) float32 or float64."""
+        # some keep what they learned on the CPU, and score there
+        return self.judge(self.fitted_, self.read(batch)).to(batch.labels.device)
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return what of a batch the detector works on: (n, ...)."""
+        raise NotImplementedError
+
+    def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
+        """Fit pytorch-ood's detector on the values (n, ...) and labels (n,) of training images."""
+        raise NotImplementedError
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Return the outlier score (n,) that pytorch-ood's detector gives to values (n, ...)."""
+        raise NotImplementedError
 
     def state(self) -> State:
         """Return what pytorch-ood's detector learned, by the names of its attributes.
@@ -151,16 +158,146 @@ class FeaturesAdapter(Adapter):
         return self
 
 
-def gather(train: Stream) -> tuple[Tensor, Tensor]:
-    """Return the features (n, d) float32 and the labels (n,) int64 of all images of a stream."""
+class FittedLogitsAdapter(FittedAdapter):
+    """A detector of pytorch-ood that is fitted on logits, and scores them, in float64."""
+
+    needs = frozenset({Need.LOGITS})
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the logits: (n, k) float64, for the reason that `LogitsAdapter` gives."""
+        return batch.logits.double()
+
+    def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
+        """Fit on logits (n, k) and labels (n,)."""
+        original.fit_logits(values, labels)
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score logits (n, k)."""
+        scores: Tensor = original.predict_logits(values)
+        return scores
+
+
+class FeaturesAdapter(FittedAdapter):
+    """A detector of pytorch-ood that is fitted on penultimate features, and scores them."""
+
+    needs = frozenset({Need.FEATURES})
+    of_classifier: ClassVar = {
+        "head": lambda classifier: classifier.head,
+        "w": lambda classifier: classifier.head.weight,
+        "b": lambda classifier: classifier.head.bias,
+    }
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the penultimate features: (n, d) float32."""
+        return batch.features
+
+    def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
+        """Fit on features (n, d) and labels (n,)."""
+        original.fit_features(values, labels)
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score features (n, d)."""
+        scores: Tensor = original.predict_features(values)
+        return scores
+
+
+class RectifyingAdapter(FeaturesAdapter):
+    """A detector of pytorch-ood that changes activations, and scores the logits they then have.
+
+    It takes maps of activations (n, d, h, w) and a head that makes logits of them. Here it works on
+    the penultimate features, as maps of one place (n, d, 1, 1), so that no image has to pass
+    through the classifier again.
+    """
+
+    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+    of_classifier: ClassVar = {
+        "head": lambda classifier: lambda maps: classifier.head(maps.flatten(1))
+    }
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the penultimate features as maps of one place: (n, d, 1, 1) float32."""
+        return batch.features[:, :, None, None]
+
+    def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
+        """Fit on maps (n, d, 1, 1) and labels (n,)."""
+        original.fit_feature_maps(values, labels)
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score maps (n, d, 1, 1)."""
+        scores: Tensor = original.predict_feature_maps(values)
+        return scores
+
+
+class Unfitted(FittedAdapter):
+    """An adapter that learns nothing and just takes the classifier, which only a fit is given."""
+
+    fit_needs = frozenset({Need.CLASSIFIER})
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Take the classifier."""
+        return self.restore({}, context)
+
+
+class HeadGradientAdapter(Unfitted, FeaturesAdapter):
+    """A detector of pytorch-ood that measures gradients in the weights of a network.
+
+    The network is the classifier's head, applied to penultimate features: the gradients in its
+    weights are those that the whole network has there.
+    """
+
+    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+    of_classifier: ClassVar = {"model": lambda classifier: classifier.head}
+    chunk: ClassVar[int] = 32
+    """Images at once, since each has a gradient as large as the head."""
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score features (n, d)."""
+        import torch
+
+        return torch.cat([original.predict(part) for part in values.split(self.chunk)])
+
+
+class PerturbingAdapter(FittedAdapter):
+    """A detector of pytorch-ood that takes a step in the images before it scores them.
+
+    This costs what its mathematics asks for, two passes forward and one back, in float32.
+    """
+
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the images: (n, c, h, w) float32 in [0, 1]."""
+        return batch.inputs
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score images (n, c, h, w)."""
+        scores: Tensor = original.predict(values)
+        return scores
+
+
+def gather(train: Stream, read: Callable[[Batch], Tensor]) -> tuple[Tensor, Tensor]:
+    """Return something of all images of a stream.
+
+    Args:
+        train: the images.
+        read: returns it of a batch, (n, ...).
+
+    Returns:
+        What was read, (N, ...), and the labels, (N,) int64.
+    """
     import torch
 
     batches = list(train)
-    features = torch.cat([batch.features for batch in batches])
-    return features, torch.cat([batch.labels for batch in batches])
+    values = torch.cat([read(batch) for batch in batches])
+    return values, torch.cat([batch.labels for batch in batches])
 
 
-def _check_classes(labels: Tensor, num_classes: int) -> None:
+def check_classes(labels: Tensor, num_classes: int) -> None:
+    """Refuse labels (n,) among which a class from 0 to ``num_classes`` - 1 is missing.
+
+    Raises:
+        PluginError: naming the classes.
+    """
     import torch
 
     missing = sorted(set(range(num_classes)) - set(torch.unique(labels).tolist()))

@@ -23,3 +23,13 @@ def check_count(name: str, value: int) -> None:
     """
     if value != int(value) or value < 1:
         raise InvalidParameter(f"{name} must be a whole number of at least 1, not {value}")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuse anything but a number from 0 to less than 1.
+
+    Raises:
+        InvalidParameter: naming the parameter.
+    """
+    if not 0 <= value < 1:
+        raise InvalidParameter(f"{name} must be at least 0 and less than 1, not {value}")

@@ -50,7 +50,7 @@ class NearestNeighbours(FeaturesAdapter):
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Index the features of the training images."""
-        features, _ = gather(train)
+        features, _ = gather(train, self.read)
         return self.restore({"features": features}, context)
 
     def state(self) -> State:

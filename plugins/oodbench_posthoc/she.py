@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Info, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from typing import Self
+
+from oodbench.contracts import Context, Info, Need, Paper, Stream
+from oodbench_posthoc.adapter import FeaturesAdapter, check_classes, gather
 
 
 class HopfieldEnergy(FeaturesAdapter):
@@ -15,7 +17,6 @@ class HopfieldEnergy(FeaturesAdapter):
     """
 
     original = "SHE"
-    by_class = True
     info = Info(
         name="she",
         title="SHE",
@@ -28,5 +29,28 @@ class HopfieldEnergy(FeaturesAdapter):
             year=2023,
             url="https://openreview.net/forum?id=KkazG4lgKL",
         ),
+        deviations=(
+            "The pattern of a class of which no training image is classified correctly is the mean "
+            "of all of them.",
+        ),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Learn the pattern of each class.
+
+        Raises:
+            PluginError: if a class has no training images.
+        """
+        import torch
+
+        features, labels = gather(train, self.read)
+        check_classes(labels, train.num_classes)
+        with torch.no_grad():
+            right = context.classifier.head(features).argmax(dim=1) == labels
+        patterns = []
+        for number in range(train.num_classes):
+            members = labels == number
+            chosen = members & right
+            patterns.append(features[chosen if chosen.any() else members].mean(dim=0))
+        return self.restore({"patterns": torch.stack(patterns)}, context)

@@ -7,8 +7,15 @@ from pytorch_ood import detector as pytorch_ood
 from oodbench.contracts import Batch, InvalidParameter, Need, PluginError
 from oodbench.testing import TensorStream, fit, toy_problem
 from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench_posthoc.dice import SparseHead
+from oodbench_posthoc.fdbd import BoundaryDistance
+from oodbench_posthoc.gmm import ClassGaussians
 from oodbench_posthoc.knn import NearestNeighbours
+from oodbench_posthoc.lts import LogitScaling
 from oodbench_posthoc.mahalanobis import Mahalanobis
+from oodbench_posthoc.nci import NeuralCollapse
+from oodbench_posthoc.nnguide import NeighbourGuidance
+from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.rmd import RelativeMahalanobis
 from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.vim import VirtualLogitMatching
@@ -29,6 +36,19 @@ EQUIVALENT = [
         id="vim-5",
     ),
     pytest.param(HopfieldEnergy(), pytorch_ood.SHE(None, HEAD), id="she"),
+    pytest.param(BoundaryDistance(), pytorch_ood.fDBD(None, HEAD), id="fdbd"),
+    pytest.param(ClassGaussians(), pytorch_ood.GMM(None), id="gmm"),
+    pytest.param(ClassGaussians(regularization=0.1), pytorch_ood.GMM(None, 0.1), id="gmm-0.1"),
+    pytest.param(NeuralCollapse(), pytorch_ood.NCI(None, HEAD), id="nci"),
+    pytest.param(NeuralCollapse(norm_weight=0.1), pytorch_ood.NCI(None, HEAD, 0.1), id="nci-0.1"),
+    pytest.param(NeighbourGuidance(), pytorch_ood.NNGuide(None, HEAD), id="nnguide"),
+    pytest.param(
+        NeighbourGuidance(neighbours=3), pytorch_ood.NNGuide(None, HEAD, 3), id="nnguide-3"
+    ),
+    pytest.param(LikelihoodRegret(), pytorch_ood.PNML(None, HEAD), id="pnml"),
+    pytest.param(SparseHead(), pytorch_ood.DICE(None, HEAD.weight, HEAD.bias, 0.7), id="dice"),
+    pytest.param(LogitScaling(), pytorch_ood.LTS(None, HEAD), id="lts"),
+    pytest.param(LogitScaling(top_share=0.2), pytorch_ood.LTS(None, HEAD, 0.2), id="lts-0.2"),
 ]
 
 
@@ -43,19 +63,6 @@ def test_scores_are_those_of_pytorch_ood(ours, theirs):
     for detector in (fitted.trainable, fitted.restored()):
         scores = detector.score(fitted.batch(images))
         torch.testing.assert_close(scores, expected, rtol=1e-5, atol=0)
-
-
-@pytest.mark.parametrize("name", ["GMM", "NCI", "NNGuide", "PNML", "fDBD"])
-def test_other_detectors_of_pytorch_ood_need_no_more_than_their_name(name):
-    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
-    declared = type(name, (FeaturesAdapter,), {"original": name, "needs": needs})()
-    problem = toy_problem()
-    theirs = getattr(pytorch_ood, name)(None, *([] if name == "GMM" else [HEAD]))
-    theirs.fit_features(problem.classifier.features(problem.train_images), problem.train_labels)
-    expected = theirs.predict_features(problem.classifier.features(problem.ood_images))
-    fitted = fit(declared, problem)
-    scores = fitted.restored().score(fitted.batch(problem.ood_images))
-    torch.testing.assert_close(scores, expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,16 @@ def test_what_was_learned_is_kept_and_nothing_else(detector, learned):
 def test_what_was_restored_can_be_kept_again():
     fitted = fit(Mahalanobis(), toy_problem())
     assert fitted.restored().state().keys() == fitted.trainable.state().keys()
+
+
+def test_the_pattern_of_a_class_that_is_never_recognised_is_its_mean():
+    problem = toy_problem()
+    context = problem.context(HopfieldEnergy.needs)
+    context.classifier.head.bias[1] = -1e6
+    train = problem.train(HopfieldEnergy.needs)
+    patterns = HopfieldEnergy().fit(train, context).state()["patterns"]
+    expected = train.whole.features[train.whole.labels == 1].mean(dim=0)
+    torch.testing.assert_close(patterns[1], expected)
 
 
 class Indexed(NearestNeighbours):
@@ -123,6 +140,12 @@ def test_the_principal_space_is_as_large_as_the_authors_take_it(features, dimens
     context = toy_problem().context(VirtualLogitMatching.needs)
     context.classifier.head = torch.nn.Linear(features, 3)
     assert VirtualLogitMatching().construct(context).d == dimension
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_share_outside_of_0_to_1_is_refused(share):
+    with pytest.raises(InvalidParameter, match="sparsity must be at least 0 and less than 1"):
+        SparseHead(sparsity=share)
 
 
 def test_counts_below_one_are_refused():

@@ -1,0 +1,58 @@
+"""Score by the energy of pruned features."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from oodbench.contracts import Info, InvalidParameter, Paper
+from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted
+from oodbench_posthoc.checks import check_fraction
+
+VARIANTS = ("ash-s", "ash-p", "ash-b")
+
+
+class ActivationShaping(Unfitted, RectifyingAdapter):
+    """Score by the energy after an image's small features are set to 0 (ASH).
+
+    s(x) = -log sum_y exp(head(a(z))_y), where z are the penultimate features, and a sets all but
+    the largest to 0 and then
+
+    * ash-p: leaves the others as they are;
+    * ash-b: sets them to the mean that keeps the sum of z;
+    * ash-s: multiplies them by exp(sum of z / sum of those that are left).
+
+    Args:
+        percentile: share of the features that are set to 0, in [0, 1).
+        variant: ``"ash-s"``, ``"ash-p"`` or ``"ash-b"``.
+
+    Raises:
+        InvalidParameter: if the percentile is outside of [0, 1) or the variant unknown.
+    """
+
+    original = "ASH"
+    info = Info(
+        name="ash",
+        title="ASH",
+        summary="High free energy of the logits of an image's largest features alone",
+        paper=Paper(
+            title="Extremely Simple Activation Shaping for Out-of-Distribution Detection",
+            authors="Djurisic et al.",
+            venue="ICLR",
+            year=2023,
+            url="https://openreview.net/forum?id=ndYXTEL6cZz",
+        ),
+        deviations=("Features are pruned after they are pooled.",),
+    )
+    space: ClassVar = {
+        "percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        "variant": VARIANTS,
+    }
+
+    def __init__(
+        self, *, percentile: float = 0.65, variant: Literal["ash-s", "ash-p", "ash-b"] = "ash-s"
+    ) -> None:
+        check_fraction("percentile", percentile)
+        if variant not in VARIANTS:
+            raise InvalidParameter(f"variant must be one of {', '.join(VARIANTS)}, not {variant}")
+        self.percentile = percentile
+        self.variant = variant

@@ -1,0 +1,55 @@
+"""Score by the divergence from the typical posteriors of the classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from oodbench.contracts import Context, Info, Paper
+from oodbench_posthoc.adapter import FittedLogitsAdapter
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
+
+
+class PosteriorMatching(FittedLogitsAdapter):
+    """Score by how far the softmax is from what it typically is for any class (KL matching).
+
+    s(x) = min_y KL(p(x), d_y), where p(x) = softmax(f(x)) are the probabilities that the logits
+    f(x) give, and d_y is their mean over the training images that are predicted to be of class y.
+    """
+
+    original = "KLMatching"
+    info = Info(
+        name="klmatching",
+        title="KL matching",
+        summary="Large divergence of the softmax from the typical one of any class",
+        paper=Paper(
+            title="Scaling Out-of-Distribution Detection for Real-World Settings",
+            authors="Hendrycks et al.",
+            venue="ICML",
+            year=2022,
+            url="https://arxiv.org/abs/1911.11132",
+        ),
+        deviations=(
+            "The typical posteriors are those of training images; the paper takes validation "
+            "images.",
+        ),
+    )
+
+    def state(self) -> State:
+        """Return the "posteriors" (m, k) float64 of the m classes that are predicted at all."""
+        import torch
+
+        return {"posteriors": torch.stack(list(self.fitted_.dists.values()))}
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Take back what `state` returned."""
+        import torch
+
+        posteriors = state["posteriors"]
+        assert isinstance(posteriors, torch.Tensor)
+        self.fitted_ = self.construct()
+        for number, posterior in enumerate(posteriors.to(context.device)):
+            parameter = torch.nn.Parameter(posterior, requires_grad=False)
+            self.fitted_.dists[str(number)] = parameter
+        return self

@@ -1,0 +1,79 @@
+"""Score by the Mahalanobis distance of images that were moved towards their nearest class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from oodbench.contracts import Batch, Context, Info, Need, Paper, Stream
+from oodbench_posthoc.adapter import PerturbingAdapter, check_classes, gather
+from oodbench_posthoc.checks import check_positive
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oodbench.contracts.detector import State
+
+
+class PerturbedMahalanobis(PerturbingAdapter):
+    """Score by how far an image stays from every class when it is moved towards the nearest.
+
+    s(x) = M(x'), x' = x - e sign(dM(x) / dx), where M(x) is the score of `Mahalanobis`.
+
+    Args:
+        step: e > 0, in units of pixel values in [0, 1].
+
+    Raises:
+        InvalidParameter: if it is not a number greater than 0.
+    """
+
+    original = "MahalanobisODIN"
+    renamed: ClassVar = {"eps": "step"}
+    of_classifier: ClassVar = {"encoder": lambda classifier: classifier.features}
+    fit_needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+    info = Info(
+        name="mahalanobis-odin",
+        title="Mahalanobis-ODIN",
+        summary="Large Mahalanobis distance of an image that was moved towards its nearest class",
+        paper=Paper(
+            title="A Simple Unified Framework for Detecting Out-of-Distribution Samples and "
+            "Adversarial Attacks",
+            authors="Lee et al.",
+            venue="NeurIPS",
+            year=2018,
+            url="https://arxiv.org/abs/1807.03888",
+        ),
+        deviations=(
+            "Penultimate features alone, and no regression on OOD images that weighs layers.",
+            "The step is a parameter, in units of pixels in [0, 1], and not tuned on OOD images.",
+        ),
+    )
+    space: ClassVar = {"step": (0.0005, 0.001, 0.0014, 0.002, 0.005, 0.01)}
+
+    def __init__(self, *, step: float = 0.002) -> None:
+        check_positive("step", step)
+        self.step = step
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Learn means and covariance of the features, as `Mahalanobis` does."""
+        features, labels = gather(train, _features)
+        check_classes(labels, train.num_classes)
+        self.fitted_ = self.construct(context)
+        self.fitted_.fit_features(features, labels)
+        return self
+
+    def state(self) -> State:
+        """Return the means "mu" (k, d) and the inverse covariance "precision" (d, d), float32."""
+        base: Any = self.fitted_._base
+        return {"mu": base.mu, "precision": base.precision}
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Take back what `state` returned."""
+        self.fitted_ = self.construct(context)
+        for name in ("mu", "precision"):
+            value: Any = state[name]
+            setattr(self.fitted_._base, name, value.to(context.device))
+        return self
+
+
+def _features(batch: Batch) -> Tensor:
+    return batch.features

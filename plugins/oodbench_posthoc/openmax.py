@@ -1,0 +1,134 @@
+"""Score by the probability of an unknown class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from oodbench.contracts import Context, Info, InvalidParameter, Paper
+from oodbench_posthoc.adapter import FittedLogitsAdapter
+from oodbench_posthoc.checks import check_count
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from oodbench.contracts.detector import State
+
+WEIBULL = ("c", "scale", "min_val")
+"""What pytorch-ood learns of a class about the tail of its distances, besides its centre."""
+
+
+class OpenMax(FittedLogitsAdapter):
+    """Score by the probability of an unknown class, by extreme value theory.
+
+    s(x) = softmax(v_0, ..., v_k)_0, v_y = f_y(x) (1 - a_y w_y), v_0 = sum_y f_y(x) a_y w_y, where
+    f(x) are the logits of the k classes, w_y is the probability that a training image of class y is
+    less far from the mean logits of the class than this image is, by a Weibull distribution of the
+    largest distances, and a_y falls from 1 to 1/m over the m classes with the largest logits and
+    is 0 for the others.
+
+    Args:
+        tail: number of the largest distances that the distribution of a class is fitted to.
+        top_classes: m, the number of classes whose logits are revised.
+        euclidean: weight of the Euclidean against the cosine distance, in [0, 1].
+
+    Raises:
+        InvalidParameter: if tail or top_classes is less than 1, or the weight outside of [0, 1].
+    """
+
+    original = "OpenMax"
+    renamed: ClassVar = {"tailsize": "tail", "alpha": "top_classes", "euclid_weight": "euclidean"}
+    by_class = True
+    info = Info(
+        name="openmax",
+        title="OpenMax",
+        summary="High probability of an unknown class, by the distance from the mean logits",
+        paper=Paper(
+            title="Towards Open Set Deep Networks",
+            authors="Bendale and Boult",
+            venue="CVPR",
+            year=2016,
+            url="https://arxiv.org/abs/1511.06233",
+        ),
+        deviations=(
+            "Classes are described by all of their training images, not just by those that are "
+            "classified correctly (pytorch-ood).",
+            "Distances to all classes count; in pytorch-ood those alone that are predicted for "
+            "some image of the same batch.",
+        ),
+    )
+    space: ClassVar = {
+        "tail": (10, 20, 30, 40, 50),
+        "top_classes": (1, 3, 5, 10, 15, 20),
+        "euclidean": (0.0, 0.25, 0.5, 0.75, 1.0),
+    }
+
+    def __init__(self, *, tail: int = 25, top_classes: int = 10, euclidean: float = 1.0) -> None:
+        check_count("tail", tail)
+        check_count("top_classes", top_classes)
+        if not 0 <= euclidean <= 1:
+            raise InvalidParameter(f"euclidean must be at least 0 and at most 1, not {euclidean}")
+        self.tail = tail
+        self.top_classes = top_classes
+        self.euclidean = euclidean
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Return the probability of the unknown class for logits (n, k): (n,) float64."""
+        import numpy as np
+        import torch
+
+        logits = values.cpu().numpy()
+        learned = original._openmax
+        outlying = np.stack(
+            [self._outlying(learned, number, logits) for number in range(logits.shape[1])], axis=1
+        )
+        alpha = min(self.top_classes, logits.shape[1])
+        # numpy's sort, from the end, ranks ties as pytorch-ood does
+        order = np.argsort(logits, axis=1)[:, ::-1][:, :alpha]
+        weights = np.zeros_like(logits)
+        np.put_along_axis(weights, order, np.arange(alpha, 0, -1)[None] / alpha, axis=1)
+        kept = 1 - outlying * weights
+        unknown = (logits * (1 - kept)).sum(axis=1, keepdims=True)
+        revised = np.concatenate([unknown, logits * kept], axis=1)
+        return torch.from_numpy(revised).softmax(dim=1)[:, 0]
+
+    @staticmethod
+    def _outlying(learned: Any, number: int, logits: np.ndarray) -> np.ndarray:
+        """Return how surely each of logits (n, k) is an outlier of a class: (n,) in [0, 1]."""
+        distances = learned._get_dists_to_center(number, logits)
+        found: np.ndarray = learned.distributions[number].w_score(distances)
+        return found
+
+    def state(self) -> State:
+        """Return the "centers" (k, k) and "tails" (k, 3) float64 of the classes, in order."""
+        import numpy as np
+        import torch
+
+        learned = self.fitted_._openmax
+        classes = sorted(learned.centers)
+        tails = [[getattr(learned.distributions[y], name) for name in WEIBULL] for y in classes]
+        centers = np.stack([learned.centers[y] for y in classes])
+        return {
+            "centers": torch.from_numpy(centers),
+            "tails": torch.tensor(tails, dtype=torch.float64),
+        }
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Take back what `state` returned."""
+        import torch
+        from pytorch_ood.detector.openmax.libnotmr import LibNotMR
+        from pytorch_ood.detector.openmax.numpy import OpenMax as Learned
+
+        centers, tails = state["centers"], state["tails"]
+        assert isinstance(centers, torch.Tensor)
+        assert isinstance(tails, torch.Tensor)
+        learned = Learned(self.tail, self.top_classes, self.euclidean)
+        for number, tail in enumerate(tails.tolist()):
+            distribution = LibNotMR(tailsize=self.tail)
+            for name, value in zip(WEIBULL, tail, strict=True):
+                setattr(distribution, name, value)
+            learned.centers[number] = centers[number].cpu().numpy()
+            learned.distributions[number] = distribution
+        self.fitted_ = self.construct()
+        self.fitted_._openmax = learned
+        return self

@@ -1,0 +1,46 @@
+"""Score by the energy of scaled features."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from oodbench.contracts import Info, Paper
+from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted
+from oodbench_posthoc.checks import check_fraction
+
+
+class ActivationScaling(Unfitted, RectifyingAdapter):
+    """Score by the energy, with features scaled by how peaked they are (SCALE).
+
+    s(x) = -log sum_y exp(head(z exp(sum of z / sum of the largest z))_y), where z are the
+    penultimate features.
+
+    Args:
+        percentile: share of the features that do not count as the largest, in [0, 1).
+
+    Raises:
+        InvalidParameter: if it is outside of [0, 1).
+    """
+
+    original = "SCALE"
+    info = Info(
+        name="scale",
+        title="SCALE",
+        summary="High free energy of the logits of features scaled by their sum over their largest",
+        paper=Paper(
+            title="Scaling for Training Time and Post-hoc Out-of-distribution Detection "
+            "Enhancement",
+            authors="Xu et al.",
+            venue="ICLR",
+            year=2024,
+            url="https://arxiv.org/abs/2310.00227",
+        ),
+        deviations=(
+            "The classifier is trained as it is for all detectors (the paper's ISH aside).",
+        ),
+    )
+    space: ClassVar = {"percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)}
+
+    def __init__(self, *, percentile: float = 0.65) -> None:
+        check_fraction("percentile", percentile)
+        self.percentile = percentile

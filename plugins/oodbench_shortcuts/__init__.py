@@ -1,0 +1,12 @@
+"""Bring trivial statistics of images as detectors: what they separate, no detector has to see."""
+
+from collections.abc import Sequence
+
+from oodbench.contracts import Detector, hookimpl
+from oodbench_shortcuts.detectors import Border, Brightness, CompressedSize, Contrast, Edges
+
+
+@hookimpl
+def oodbench_detectors() -> Sequence[type[Detector]]:
+    """Return the detector classes."""
+    return (Brightness, Contrast, Border, Edges, CompressedSize)

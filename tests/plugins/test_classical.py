@@ -1,0 +1,92 @@
+"""The outlier detectors that scikit-learn computes from features."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn import covariance, decomposition, ensemble, mixture, neighbors, svm
+
+from oodbench.contracts import InvalidParameter
+from oodbench.testing import fit, toy_problem
+from oodbench_classical.elliptic_envelope import EllipticEnvelope
+from oodbench_classical.gaussian_mixture import GaussianMixture
+from oodbench_classical.isolation_forest import IsolationForest
+from oodbench_classical.local_outlier_factor import LocalOutlierFactor
+from oodbench_classical.one_class_svm import OneClassSvm
+from oodbench_classical.pca import PrincipalComponents
+
+PROBLEM = toy_problem()
+IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
+ALL = [
+    IsolationForest(),
+    OneClassSvm(),
+    LocalOutlierFactor(),
+    EllipticEnvelope(),
+    PrincipalComponents(),
+    GaussianMixture(),
+]
+
+
+def features_of(images):
+    return PROBLEM.classifier.features(images).double().numpy()
+
+
+def name(detector):
+    return detector.info.name
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (IsolationForest(trees=20), ensemble.IsolationForest(n_estimators=20, random_state=0)),
+        (OneClassSvm(outside=0.05), svm.OneClassSVM(nu=0.05)),
+        (
+            LocalOutlierFactor(neighbours=9),
+            neighbors.LocalOutlierFactor(n_neighbors=9, novelty=True),
+        ),
+        (GaussianMixture(components=2), mixture.GaussianMixture(2, random_state=0)),
+    ],
+    ids=["isolation-forest", "one-class-svm", "local-outlier-factor", "gaussian-mixture"],
+)
+def test_scores_are_those_of_scikit_learn(ours, theirs):
+    expected = -theirs.fit(features_of(PROBLEM.train_images)).score_samples(features_of(IMAGES))
+    fitted = fit(ours, PROBLEM)
+    for detector in (fitted.trainable, fitted.restored()):
+        np.testing.assert_allclose(detector.score(fitted.batch(IMAGES)), expected, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:The covariance matrix associated to your dataset:UserWarning")
+def test_the_elliptic_envelope_is_that_of_scikit_learn():
+    theirs = covariance.EllipticEnvelope(random_state=0).fit(features_of(PROBLEM.train_images))
+    fitted = fit(EllipticEnvelope(), PROBLEM)
+    scores = fitted.restored().score(fitted.batch(IMAGES))
+    np.testing.assert_allclose(scores, theirs.mahalanobis(features_of(IMAGES)), rtol=1e-6)
+
+
+def test_pca_scores_by_the_error_of_the_reconstruction():
+    theirs = decomposition.PCA(0.9).fit(features_of(PROBLEM.train_images))
+    features = features_of(IMAGES)
+    error = ((features - theirs.inverse_transform(theirs.transform(features))) ** 2).sum(axis=1)
+    fitted = fit(PrincipalComponents(variance=0.9), PROBLEM)
+    np.testing.assert_allclose(fitted.restored().score(fitted.batch(IMAGES)), error, rtol=1e-6)
+
+
+@pytest.mark.parametrize("detector", ALL, ids=name)
+def test_no_more_images_are_learned_from_than_the_sample(detector):
+    small = type(detector)(sample=100)
+    state = fit(small, PROBLEM).trainable.state()
+    if "features" in state:
+        assert len(state["features"]) == 100
+    batch = fit(small, PROBLEM).batch(IMAGES)
+    whole = fit(detector, PROBLEM).trainable.score(batch)
+    assert not torch.equal(fit(small, PROBLEM).trainable.score(batch), whole)
+
+
+def test_numbers_that_make_no_sense_are_refused():
+    with pytest.raises(InvalidParameter, match="trees must be a whole number of at least 1"):
+        IsolationForest(trees=0)
+    with pytest.raises(InvalidParameter, match="outside must be greater than 0 and at most 1"):
+        OneClassSvm(outside=0.0)
+    with pytest.raises(InvalidParameter, match=r"neighbours \(20\) must be fewer than the sample"):
+        LocalOutlierFactor(sample=10)
+    with pytest.raises(InvalidParameter, match="variance must be greater than 0"):
+        PrincipalComponents(variance=1.0)

@@ -1,0 +1,103 @@
+"""The detectors by pytorch-ood that change activations or images, or that take gradients."""
+
+import pytest
+import torch
+from pytorch_ood import detector as pytorch_ood
+
+from oodbench.contracts import InvalidParameter
+from oodbench.testing import fit, toy_problem
+from oodbench_posthoc.ash import ActivationShaping
+from oodbench_posthoc.gradnorm import GradientNorm
+from oodbench_posthoc.graduncertainty import GradientUncertainty
+from oodbench_posthoc.mahalanobis import Mahalanobis
+from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
+from oodbench_posthoc.odin import Odin
+from oodbench_posthoc.react import RectifiedActivations
+from oodbench_posthoc.scale import ActivationScaling
+from oodbench_posthoc.vra import VariationalRectification
+
+PROBLEM = toy_problem()
+CLASSIFIER = PROBLEM.classifier
+IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
+
+
+def maps_of(images):
+    return CLASSIFIER.features(images)[:, :, None, None]
+
+
+def logits_of(maps):
+    return CLASSIFIER.head(maps.flatten(1))
+
+
+def scores_of(detector):
+    """Return the scores of a detector that was fitted and restored."""
+    fitted = fit(detector, PROBLEM)
+    with torch.no_grad():
+        return fitted.restored().score(fitted.batch(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        pytest.param(RectifiedActivations(), pytorch_ood.ReAct(maps_of, logits_of), id="react"),
+        pytest.param(
+            RectifiedActivations(percentile=0.5),
+            pytorch_ood.ReAct(maps_of, logits_of, percentile=0.5),
+            id="react-0.5",
+        ),
+        pytest.param(VariationalRectification(), pytorch_ood.VRA(maps_of, logits_of), id="vra"),
+        pytest.param(ActivationShaping(), pytorch_ood.ASH(maps_of, logits_of), id="ash-s"),
+        pytest.param(
+            ActivationShaping(variant="ash-b", percentile=0.9),
+            pytorch_ood.ASH(maps_of, logits_of, "ash-b", 0.9),
+            id="ash-b",
+        ),
+        pytest.param(
+            ActivationShaping(variant="ash-p"),
+            pytorch_ood.ASH(maps_of, logits_of, "ash-p"),
+            id="ash-p",
+        ),
+        pytest.param(ActivationScaling(), pytorch_ood.SCALE(maps_of, logits_of), id="scale"),
+    ],
+)
+def test_changed_activations_score_as_in_pytorch_ood(ours, theirs):
+    theirs.fit([(PROBLEM.train_images, PROBLEM.train_labels)])
+    torch.testing.assert_close(scores_of(ours), theirs.predict(IMAGES), rtol=1e-5, atol=0)
+
+
+def test_the_gradients_of_the_head_alone_are_those_that_the_network_has_there():
+    theirs = pytorch_ood.GradNorm(CLASSIFIER, lambda name: name == "head.weight")
+    expected = theirs.predict(IMAGES)
+    torch.testing.assert_close(scores_of(GradientNorm()), expected, rtol=1e-5, atol=1e-6)
+    theirs = pytorch_ood.GradUncertainty(CLASSIFIER, lambda name: name.startswith("head."))
+    expected = theirs.predict(IMAGES)
+    torch.testing.assert_close(scores_of(GradientUncertainty()), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0.0014, 0.05])
+def test_odin_scores_as_in_pytorch_ood(step):
+    theirs = pytorch_ood.ODIN(CLASSIFIER, eps=step)
+    scores = scores_of(Odin(step=step))
+    torch.testing.assert_close(scores, theirs.predict(IMAGES).double(), rtol=1e-5, atol=0)
+
+
+def test_odin_does_not_tie_at_high_temperatures():
+    scores = scores_of(Odin(temperature=1e6))
+    assert len(scores.unique()) == len(scores)
+
+
+def test_mahalanobis_of_moved_images_scores_as_in_pytorch_ood():
+    theirs = pytorch_ood.MahalanobisODIN(CLASSIFIER.features)
+    theirs.fit([(PROBLEM.train_images, PROBLEM.train_labels)])
+    scores = scores_of(PerturbedMahalanobis())
+    torch.testing.assert_close(scores, theirs.predict(IMAGES), rtol=1e-5, atol=0)
+    assert (scores < scores_of(Mahalanobis())).all()
+
+
+def test_parameters_that_mean_nothing_are_refused():
+    with pytest.raises(InvalidParameter, match="variant must be one of ash-s, ash-p, ash-b"):
+        ActivationShaping(variant="ash-x")
+    with pytest.raises(InvalidParameter, match=r"lower_percentile \(0.9\) must not be above"):
+        VariationalRectification(lower_percentile=0.9, upper_percentile=0.1)
+    with pytest.raises(InvalidParameter, match="step must be a number greater than 0"):
+        Odin(step=0.0)
