@@ -1,0 +1,147 @@
+"""The command ``audit``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.audit import Finding
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    text = "show which OOD sets a trivial statistic separates, and which repeat ID images"
+    parser = commands.add_parser("audit", help=text, description=f"{text.capitalize()}.")
+    parser.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
+    parser.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
+    parser.add_argument(
+        "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
+    )
+    parser.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
+    parser.add_argument(
+        "--set",
+        dest="parameters",
+        action=arguments.Parameters,
+        default={},
+        metavar="PLUGIN.NAME=VALUE",
+        help="a plugin's parameter; can be repeated",
+    )
+    parser.add_argument(
+        "--no-download",
+        dest="download",
+        action="store_false",
+        help="leave out sets that are not there",
+    )
+    arguments.add_data_folder(parser)
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the run's files")
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Audit a benchmark and print what was found in one table."""
+    from oodbench.audit import audit
+    from oodbench.engine.progress import Progress
+    from oodbench.paths import data_folder, store_folder
+    from oodbench.request import Options
+
+    asked = Options(
+        id=options.id,
+        benchmark=options.benchmark,
+        ood=options.ood,
+        classifier=options.classifier,
+        parameters=options.parameters,
+        data=data_folder(options.data),
+        download=options.download,
+    )
+    with Progress(quiet=options.json) as progress:
+        run, findings = audit(
+            asked, store=store_folder(options.store), out=options.out, observer=progress
+        )
+    missing = run.info["missing"]
+    if options.json:
+        print(json.dumps(_content(findings, missing, run.directory), indent=2))
+    else:
+        _print(findings, missing, run.directory)
+    return 1 if (run.records["status"] == "failed").any() else 0
+
+
+def _content(findings: list[Finding], missing: dict[str, str], directory: Path) -> dict[str, Any]:
+    from oodbench.audit import SEPARATES
+    from oodbench.duplicates import DEFINITION
+
+    sets = {
+        finding.dataset: {
+            "images": finding.images,
+            "auroc": {
+                name: None if math.isnan(auroc) else auroc for name, auroc in finding.auroc.items()
+            },
+            "separated_by": finding.separated_by,
+            "exact_duplicates": finding.exact.tolist(),
+            "near_duplicates": finding.near.tolist(),
+        }
+        for finding in findings
+    }
+    return {
+        "separates_from_auroc": SEPARATES,
+        "duplicates": DEFINITION,
+        "ood_sets": sets,
+        "missing": missing,
+        "run": str(directory),
+    }
+
+
+def _print(findings: list[Finding], missing: dict[str, str], directory: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from oodbench.audit import SEPARATES
+    from oodbench.duplicates import DEFINITION
+
+    names = list(findings[0].auroc)
+    table = Table("OOD set", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name in (*names, "exact", "near"):
+        table.add_column(escape(name), justify="right")
+    table.add_column("separated by")
+    for finding in findings:
+        table.add_row(
+            escape(finding.dataset),
+            *(_percent(finding.auroc[name], SEPARATES) for name in names),
+            _count(len(finding.exact)),
+            _count(len(finding.near)),
+            escape(finding.separated_by[0]) if finding.separated_by else "",
+        )
+    console = Console()
+    console.print(table)
+    separated = sum(bool(finding.separated_by) for finding in findings)
+    console.print(
+        f"\nAUROC in % of trivial statistics of the image. {separated} of {len(findings)} OOD sets "
+        f"are separated by one of them (* AUROC of at least {SEPARATES:.0%}): there, a detector "
+        "that does well may have seen no more than that.\n"
+        f"Images that are among the ID training images, {escape(DEFINITION)}.",
+        highlight=False,
+    )
+    for title, reason in missing.items():
+        print(f"left out: {title}: {reason}")
+    print(f"{directory}/")
+
+
+def _percent(auroc: float, separates: float) -> str:
+    if math.isnan(auroc):
+        return "failed"
+    text = f"{100 * auroc:.2f}"
+    return f"[bold red]{text}*[/]" if auroc >= separates else f"{text} "
+
+
+def _count(number: int) -> str:
+    return f"[bold red]{number}[/]" if number else "0"

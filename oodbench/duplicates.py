@@ -1,0 +1,91 @@
+"""Find images that occur among others, exactly or nearly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SIDE = 8
+"""Height and width, at most, of the thumbnails by which near duplicates are found."""
+
+NEAR = 0.02
+"""How much thumbnails of near duplicates differ at most: root mean square, of pixels in [0, 1]."""
+
+BLOCK = 2**24
+"""Distances that are computed at a time, which bounds the memory for it to 64 MiB."""
+
+DEFINITION = (
+    f"exact: every pixel is that of an ID training image; near: not exact, and averaged to "
+    f"{SIDE} x {SIDE} grey pixels in [0, 1] at most {NEAR} (root mean square) from one"
+)
+"""What counts as a duplicate, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """The images of a set that occur among reference images.
+
+    Attributes:
+        exact: (m, 2) int64, the positions of images and of a reference image with the same pixels.
+        near: (p, 2) int64, those of other images and of the reference image that is the nearest.
+    """
+
+    exact: np.ndarray
+    near: np.ndarray
+
+
+class Reference:
+    """Images that others are looked for among.
+
+    Args:
+        images: (N, c, h, w) uint8, at least one.
+    """
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._positions = {image.tobytes(): n for n, image in reversed([*enumerate(images)])}
+        self._thumbnails = thumbnails(images)
+        self._norms = (self._thumbnails**2).sum(axis=1)
+
+    def find(self, images: np.ndarray) -> Duplicates:
+        """Return which of images (n, c, h, w) uint8 are duplicates of a reference image."""
+        same = [self._positions.get(image.tobytes(), -1) for image in images]
+        exact = np.array(same, dtype=np.int64)
+        nearest, difference = self._nearest(thumbnails(images))
+        is_near = (exact < 0) & (difference <= NEAR)
+        return Duplicates(_pairs(exact >= 0, exact), _pairs(is_near, nearest))
+
+    def _nearest(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reference nearest to each thumbnail, and the root mean square difference."""
+        nearest = np.zeros(len(wanted), dtype=np.int64)
+        rows = max(BLOCK // len(self._norms), 1)
+        for start in range(0, len(wanted), rows):
+            products = wanted[start : start + rows] @ self._thumbnails.T
+            nearest[start : start + rows] = (self._norms - 2 * products).argmin(axis=1)
+        squares = (wanted - self._thumbnails[nearest]) ** 2
+        return nearest, np.sqrt(squares.mean(axis=1))
+
+
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """Average images to small grey ones.
+
+    Args:
+        images: (n, c, h, w) uint8.
+
+    Returns:
+        (n, h' w') float32 in [0, 1], h' and w' being `SIDE`, or less where the images are smaller.
+    """
+    import torch
+    from torch.nn import functional
+
+    side = (min(images.shape[2], SIDE), min(images.shape[3], SIDE))
+    found = [
+        functional.adaptive_avg_pool2d(torch.from_numpy(part).float().mean(dim=1) / 255, side)
+        for part in np.array_split(images, len(images) // 1000 + 1)
+    ]
+    return torch.cat(found).flatten(1).numpy()
+
+
+def _pairs(chosen: np.ndarray, references: np.ndarray) -> np.ndarray:
+    positions = np.flatnonzero(chosen)
+    return np.stack([positions, references[positions]], axis=1)

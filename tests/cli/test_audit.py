@@ -1,0 +1,63 @@
+"""The command ``audit`` marks OOD sets that tell little."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from oodbench.cli import main
+
+
+@pytest.fixture
+def audit(tmp_path: Path, tiny: Path, store: Path, one_cpu, capsys, monkeypatch):
+    """Return a function that audits the tiny benchmark and returns exit code and output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(line: str) -> tuple[int, str]:
+        command = ["audit", "--benchmark", str(tiny), "--store", str(store), "--out", "run"]
+        return main([*command, *line.split()]), capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """Return a pack of noise in which two ID images lie, the second a little brighter."""
+    noise = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    digits = np.rint(load_digits().images[:2] * 255 / 16).astype(np.uint8)
+    noise[4] = digits[0]
+    noise[7] = np.minimum(digits[1].astype(int) + 2, 255)
+    path = tmp_path / "planted.npz"
+    np.savez(path, images=noise, labels=np.zeros(30, dtype=np.int64))
+    return path
+
+
+def test_sets_that_a_trivial_statistic_separates_are_marked(audit) -> None:
+    code, output = audit("--json")
+    assert code == 0
+    found = json.loads(output)
+    noise = found["ood_sets"]["Uniform"]
+    assert noise["auroc"]["compressed-size"] > 0.99
+    assert "compressed-size" in noise["separated_by"]
+    assert noise["exact_duplicates"] == noise["near_duplicates"] == []
+    assert found["separates_from_auroc"] == 0.9
+
+
+def test_planted_duplicates_are_found(audit, planted: Path) -> None:
+    _, output = audit(f"--ood {planted} --json")
+    [found] = json.loads(output)["ood_sets"].values()
+    assert [index for index, _ in found["exact_duplicates"]] == [4]
+    assert [index for index, _ in found["near_duplicates"]] == [7]
+
+
+def test_one_table_says_it_all(audit, planted: Path) -> None:
+    code, output = audit(f"--ood uniform,{planted}")
+    assert code == 0
+    assert "separated by" in output
+    assert "2 of 2 OOD sets are separated by one of them" in output
+    assert "exact: every pixel is that of an ID training image" in output
