@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import inspect
 import json
 import math
 import sys
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
 from oodbench.contracts import parameters
+from oodbench.sourcecode import SourceCode, parse_source, read_source
+
+UNCOUNTED = frozenset({"oodbench", "torch", "numpy", *sys.stdlib_module_names})
+"""Packages that count in no plugin's key: plugins mean the same with any version of them."""
 
 
 def digest(content: Any) -> str:
@@ -45,70 +49,126 @@ def plain(value: Any) -> Any:
 
 
 def plugin_key(plugin: object) -> dict[str, Any]:
-    """Return what identifies a plugin object: its class, its parameters and its code."""
+    """Return what identifies a plugin object: its class, parameters, code, and what that imports.
+
+    The code is that of the module or package of the class, and of base classes elsewhere. Of other
+    distributions that it imports, itself or by way of its own package, the versions count: a new
+    pytorch-ood may score differently. Those of torch and NumPy do not, nor those of Python and
+    oodbench: they change digits at most, and would make every trained network stale.
+
+    Raises:
+        TypeError: if the class, or a parameter, has nothing to identify it by.
+        PluginError: if the object did not store its parameters.
+    """
     cls = type(plugin)
+    found = list(_read(cls))
     return {
         "class": f"{cls.__module__}.{cls.__qualname__}",
         "parameters": parameters(plugin),
-        "code": code_digest(cls.__module__) or _class_digest(cls),
+        "code": sorted({code for code, _ in found}),
+        "versions": _versions({package for _, packages in found for package in packages}),
     }
 
 
-def _class_digest(cls: type) -> str:
-    """Return the digest of a class that was not imported from a file, as in a notebook."""
+def code_digest(module: str) -> str:
+    """Return the digest of a module's code, and of its neighbours if it is part of a package.
+
+    What does not count of a file is said in `SourceCode`; nor does a package's folder ``figures``,
+    which draws what was computed. A module of the harness counts alone. Empty for a module without
+    a file.
+    """
+    files = _files_of(module)
+    return _digest_files(files) if files else ""
+
+
+def _digest_files(files: Mapping[str, Path]) -> str:
+    return digest({name: read_source(path).digest for name, path in files.items()})
+
+
+def _files_of(module: str) -> dict[str, Path]:
+    """Return the files whose code counts with a module, by the names of their modules."""
+    if module == "__main__":
+        return {}
+    spec = sys.modules[module].__spec__ if module in sys.modules else find_spec(module)
+    if spec is None or not (spec.origin or "").endswith(".py"):
+        return {}
+    origin = Path(str(spec.origin))
+    package = spec.name if spec.submodule_search_locations is not None else spec.parent
+    if not package or _top(package) == "oodbench":
+        return {module: origin}
+    files = {}
+    for path in sorted(origin.parent.rglob("*.py")):
+        parts = path.relative_to(origin.parent).with_suffix("").parts
+        if "figures" not in parts:
+            name = parts[:-1] if parts[-1] == "__init__" else parts
+            files[".".join([package, *name])] = path
+    return files
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _read(cls: type) -> Iterator[tuple[str, set[str]]]:
+    """Yield the digest of the code of a class, and the packages that it imports; then of its bases.
+
+    Of a base class that is compiled the version counts, since its subclass imports it.
+    """
+    read = set()
+    for each in cls.__mro__:
+        module = each.__module__
+        if each is not cls and (_top(module) in UNCOUNTED or module in read):
+            continue
+        files = _files_of(module)
+        if files:
+            read.add(module)
+            yield _digest_files(files), _packages(module, files)
+        elif each is cls or module == "__main__":
+            source = _source_of(each)
+            yield source.digest, {_top(name) for name in source.imports}
+
+
+def _source_of(cls: type) -> SourceCode:
+    """Return the code of a class that was not imported: of its script, in a notebook of itself."""
     try:
-        return _source_digest(inspect.getsource(cls))
+        source, file = inspect.getsource(cls), Path(inspect.getfile(cls))
     except (OSError, TypeError) as error:
         raise TypeError(
             f"{cls.__name__} has no source code to identify it by; define it in a file"
         ) from error
+    return read_source(file) if file.is_file() else parse_source(source)
 
 
-@functools.cache
-def code_digest(module: str) -> str:
-    """Return the digest of a module's code, and of its neighbours if it is part of a package.
+def _packages(module: str, files: Mapping[str, Path]) -> set[str]:
+    """Return the packages that a module imports, itself or by way of its neighbours.
 
-    Comments, docstrings, layout and the ``info`` of plugins do not count, so that improving them
-    makes nothing stale; nor does a package's folder ``figures``, which draws what was computed.
-    A module of the harness counts alone. Empty for a module without a file.
+    Args:
+        module: name of the module.
+        files: its own file and those of its neighbours, by name.
     """
-    if module == "__main__":
-        return ""
-    spec = sys.modules[module].__spec__ if module in sys.modules else find_spec(module)
-    if spec is None or spec.origin is None:
-        return ""
-    origin = Path(spec.origin)
-    package = spec.name if spec.submodule_search_locations is not None else spec.parent
-    alone = not package or package.partition(".")[0] == "oodbench"
-    paths = [origin] if alone else _modules_in(origin.parent)
-    return digest(
-        {
-            str(path.relative_to(origin.parent)): _source_digest(path.read_text(encoding="utf-8"))
-            for path in paths
-        }
-    )
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name in files:
+            parent = name if files[name].name == "__init__.py" else name.rpartition(".")[0]
+            imports = read_source(files[name]).imports
+            waiting += [resolve_name(each, parent) for each in imports]
+    return {_top(name) for name in found} - {_top(module)}
 
 
-def _modules_in(package: Path) -> list[Path]:
-    """Return the modules of a package, its figures left out."""
-    modules = sorted(package.rglob("*.py"))
-    return [path for path in modules if "figures" not in path.relative_to(package).parts]
+def _versions(packages: set[str]) -> dict[str, str]:
+    """Return the versions of the distributions that packages were installed by."""
+    places = (Path(place) for place in sys.path)
+    state = tuple((place, place.stat().st_mtime_ns) for place in places if place.exists())
+    installed = _distributions(state)
+    names = {name for package in packages - UNCOUNTED for name in installed.get(package, ())}
+    return {name: version(name) for name in sorted(names - {"oodbench"})}
 
 
-def _source_digest(source: str) -> str:
-    tree = ast.parse(inspect.cleandoc("\n" + source) if source[:1].isspace() else source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            in_class = isinstance(node, ast.ClassDef)
-            node.body = [each for each in node.body if not _is_prose(each, in_class=in_class)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-def _is_prose(statement: ast.stmt, *, in_class: bool) -> bool:
-    """Return whether a statement only says something: a docstring, or the ``info`` of a class."""
-    if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return in_class and any(
-        isinstance(target, ast.Name) and target.id == "info" for target in targets
-    )
+@functools.lru_cache(maxsize=1)
+def _distributions(state: object) -> Mapping[str, list[str]]:  # noqa: ARG001 (when to look again)
+    return packages_distributions()

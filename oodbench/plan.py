@@ -117,6 +117,7 @@ class _Planner:
         self._light = Resources(1, device_share / 4)
         self._scoring = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
+        self._detector_keys = {name: plugin_key(each) for name, each in request.detectors.items()}
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
         self._generated = {
@@ -361,7 +362,7 @@ class _Planner:
             spec,
             inputs,
             self._scoring,
-            plain | {"detector": plugin_key(detector)},
+            plain | {"detector": self._detector_keys[name]},
         )
 
     def _evaluate(

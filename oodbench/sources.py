@@ -6,8 +6,14 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench.contracts import Dataset, ImageSet
-from oodbench.errors import DataUnavailable, InvalidData, OodbenchError, UserError
+from oodbench.contracts import Dataset, GeneratedDataset, ImageSet
+from oodbench.errors import (
+    DataUnavailable,
+    InvalidData,
+    OodbenchError,
+    PluginError,
+    UserError,
+)
 from oodbench.images import check_images, read_pack
 from oodbench.keys import digest, plugin_key
 from oodbench.plugins import describe
@@ -58,6 +64,7 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
         UserError: if the data set has no such split.
         DataUnavailable: if the images are neither there nor to be had.
         InvalidData: if a pack is damaged.
+        PluginError: if the data set cannot name its files.
     """
     name = dataset.info.name
     if split not in dataset.splits:
@@ -66,6 +73,8 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
         )
     if isinstance(dataset, UserImages):  # a path already says where they are
         return Source(dataset, split, root, None, _fingerprint_users(dataset, split))
+    if isinstance(dataset, GeneratedDataset):
+        return Source(dataset, split, root, None, digest({"plugin": plugin_key(dataset)}))
     pack = root / f"{name}-{split}.npz"
     if pack.is_file():
         _verify_pack(pack)
@@ -83,7 +92,10 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
         if files is None:
             raise DataUnavailable(f"data set '{name}': its files are still missing after download")
     content = [(path.parent.name, path.name, digest_file(path)) for path in files]
-    fingerprint = digest({"plugin": plugin_key(dataset), "split": split, "files": content})
+    identity = plugin_key(dataset)
+    if files:
+        del identity["versions"]  # whatever library reads them, the files say the same
+    fingerprint = digest({"plugin": identity, "split": split, "files": content})
     return Source(dataset, split, root, None, fingerprint)
 
 
@@ -113,7 +125,13 @@ def _fetch(dataset: Dataset, root: Path, split: str) -> None:
 
 
 def _files(dataset: Dataset, root: Path, split: str) -> list[Path] | None:
-    files = list(dataset.files(root, split))
+    try:
+        files = list(dataset.files(root, split))
+    except OodbenchError:
+        raise
+    except Exception as error:  # a stranger's method may raise anything
+        name = dataset.info.name
+        raise PluginError(f"data set '{name}' cannot name its files: {describe(error)}") from error
     return files if all(path.is_file() for path in files) else None
 
 

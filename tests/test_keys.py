@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from oodbench.contracts import Detector, Info, PluginError
-from oodbench.keys import code_digest, digest, plugin_key
+from oodbench.keys import digest, plugin_key
 
 SOURCE = '''
 """A module."""
@@ -48,12 +50,12 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     """Write modules, import them anew, and return a new object of the class ``Scaled``."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    seconds = itertools.count(1_700_000_000)  # for clocks that tick slower than these tests write
 
     def forget() -> None:
-        for name in ("scaled", "package", "package.scaled", "package.helper"):
+        for name in ("scaled", "base", "package", "package.scaled", "package.helper"):
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
-        code_digest.cache_clear()
 
     def write(source: str, *, module: str = "scaled", **neighbours: str) -> Detector:
         forget()
@@ -61,6 +63,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
         folder.mkdir(exist_ok=True)
         for name, text in {module.rpartition(".")[2]: source, **neighbours}.items():
             (folder / f"{name}.py").write_text(text)
+            os.utime(folder / f"{name}.py", times=(0, next(seconds)))
         return importlib.import_module(module).Scaled()
 
     yield write
@@ -164,9 +167,76 @@ def test_where_a_module_lies_does_not_count(written, tmp_path: Path, monkeypatch
     elsewhere.mkdir()
     (tmp_path / "scaled.py").rename(elsewhere / "scaled.py")
     sys.modules.pop("scaled")
-    code_digest.cache_clear()
     monkeypatch.syspath_prepend(elsewhere)
     assert plugin_key(importlib.import_module("scaled").Scaled()) == key
+
+
+def test_a_module_that_is_edited_and_reloaded_has_another_key(written, tmp_path: Path) -> None:
+    before = plugin_key(written(SOURCE))
+    (tmp_path / "scaled.py").write_text(SOURCE.replace("SCALE = 2", "SCALE = 3"))
+    os.utime(tmp_path / "scaled.py", times=(0, 1_800_000_000))
+    assert plugin_key(importlib.reload(sys.modules["scaled"]).Scaled()) != before
+
+
+def test_the_code_of_a_base_class_elsewhere_counts(written) -> None:
+    derived = SOURCE.replace("(Detector)", "(Base)") + "\n"
+    derived = derived.replace("from oodbench", "from base import Base\nfrom oodbench", 1)
+    base = "from oodbench.contracts import Detector\nclass Base(Detector):\n    scale = 2"
+
+    def key(base: str) -> dict:
+        return plugin_key(written(derived, base=base))
+
+    assert key(base) == key(base + "  # twice")
+    assert key(base) != key(base.replace("2", "3"))
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator:
+    """Return a function that installs a version of ``lib-dist``, which brings ``lib``."""
+    metadata = tmp_path / "lib_dist-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "top_level.txt").write_text("lib\n")
+    (tmp_path / "lib.py").write_text("scores = 1")
+
+    def install(version: str) -> None:
+        text = f"Metadata-Version: 2.1\nName: lib-dist\nVersion: {version}\n"
+        (metadata / "METADATA").write_text(text)
+        importlib.invalidate_caches()
+
+    yield install
+    sys.modules.pop("lib", None)
+
+
+LATE = "\n\ndef late():\n    import lib.scores\n"
+FOR_TYPES = "\n\nimport typing\nif typing.TYPE_CHECKING:\n    import lib\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "helper", "counts"),
+    [
+        (SOURCE, "import lib", False),
+        (SOURCE + LATE, "", True),
+        (SOURCE + FOR_TYPES, "", False),
+        (SOURCE + "\nfrom package import helper", "from lib import scores", True),
+        (SOURCE + "\nfrom . import helper", LATE, True),
+        (SOURCE + "\nfrom .helper import late", LATE, True),
+        (SOURCE + "\nimport package.helper", FOR_TYPES, False),
+    ],
+)
+def test_the_version_of_what_a_plugin_imports_counts(
+    written, library, source: str, helper: str, counts: bool
+) -> None:
+    def key(version: str) -> dict:
+        library(version)
+        return plugin_key(written(source, module="package.scaled", __init__="", helper=helper))
+
+    assert (key("1.0") != key("1.1")) == counts
+
+
+def test_the_versions_of_torch_and_numpy_do_not_count(written) -> None:
+    late = "\n\ndef late():\n    import json, numpy, sklearn\n    from torch import nn\n"
+    versions = plugin_key(written(SOURCE + late))["versions"]
+    assert list(versions) == ["scikit-learn"]
 
 
 NOTEBOOK = """
@@ -188,6 +258,22 @@ def test_a_class_of_a_notebook_counts_by_its_own_source() -> None:
 
     assert key(SOURCE) == key(SOURCE.replace("# grey", "# gray"))
     assert key(SOURCE) != key(SOURCE.replace(".mean(", ".amax("))
+
+
+SCRIPT = """
+from oodbench.keys import plugin_key
+print(plugin_key(Scaled())["code"])
+"""
+
+
+def test_a_class_of_a_script_counts_with_the_whole_script(tmp_path: Path) -> None:
+    def key(source: str) -> str:
+        (tmp_path / "script.py").write_text(source + SCRIPT)
+        command = [sys.executable, str(tmp_path / "script.py")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert key(SOURCE) == key(SOURCE.replace("# grey", "# gray"))
+    assert key(SOURCE) != key(SOURCE.replace("SCALE = 2", "SCALE = 3"))
 
 
 def test_a_class_without_source_cannot_have_a_key() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -175,6 +176,43 @@ def test_a_pack_counts_by_its_bytes_alone(tmp_path: Path) -> None:
     assert fingerprint(tmp_path, Stored(scale=2)) == before
     write_pack(tmp_path / "stored-test.npz", value=6)
     assert fingerprint(tmp_path) != before
+
+
+READS_WITH_LIBRARY = """
+from oodbench.contracts import Dataset, Info
+import lib
+
+class Shelf(Dataset):
+    info = Info(name="shelf", summary="On a shelf.")
+    shape = (1, 2, 2)
+
+    def __init__(self, *, stored=False):
+        self.stored = stored
+
+    def files(self, root, split):
+        return (root / "raw" / f"{split}.bin",) if self.stored else ()
+
+    def load(self, root, split):
+        raise NotImplementedError
+"""
+
+
+def test_the_version_of_a_library_counts_where_it_computes_the_images(install, tmp_path) -> None:
+    write_files(tmp_path)
+    folder = install("lib", "")
+    metadata = folder / "lib_dist-1.0.dist-info"
+    (metadata / "top_level.txt").write_text("lib\n")
+    install("shelf", READS_WITH_LIBRARY)
+    shelf = importlib.import_module("shelf").Shelf
+
+    def fingerprints(version: str) -> list[str]:
+        (metadata / "METADATA").write_text(f"Name: lib-dist\nVersion: {version}\n")
+        importlib.invalidate_caches()
+        return [fingerprint(tmp_path, shelf(stored=stored)) for stored in (True, False)]
+
+    (read, computed), (read_anew, computed_anew) = fingerprints("1.0"), fingerprints("1.1")
+    assert read == read_anew
+    assert computed != computed_anew
 
 
 def folder(path: Path, value: int = 1) -> Dataset:
