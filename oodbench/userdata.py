@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
 from oodbench.images import read_pack
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 PICTURES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -125,8 +129,7 @@ class UserImages(Dataset):
         for path in files:
             try:
                 with Image.open(path) as opened:
-                    grey = opened.mode in ("1", "L", "LA", "I;16")
-                    pictures.append(np.asarray(opened.convert("L" if grey else "RGB")))
+                    pictures.append(_to_bytes(opened, path))
             except (OSError, UnidentifiedImageError, SyntaxError) as error:
                 raise InvalidData(f"{path}: not a readable image: {error}") from error
         if len({picture.ndim for picture in pictures}) > 1:  # some grey, some in colour
@@ -138,3 +141,17 @@ class UserImages(Dataset):
                 )
                 raise InvalidData(f"{path}: image is {size}, but others of the set are {first}")
         return ImageSet(np.stack(pictures), np.full(len(pictures), -1, dtype=np.int64))
+
+
+def _to_bytes(picture: ImageFile, path: Path) -> np.ndarray:
+    """Return a picture as (h, w) or (h, w, 3) uint8; of 16 bits, the upper 8 are kept by rounding.
+
+    Raises:
+        InvalidData: if its values have no known range.
+    """
+    # Pillow reads grey of 16 bits from PGM files as "I", and scales it to the whole range.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        return np.rint(np.asarray(picture) / 257).astype(np.uint8)
+    if picture.mode in ("I", "F"):
+        raise InvalidData(f"{path}: has 32 bits a pixel; convert it to 8 or 16")
+    return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))

@@ -60,6 +60,20 @@ def test_one_picture_is_a_set(tmp_path: Path) -> None:
     assert len(UserImages(path=str(tmp_path / "one.png")).load(tmp_path, "test")) == 1
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+def test_grey_of_16_bits_keeps_its_shades(tmp_path: Path, suffix: str) -> None:
+    shades = np.array([[0, 100, 129, 257, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(shades).save(tmp_path / f"deep{suffix}")
+    found = UserImages(path=str(tmp_path / f"deep{suffix}")).load(tmp_path, "test")
+    assert found.images.tolist() == [[[0, 0, 1, 1, 128, 255]]]
+
+
+def test_a_picture_of_unknown_range_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(InvalidData, match=r"real\.tif: has 32 bits a pixel; convert it"):
+        UserImages(path=str(tmp_path / "real.tif"))
+
+
 def test_folders_within_are_classes_by_name(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for value, name in enumerate(["cat", "dog", "eel"]):
