@@ -1,0 +1,88 @@
+"""The command ``check``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.registry import Entry, Registry
+
+SIGNS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[yellow]–[/]"}
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    text = "check whether an installed plugin keeps the contract"
+    parser = commands.add_parser("check", help=text, description=f"{text.capitalize()}.")
+    parser.add_argument("name", help="of a detector, data set or classifier")
+    parser.add_argument(
+        "--set",
+        dest="parameters",
+        action=arguments.Parameters,
+        default={},
+        metavar="PLUGIN.NAME=VALUE",
+        help="a parameter to check it with, such as ganad.recipe=tiny; can be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Check a plugin, print what each check says, and return 1 if one failed."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from oodbench import registry
+    from oodbench.errors import UnknownName
+
+    entry = _find(options.name, registry.load())
+    for name in options.parameters:
+        if name != entry.name:
+            raise UnknownName("plugin to check", name, [entry.name])
+    plugin = entry.create(**options.parameters.get(entry.name, {}))
+    from oodbench.testing import outcomes
+
+    console = Console(soft_wrap=True, highlight=False)
+    found = []
+    for outcome in outcomes(plugin):
+        found.append(outcome)
+        if not options.json:
+            console.print(f"{SIGNS[outcome.status]} {escape(outcome.purpose)}")
+            if outcome.reason:
+                console.print(f"  {outcome.status}: {escape(outcome.reason)}")
+    failed = sum(outcome.status == "failed" for outcome in found)
+    if options.json:
+        print(
+            json.dumps({"plugin": entry.name, "checks": [vars(each) for each in found]}, indent=2)
+        )
+    else:
+        skipped = sum(outcome.status == "skipped" for outcome in found)
+        console.print(
+            f"\n{entry.kind} {entry.name} ({escape(entry.plugin.distribution)}): "
+            f"{len(found) - failed - skipped} checks passed, {failed} failed, {skipped} skipped"
+        )
+    return 1 if failed else 0
+
+
+def _find(name: str, loaded: Registry) -> Entry[Any]:
+    """Return the plugin of a name, whatever its kind.
+
+    Raises:
+        UserError: if there is none, or its plugin failed to load.
+    """
+    from oodbench.errors import UnknownName, UserError
+
+    kinds: list[Any] = [loaded.detectors, loaded.datasets, loaded.classifiers]
+    for names in kinds:
+        if name in names:
+            entry: Entry[Any] = names[name]
+            return entry
+    reason = loaded.why_missing(name)
+    if reason:
+        raise UserError(f"'{name}' cannot be checked: {reason}")
+    known = [known for names in kinds for known in names]
+    raise UnknownName("detector, data set or classifier", name, known)
