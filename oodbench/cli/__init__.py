@@ -11,7 +11,19 @@ from typing import Any
 
 from oodbench.errors import OodbenchError, UserError
 
-COMMANDS = ("run", "listing", "table", "plot", "audit", "data", "export", "new_plugin", "check", "doctor")
+COMMANDS = (
+    "run",
+    "listing",
+    "table",
+    "plot",
+    "audit",
+    "data",
+    "export",
+    "curves",
+    "new_plugin",
+    "check",
+    "doctor",
+)
 """The modules of the commands, in the order of ``--help``; each has a function ``add``."""
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130

@@ -26,7 +26,11 @@ def add(commands: Any) -> None:
         what.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
         what.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
         what.add_argument(
-            "--detectors", type=arguments.names, default=["all"], metavar="A,B", help="default: all"
+            "--detectors",
+            type=arguments.names,
+            default=["all"],
+            metavar="A,B",
+            help="names, or all, all-posthoc, ...; default: all",
         )
         what.add_argument(
             "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
