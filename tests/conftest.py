@@ -38,6 +38,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+@pytest.fixture(scope="session")
+def drawable(tiny: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run, in the shared store, that figures can be drawn of."""
+    import oodbench
+
+    folder = tmp_path_factory.mktemp("runs") / "drawable"
+    oodbench.run(
+        benchmark=str(tiny),
+        detectors=["ganad", "energy"],
+        seeds=2,
+        parameters={"ganad": {"recipe": "tiny", "steps": 3, "anomaly_steps": 3}},
+        store=store,
+        out=folder,
+        engine="inline",
+        device="cpu",
+    )
+    return folder
+
+
 @pytest.fixture
 def one_cpu() -> Iterator[Callable[[int], None]]:
     """Keep this process, and those that it starts, to one CPU; return a function to take another.

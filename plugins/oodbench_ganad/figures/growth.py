@@ -108,7 +108,7 @@ def _draw_lines(
     inches = (COLUMN_WIDTH - LABELS) / mosaic.shape[1]
     picture = Picture(figsize=(COLUMN_WIDTH, mosaic.shape[0] * inches + 0.4), layout="constrained")
     axes = picture.subplots()
-    shown = mosaic.squeeze(2) if mosaic.shape[2] == 1 else mosaic
+    shown = (mosaic.squeeze(2) if mosaic.shape[2] == 1 else mosaic).numpy()
     axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     middles = [column * (width + 1) + width / 2 for column in range(columns)]
     axes.set_xticks(middles, [f"{norm:g}" for norm in norms.tolist()], fontsize=5)

@@ -61,7 +61,7 @@ def _draw_length(axes: Axes, length: int) -> None:
     draws = torch.Generator().manual_seed(0)
     samples = seeds.chebyshev_norm(torch.randn(SAMPLES, length, generator=draws))
     norms = torch.linspace(*NORMS, 400)
-    axes.hist(samples, BINS, range=NORMS, density=True, color="0.8", label="samples")
+    axes.hist(samples.numpy(), BINS, range=NORMS, density=True, color="0.8", label="samples")
     axes.plot(norms, printed_density(norms, length), "--", color="C2", label="(1) as printed")
     axes.plot(norms, seeds.norm_density(norms, length), "-", color="C0", label="corrected")
     axes.set(xlim=NORMS, ylim=(0, None), xticks=range(1, 6))

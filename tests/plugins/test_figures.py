@@ -1,0 +1,97 @@
+"""The general figures show the scores as they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import auc
+
+from oodbench import registry
+from oodbench.plot.view import StoredRun
+from oodbench.results import read_run
+from oodbench.store import Store
+from oodbench_figures.confidence import ConfidenceAgainstScore
+from oodbench_figures.panels import POINTS, make_panels, some
+from oodbench_figures.scores import ScoreCurves, shown_range
+
+
+@pytest.fixture
+def view(drawable: Path, store: Path) -> StoredRun:
+    return StoredRun(read_run(drawable), Store(store), registry.load())
+
+
+def test_the_area_under_a_drawn_curve_is_the_auroc_of_the_records(view: StoredRun) -> None:
+    curves, _ = ScoreCurves().draw(view)["ganad"].axes
+    drawn = [auc(*line.get_data()) for line in curves.lines]
+    records = view.records[view.records["detector"] == "ganad"]
+    expected = [
+        auroc
+        for dataset in view.ood_datasets
+        for auroc in records[records["ood_dataset"] == dataset]["auroc"]
+    ]
+    np.testing.assert_allclose(drawn, expected)
+
+
+def test_a_set_has_one_entry_in_the_legend_with_its_mean_auroc(view: StoredRun) -> None:
+    curves, _ = ScoreCurves().draw(view)["ganad"].axes
+    texts = [text.get_text() for text in curves.get_legend().get_texts()]
+    records = view.records[view.records["detector"] == "ganad"]
+    means = records.groupby("ood_dataset")["auroc"].mean()
+    assert texts == [f"{name} {100 * means[name]:.2f}" for name in view.ood_datasets]
+
+
+def test_every_set_has_a_row_and_the_threshold_a_line(view: StoredRun) -> None:
+    _, ridges = ScoreCurves().draw(view)["energy"].axes
+    labels = [label.get_text() for label in ridges.get_yticklabels()]
+    assert labels == ["Digits", "Uniform", "PhotoPatches-bw"]
+    assert ridges.lines[0].get_xdata()[0] == view.threshold("energy")
+
+
+def test_a_single_outlier_does_not_stretch_the_range() -> None:
+    scores = np.r_[np.linspace(0, 1, 1000), 1e6]
+    low, high = shown_range([scores, scores + 1])
+    assert -0.1 < low < 0.01
+    assert 1.99 < high < 2.1
+
+
+def test_constant_scores_have_a_range() -> None:
+    low, high = shown_range([np.ones(5)])
+    assert low < 1 < high
+
+
+def test_confidence_is_drawn_over_the_score_of_the_same_image(view: StoredRun) -> None:
+    panels = ConfidenceAgainstScore().draw(view)["energy"].axes
+    assert [panel.get_title() for panel in panels[:3]] == ["Digits", "Uniform", "PhotoPatches-bw"]
+    points = panels[1].collections[1].get_offsets().data
+    chosen = some(200)
+    low, high = panels[1].get_xlim()
+    expected = np.clip(view.scores("energy", "Uniform")[0][chosen], low, high)
+    np.testing.assert_allclose(points[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(points[:, 1], view.outputs("Uniform").confidence[chosen])
+
+
+def test_at_most_a_thousand_images_are_shown_and_always_the_same() -> None:
+    assert len(some(5000)) == POINTS
+    np.testing.assert_array_equal(some(5000), some(5000))
+    assert sorted(some(7)) == list(range(7))
+
+
+def test_an_odd_number_of_panels_leaves_none_empty() -> None:
+    picture, panels = make_panels(3, height=1.0, shared=True)
+    assert len(panels) == 3
+    assert [axes.axison for axes in picture.axes] == [True, True, True, False]
+
+
+def test_figures_are_found_without_importing_matplotlib() -> None:
+    code = (
+        "import sys; from oodbench import registry; print(*registry.load().figures); "
+        "print({'torch', 'matplotlib', 'pandas', 'sklearn', 'umap'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names, heavy = done.stdout.splitlines()
+    assert {"scores", "confidence", "features", "growing-seeds"} <= set(names.split())
+    assert heavy == "set()"
