@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from oodbench.engine import Observer, Results
 from oodbench.engine.worker import Outcome, execute
 from oodbench.errors import UserError
 from oodbench.jobs import Job, Ref
+from oodbench.plugins import describe
 from oodbench.store import Store
 
 POLL_SECONDS = 0.2
@@ -50,9 +52,11 @@ def run_ray(
             this machine for this run.
 
     Raises:
-        UserError: if the cluster cannot be reached, or the request or the data is at fault.
+        UserError: if the cluster cannot be reached or is too small, or the request or the data is
+            at fault.
     """
     with _connected(cpus, gpus, address) as ray:
+        _refuse_small_machines(jobs, ray.nodes())
         _Scheduler(ray, jobs, store, device, observer, results).run()
 
 
@@ -93,6 +97,24 @@ def _try_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 
+def _refuse_small_machines(jobs: Sequence[Job], nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError if a job would wait for ever, no machine being large enough for it."""
+    machines = [
+        (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in nodes
+        if node["Alive"]
+    ]
+    for job in jobs:
+        needed = job.resources
+        if not any(cpus >= needed.cpus and gpus >= needed.gpus for cpus, gpus in machines):
+            cpus, gpus = max(machines, default=(0.0, 0.0))
+            raise UserError(
+                f"'{job.title}' asks for {needed.cpus} CPUs and {needed.gpus:g} GPUs, and the "
+                f"largest machine of the Ray cluster has {cpus:g} and {gpus:g}; start the run on "
+                "a machine like those of the cluster, or use --engine inline"
+            )
+
+
 class _Scheduler:
     def __init__(
         self,
@@ -123,11 +145,12 @@ class _Scheduler:
             finished, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
             self._pass_on_progress()
             for handle in finished:
-                job = self._running.pop(handle)
-                outcome = self._outcome(handle)
-                self._unfinished.discard(job.ref)
-                self._observer.finished(job, outcome)
-                self._results.settle(job, outcome)
+                self._finish(self._running.pop(handle), self._outcome(handle))
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        self._unfinished.discard(job.ref)
+        self._observer.finished(job, outcome)
+        self._results.settle(job, outcome)
 
     def _submit_ready(self) -> None:
         waiting = []
@@ -135,16 +158,25 @@ class _Scheduler:
             if self._results.blocked(job):
                 self._unfinished.discard(job.ref)
             elif self._unfinished.isdisjoint(job.inputs.values()):
-                options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
-                remote = self._remote.options(**options, max_retries=RETRIES)
-                handle = remote.remote(job, self._root, self._device, self._mailbox)
-                self._running[handle] = job
+                self._submit(job)
             else:
                 waiting.append(job)
         self._waiting = waiting
 
+    def _submit(self, job: Job) -> None:
+        """Start a job; it fails alone if a plugin's object cannot be sent to another process."""
+        options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
+        remote = self._remote.options(**options, max_retries=RETRIES)
+        try:
+            handle = remote.remote(job, self._root, self._device, self._mailbox)
+        except Exception as error:  # a stranger's object may raise anything when it is pickled
+            reason = describe(error.__cause__ or error)  # Ray's own message has many lines
+            self._finish(job, Outcome(f"cannot be pickled: {reason}", traceback.format_exc()))
+        else:
+            self._running[handle] = job
+
     def _pass_on_progress(self) -> None:
-        for ref, done, total, figures in self._ray.get(self._mailbox.take_all.remote()):
+        for ref, done, total, figures in self._letters():
             if ref not in self._unfinished:
                 continue  # a letter may arrive after its job has ended
             job = self._jobs[ref]
@@ -152,6 +184,16 @@ class _Scheduler:
                 self._observer.started(job)
             else:
                 self._observer.progressed(job, done, total, figures)
+
+    def _letters(self) -> list[Letter]:
+        """Return the reports that came in; none once the mailbox was lost with its machine."""
+        try:
+            letters: list[Letter] = self._ray.get(
+                self._mailbox.take_all.remote(), timeout=REACH_SECONDS
+            )
+        except self._ray.exceptions.RayError:
+            return []
+        return letters
 
     def _outcome(self, handle: Any) -> Outcome:
         """Return what a task returned; a worker that died again and again is a failed job."""
