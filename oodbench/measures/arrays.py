@@ -13,6 +13,9 @@ Scores: TypeAlias = npt.NDArray[Any]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 """(n,) bool."""
 
+Labels: TypeAlias = npt.NDArray[np.int64]
+"""(n,) int64, classes from 0."""
+
 
 def checked_scores(scores: Scores, name: str) -> npt.NDArray[np.float64]:
     """Return scores as float64, which holds every float32 exactly.

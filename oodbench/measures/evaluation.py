@@ -16,14 +16,24 @@ from oodbench.results import records_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oodbench.measures.arrays import Flags, Scores
+    from oodbench.measures.arrays import Flags, Labels, Scores
 
 DETECTOR_RUN = ["detector", "classifier", "classifier_seed", "seed"]
 """The columns of the scores that name one fitted detector."""
 
 
+def correctness(labels: Labels, predictions: Labels) -> Flags | None:
+    """Return whether the classifier is right about each image; None if one has no label.
+
+    Args:
+        labels: (n,) int64, the classes; -1 where there are none.
+        predictions: (n,) int64, what the classifier takes them for.
+    """
+    return None if (labels < 0).any() else np.asarray(labels == predictions, dtype=np.bool_)
+
+
 def evaluate_ood(
-    *, id_scores: Scores, calibration_scores: Scores, ood_scores: Scores, correct: Flags
+    *, id_scores: Scores, calibration_scores: Scores, ood_scores: Scores, correct: Flags | None
 ) -> dict[str, float]:
     """Return every measure of one detector on one OOD set, by the column names of the records.
 
@@ -32,17 +42,18 @@ def evaluate_ood(
         calibration_scores: (c,) scores of the ID training images that the thresholds of `acc95`
             and `acc99` are taken from.
         ood_scores: (m,) scores of the OOD images.
-        correct: (n,) whether the classifier is right about each ID test image.
+        correct: (n,) whether the classifier is right about each ID test image. Without it (None)
+            the measures that judge the classifier are left out.
 
     Raises:
         ValueError: if there are no scores of a kind, some are not finite, or lengths differ.
     """
     # In ascending order every curve is found faster, and no sum depends on the order of the images.
-    correct = checked_flags(correct, id_scores)
     order = np.argsort(id_scores, kind="stable")
-    id_scores, correct, ood_scores = id_scores[order], correct[order], np.sort(ood_scores)
+    right = None if correct is None else checked_flags(correct, id_scores)[order]
+    id_scores, ood_scores = id_scores[order], np.sort(ood_scores)
     low, high = auroc_interval(id_scores, ood_scores)
-    return {
+    row: dict[str, float] = {
         "auroc": metrics.auroc(id_scores, ood_scores),
         "auroc_low": low,
         "auroc_high": high,
@@ -52,32 +63,37 @@ def evaluate_ood(
         "fpr95_ood": metrics.fpr95_ood(id_scores, ood_scores),
         "acc95": metrics.rejected(ood_scores, metrics.threshold(95, calibration_scores)),
         "acc99": metrics.rejected(ood_scores, metrics.threshold(99, calibration_scores)),
-        "id_accuracy": metrics.id_accuracy(correct),
-        "oscr": metrics.oscr(id_scores, ood_scores, correct),
-        "aurc": metrics.aurc(id_scores, ood_scores, correct),
         "n_id": len(id_scores),
         "n_ood": len(ood_scores),
         "ties": metrics.tied_share(id_scores, ood_scores),
     }
+    if right is not None:
+        row |= {
+            "id_accuracy": metrics.id_accuracy(right),
+            "oscr": metrics.oscr(id_scores, ood_scores, right),
+            "aurc": metrics.aurc(id_scores, ood_scores, right),
+        }
+    return row
 
 
 def evaluate_id(
-    *, id_scores: Scores, calibration_scores: Scores, correct: Flags
+    *, id_scores: Scores, calibration_scores: Scores, correct: Flags | None
 ) -> dict[str, float]:
     """Return the measures of one detector on the ID test images, by column names of the records.
 
     `acc95` and `acc99` are shares of accepted images here. Measures that compare with OOD images
     are left out, and `n_ood` is 0. Arguments and errors are those of `evaluate_ood`.
     """
-    correct = checked_flags(correct, id_scores)
-    return {
+    row: dict[str, float] = {
         "acc95": metrics.accepted(id_scores, metrics.threshold(95, calibration_scores)),
         "acc99": metrics.accepted(id_scores, metrics.threshold(99, calibration_scores)),
-        "id_accuracy": metrics.id_accuracy(correct),
         "n_id": len(id_scores),
         "n_ood": 0,
         "ties": metrics.tied_share(id_scores),
     }
+    if correct is not None:
+        row["id_accuracy"] = metrics.id_accuracy(checked_flags(correct, id_scores))
+    return row
 
 
 def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +131,7 @@ def _recompute_detector(
             f"{len(known)} test images of it"
         )
     id_dataset = str(id_names[0])
-    given = {
+    given: dict[str, Any] = {
         "id_scores": known["score"].to_numpy(),
         "calibration_scores": calibration["score"].to_numpy(),
         "correct": _correct(names, id_dataset, known["index"].to_numpy(), predictions),
@@ -129,7 +145,7 @@ def _recompute_detector(
 
 def _correct(
     names: dict[str, Any], id_dataset: str, images: Scores, predictions: pd.DataFrame
-) -> Flags:
+) -> Flags | None:
     """Return whether the classifier is right about each ID test image, by their indices."""
     own = predictions[
         (predictions["classifier"] == names["classifier"])
@@ -144,4 +160,4 @@ def _correct(
             f"{names['detector']}, but no prediction of {names['classifier']}"
         )
     own = own.loc[images]
-    return np.asarray(own["label"] == own["prediction"], dtype=np.bool_)
+    return correctness(own["label"].to_numpy(), own["prediction"].to_numpy())

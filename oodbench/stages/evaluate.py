@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from oodbench.measures.evaluation import evaluate_id, evaluate_ood
+from oodbench.measures.evaluation import correctness, evaluate_id, evaluate_ood
 from oodbench.stages import Work
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:  # noqa: ARG001 (all is in the inputs)
     """Evaluate the scores "id" and "calibration", and on an OOD set those of "ood"."""
     inputs = work.inputs
-    labels = np.load(inputs["id_extract"] / "labels.npy")
-    correct = np.load(inputs["id_extract"] / "logits.npy").argmax(1) == labels
+    predictions = np.load(inputs["id_extract"] / "logits.npy").argmax(1)
+    correct = correctness(np.load(inputs["id_extract"] / "labels.npy"), predictions)
     scores = {
         f"{role}_scores": np.load(inputs[role] / "scores.npy")
         for role in ("id", "calibration", "ood")

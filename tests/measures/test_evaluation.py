@@ -173,6 +173,18 @@ def test_recomputation_gives_what_was_recorded(predictions: pd.DataFrame) -> Non
     pd.testing.assert_frame_equal(recompute(scored("ganad", 2, parts), predictions), recorded)
 
 
+def test_without_a_label_the_measures_of_the_classifier_are_missing(
+    predictions: pd.DataFrame,
+) -> None:
+    own = ["id_accuracy", "oscr", "aurc"]
+    scores = scored("ganad", 2, draw(5, 2))
+    labelled = recompute(scores, predictions)
+    predictions.loc[0, "label"] = -1
+    records = recompute(scores, predictions)
+    assert records[own].isna().all(axis=None)
+    pd.testing.assert_frame_equal(records.drop(columns=own), labelled.drop(columns=own))
+
+
 def test_the_order_of_the_images_changes_no_bit() -> None:
     parts, random = draw(5, 1), np.random.default_rng(0)
     known, unknown, correct = parts["digits", "test"], parts["noise", "test"], np.arange(100) < 80
