@@ -45,12 +45,20 @@ def number_footnotes(
     footnotes: list[Footnote] = []
     marks: dict[str, dict[str, tuple[str, ...]]] = {"detector": {}, "dataset": {}}
     for kind in names:
-        for name in names[kind]:
-            if texts[kind].get(name) and name not in marks[kind]:
-                mark = str(len(footnotes) + 1)
-                footnotes.append(Footnote(clean(f"{name}: {texts[kind][name]}"), mark))
-                marks[kind][name] = (mark,)
+        for text, about in _by_text(names[kind], texts[kind]).items():
+            mark = str(len(footnotes) + 1)
+            footnotes.append(Footnote(clean(f"{', '.join(about)}: {text}"), mark))
+            marks[kind] |= dict.fromkeys(about, (mark,))
     return Marks(marks["detector"], marks["dataset"], tuple(footnotes))
+
+
+def _by_text(names: Sequence[str], texts: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the names that each text is about, in the order of the names."""
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        if texts.get(name):
+            found.setdefault(texts[name], []).append(name)
+    return found
 
 
 def general_footnotes(records: pd.DataFrame, metrics: Sequence[str]) -> tuple[Footnote, ...]:

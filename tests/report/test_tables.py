@@ -148,6 +148,12 @@ def test_notes_and_deviations_are_numbered_footnotes(records: pd.DataFrame) -> N
     assert "Not shown" not in text
 
 
+def test_detectors_that_deviate_alike_share_a_footnote(records: pd.DataFrame) -> None:
+    text = render(records, deviations={"ganad": "Quick recipe.", "msp": "Quick recipe."})
+    assert table(text, 0)[0] == ["Test set", "ganad¹", "energy", "msp¹"]
+    assert "- ¹ ganad, msp: Quick recipe.\n" in text
+
+
 def test_different_images_are_pointed_out(records: pd.DataFrame) -> None:
     assert "same images" not in render(records)
     records.loc[records["detector"] == "msp", "n_ood"] = 400

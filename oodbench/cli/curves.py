@@ -1,0 +1,53 @@
+"""The command ``curves``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    text = "write a run's training curves as TensorBoard event files"
+    parser = commands.add_parser("curves", help=text, description=f"{text.capitalize()}.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="a folder for each training; default: RUN/curves"
+    )
+    parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Write the figures that trainings reported: losses, accuracies."""
+    from tensorboardX import SummaryWriter
+
+    from oodbench.errors import UserError
+    from oodbench.paths import store_folder
+    from oodbench.results import read_run
+    from oodbench.store import Store
+
+    run = read_run(options.run)
+    store = Store(store_folder(options.store))
+    written = 0
+    for ref, title in run.info["jobs"].items():
+        artifact = store.find(*ref.split("/"))
+        points = artifact.meta.get("curves") if artifact else None
+        if not points:
+            continue
+        folder = (options.out or run.directory / "curves") / _as_name(title)
+        with SummaryWriter(str(folder)) as writer:
+            for point in points:
+                for name in point.keys() - {"done"}:
+                    writer.add_scalar(name, point[name], int(point["done"]))
+        print(folder)
+        written += 1
+    if not written:
+        raise UserError(f"the store {store.root} has no training curve of this run")
+    return 0
+
+
+def _as_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
