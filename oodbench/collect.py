@@ -139,6 +139,17 @@ class Collector:
                     notes[predicted.dataset] = note
         return notes
 
+    def papers(self) -> dict[str, dict[str, str]]:
+        """Return the publications that detectors implement, by name."""
+        papers = {
+            name: detector.info.paper for name, detector in self._resolved.request.detectors.items()
+        }
+        return {
+            name: {"citation": str(paper), "url": paper.url}
+            for name, paper in papers.items()
+            if paper is not None
+        }
+
     def deviations(self) -> dict[str, str]:
         """Return how detectors deviate from their papers, by name."""
         return {
@@ -170,6 +181,7 @@ class Collector:
             "missing": self._resolved.missing,
             "broken": self._resolved.broken,
             "notes": self.notes(),
+            "papers": self.papers(),
             "deviations": self.deviations(),
             "shipped": self.shipped(),
             "failures": failures,

@@ -15,6 +15,7 @@ COMMANDS = (
     "run",
     "listing",
     "table",
+    "leaderboard",
     "plot",
     "audit",
     "data",

@@ -6,14 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from scipy.special import expit, logit, ndtri, stdtrit
+from scipy.special import stdtrit
 
-from oodbench.measures.arrays import Scores, checked_scores
-
-CONFIDENCE = 0.95
-_TAIL = (1 - CONFIDENCE) / 2
+from oodbench.measures.arrays import Scores
+from oodbench.measures.paired import TAIL, Components, Estimate, components, covariance
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ def over_seeds(values: Sequence[float]) -> Summary:
     if count == 1:
         return Summary(1, mean, math.nan, math.nan, math.nan)
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    reach = float(stdtrit(count - 1, 1 - _TAIL)) * std / math.sqrt(count)
+    reach = float(stdtrit(count - 1, 1 - TAIL)) * std / math.sqrt(count)
     return Summary(count, mean, std, mean - reach, mean + reach)
 
 
@@ -80,36 +76,19 @@ def auroc_interval(id_scores: Scores, ood_scores: Scores) -> tuple[float, float]
     Raises:
         ValueError: if there are no scores of a kind, or some are not finite.
     """
-    id_placements, ood_placements = _placements(id_scores, ood_scores)
-    area = float(np.mean(ood_placements))
-    smaller = min(len(id_placements), len(ood_placements))
-    if area in (0.0, 1.0):
-        bound = _TAIL ** (1 / smaller)
-        return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
-    if smaller < 2:
-        return 0.0, 1.0
-    variance = _variance_of_mean(id_placements) + _variance_of_mean(ood_placements)
-    reach = float(ndtri(1 - _TAIL)) * math.sqrt(variance) / (area * (1 - area))
-    return float(expit(logit(area) - reach)), float(expit(logit(area) + reach))
+    return mean_auroc_interval(components(id_scores, [ood_scores]))
 
 
-def _placements(
-    id_scores: Scores, ood_scores: Scores
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return DeLong's structural components V01 of the ID and V10 of the OOD images.
+def mean_auroc_interval(found: Components) -> tuple[float, float]:
+    """Return the 95 % interval of a mean AUROC over OOD sets, over the choice of images.
 
-    The component of an ID image is the share of OOD images that score above it, that of an OOD
-    image the share of ID images that score below it; ties count half. The mean of either is the
-    AUROC.
+    The rules are those of `auroc_interval`, the smallest set deciding where scores are separated.
     """
-    from scipy.stats import rankdata  # takes most of a second; reports use `over_seeds` alone
-
-    known, unknown = checked_scores(id_scores, "ID"), checked_scores(ood_scores, "OOD")
-    pooled = rankdata(np.concatenate([known, unknown]))
-    above_ood = pooled[: len(known)] - rankdata(known)
-    above_id = pooled[len(known) :] - rankdata(unknown)
-    return 1 - above_ood / len(unknown), above_id / len(known)
-
-
-def _variance_of_mean(components: npt.NDArray[np.float64]) -> float:
-    return float(np.var(components, ddof=1)) / len(components)
+    smallest = min(found.known.shape[1], *map(len, found.unknown))
+    area = found.area
+    if area in (0.0, 1.0):
+        bound = float(TAIL ** (1 / smallest))
+        return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
+    if smallest < 2:
+        return 0.0, 1.0
+    return Estimate(area, float(covariance([found])[0, 0])).area_interval()

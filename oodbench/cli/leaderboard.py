@@ -1,0 +1,48 @@
+"""The command ``leaderboard``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser(
+        "leaderboard", help="build the leaderboard's page and tables from folders of runs"
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="searched for runs")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where to write index.html and tables",
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the Markdown tables here as well"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Build the leaderboard; runs that are ill-formed are named and left out."""
+    from oodbench.errors import UserError
+    from oodbench.leaderboard.build import read_leaderboard
+    from oodbench.leaderboard.texts import write_markdown
+
+    found = read_leaderboard(options.folders)
+    for each in found.skipped:
+        print(f"left out: {each.path}: {each.reason}", file=sys.stderr)
+    written = found.write(options.out)
+    if options.markdown is not None:
+        text = write_markdown(found.boards, found.published)
+        try:
+            options.markdown.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise UserError(f"cannot write '{options.markdown}': {error.strerror}") from error
+    entries = sum(len(board.standings) for board in found.boards)
+    print(f"{len(found.boards)} tables, {entries} entries: {written[0]}")
+    return 0

@@ -1,0 +1,245 @@
+"""Rank the entries of each protocol."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from oodbench.leaderboard.entries import Attempt, Entry, Protocol
+from oodbench.measures.intervals import Summary, mean_auroc_interval, over_seeds
+from oodbench.measures.paired import (
+    Components,
+    Estimate,
+    Floats,
+    add_run_variance,
+    covariance,
+    mean_components,
+)
+from oodbench.measures.ranks import Friedman, friedman, holm, tied_ranks
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measure over the runs of an entry, fractions in [0, 1]; NaN where there is none.
+
+    Attributes:
+        mean: over runs.
+        std: sample standard deviation; NaN for a single run.
+        low: lower end of the 95 % interval; NaN where none is computed.
+        high: its upper end.
+    """
+
+    mean: float
+    std: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an entry stands.
+
+    Attributes:
+        entry: what it is.
+        rank: 1 is best, equal where no difference is supported; None where it failed on a set.
+        mean_rank: mean over the OOD sets of its place among the ranked entries; NaN without rank.
+        auroc: mean over OOD sets of the AUROC.
+        groups: the same over the sets of a group, by its name.
+        sets: the AUROC on each OOD set, by its title.
+        fpr95: mean over OOD sets of the FPR95.
+        accepted: share of ID test images accepted where 95 % of the calibration images are.
+        runs: number of runs that succeeded.
+        fit_seconds: mean time to fit, NaN where unknown.
+        images_per_second: images scored in a second, the forward pass apart.
+    """
+
+    entry: Entry
+    rank: int | None
+    mean_rank: float
+    auroc: Figure
+    groups: Mapping[str, Figure]
+    sets: Mapping[str, Figure]
+    fpr95: Figure
+    accepted: Figure
+    runs: int
+    fit_seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """The standings of all entries of one protocol, best first.
+
+    Attributes:
+        name: of the benchmark.
+        protocol: what they have in common.
+        sets: titles of the OOD sets, in the order of the benchmark.
+        groups: OOD sets by the name of their group.
+        id_accuracy: the classifiers' accuracy on the ID test images.
+        standings: ranked ones, then those that failed on a set.
+        test: Friedman's over the OOD sets; None where nothing is ranked.
+    """
+
+    name: str
+    protocol: Protocol
+    sets: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    id_accuracy: Figure
+    standings: tuple[Standing, ...]
+    test: Friedman | None
+
+    @property
+    def classifier(self) -> str:
+        """Return the classifier's name with its parameters."""
+        parameters = describe_parameters(self.protocol.parameters)
+        return f"{self.protocol.classifier}{f' ({parameters})' if parameters else ''}"
+
+
+def describe_parameters(content: str) -> str:
+    """Return parameters, given as JSON, for a reader."""
+    found = json.loads(content)
+    return ", ".join(
+        f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in found.items()
+    )
+
+
+def build_boards(entries: Iterable[Entry]) -> list[Board]:
+    """Return a board for each protocol, in alphabetical order of their names."""
+    by_protocol: dict[Protocol, list[Entry]] = {}
+    for entry in entries:
+        by_protocol.setdefault(entry.protocol, []).append(entry)
+    boards = [_board(protocol, own) for protocol, own in by_protocol.items()]
+    return sorted(boards, key=lambda board: (board.name, board.classifier, board.protocol.data))
+
+
+def _board(protocol: Protocol, entries: Sequence[Entry]) -> Board:
+    complete = [entry for entry in entries if entry.attempts]
+    means = [mean_components([each.components for each in entry.attempts]) for entry in complete]
+    test = None
+    ranked: list[Standing] = []
+    if complete:
+        ranks = tied_ranks([each.area for each in means], _adjusted(complete, means))
+        test = friedman(np.stack([each.areas for each in means]))
+        ranked = [
+            replace(_standing(entry, mean), rank=rank, mean_rank=float(mean_rank))
+            for entry, mean, rank, mean_rank in zip(
+                complete, means, ranks, test.mean_ranks, strict=True
+            )
+        ]
+        ranked.sort(key=lambda each: (-each.auroc.mean, each.entry.detector))
+    unranked = [_standing(entry, None) for entry in entries if not entry.attempts]
+    first = entries[0]
+    trained = {
+        seed: value
+        for entry in entries
+        for seed, value in entry.records.dropna(subset="id_accuracy")[
+            ["classifier_seed", "id_accuracy"]
+        ].itertuples(index=False)
+    }
+    return Board(
+        first.benchmark,
+        protocol,
+        first.sets,
+        first.groups,
+        _figure(over_seeds([trained[seed] for seed in sorted(trained)])),
+        (*ranked, *unranked),
+        test,
+    )
+
+
+def _standing(entry: Entry, mean: Components | None) -> Standing:
+    """Return a standing, as yet without rank; ``mean`` are the components over its runs."""
+    order = entry.protocol.sets
+    places = {title: order.index(title) for title in entry.sets}
+    ok = entry.records[entry.records["status"] == "ok"]
+    id_rows, ood_rows = ok[ok["ood_dataset"] == ""], ok[ok["ood_dataset"] != ""]
+    whole = [
+        rows["fpr95"].mean()
+        for _, rows in ood_rows.groupby(["classifier_seed", "seed"], sort=False, dropna=False)
+        if len(rows) == len(order)
+    ]
+    seconds = ok["score_seconds"].sum()
+    images = ood_rows["n_ood"].sum() + id_rows["n_id"].sum()
+
+    def area(titles: Sequence[str]) -> Figure:
+        chosen = [places[title] for title in titles]
+        if mean is None or not chosen:
+            own = ood_rows.loc[ood_rows["ood_dataset"].isin(titles), "auroc"].tolist()
+            return _figure(over_seeds(own)) if len(titles) == 1 else Figure(math.nan)
+        return _area(entry.attempts, mean, chosen)
+
+    return Standing(
+        entry=entry,
+        rank=None,
+        mean_rank=math.nan,
+        auroc=area(entry.sets),
+        groups={name: area(titles) for name, titles in entry.groups.items()},
+        sets={title: area([title]) for title in entry.sets},
+        fpr95=_figure(over_seeds(whole)),
+        accepted=_figure(over_seeds(id_rows["acc95"].dropna().tolist())),
+        runs=len(entry.attempts),
+        fit_seconds=float(id_rows["fit_seconds"].mean()),
+        images_per_second=float(images / seconds) if seconds > 0 else math.nan,
+    )
+
+
+def _area(attempts: Sequence[Attempt], mean: Components, sets: Sequence[int]) -> Figure:
+    """Return the mean AUROC on some sets with its interval over images and runs."""
+    own = mean.select(sets)
+    runs = over_seeds([float(np.mean(each.components.areas[list(sets)])) for each in attempts])
+    if runs.count == 1 or not runs.std > 0:
+        return Figure(runs.mean, runs.std, *mean_auroc_interval(own))
+    images = Estimate(own.area, float(covariance([own])[0, 0]))
+    total = add_run_variance(images, [runs.std**2], [runs.count])
+    return Figure(runs.mean, runs.std, *total.area_interval())
+
+
+def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
+    """Return Holm's p-values of the differences between all pairs of entries, (d, d)."""
+    spread = covariance(means)
+    areas = np.array([each.area for each in means])
+    count = len(means)
+    p_values = np.ones((count, count))
+    for first in range(count):
+        for second in range(first + 1, count):
+            variance = spread[first, first] + spread[second, second] - 2 * spread[first, second]
+            images = Estimate(areas[first] - areas[second], max(float(variance), 0.0))
+            groups = _run_variances(entries[first].attempts, entries[second].attempts)
+            p_values[first, second] = add_run_variance(images, *groups).p_value
+    upper = np.triu_indices(count, 1)
+    p_values[upper] = holm(p_values[upper])
+    return np.minimum(p_values, p_values.T)
+
+
+def _run_variances(
+    first: Sequence[Attempt], second: Sequence[Attempt]
+) -> tuple[list[float], list[int]]:
+    """Return the variances over runs of a difference, and the numbers of runs.
+
+    Detectors that share two classifiers or more are paired by classifier, which accounts for
+    classifiers and seeds at once; others are independent samples of runs.
+    """
+    if len(first) == len(second) == 1:
+        return [], []
+    one, two = _by_classifier(first), _by_classifier(second)
+    if len(one) > 1 and one.keys() == two.keys():
+        differences = [one[seed] - two[seed] for seed in one]
+        return [float(np.var(differences, ddof=1))], [len(differences)]
+    groups = [[each.components.area for each in own] for own in (first, second) if len(own) > 1]
+    return [float(np.var(own, ddof=1)) for own in groups], [len(own) for own in groups]
+
+
+def _by_classifier(attempts: Sequence[Attempt]) -> dict[int, float]:
+    areas: dict[int, list[float]] = {}
+    for each in attempts:
+        areas.setdefault(each.classifier_seed, []).append(each.components.area)
+    return {seed: float(np.mean(own)) for seed, own in areas.items()}
+
+
+def _figure(summary: Summary) -> Figure:
+    return Figure(summary.mean, summary.std, summary.low, summary.high)

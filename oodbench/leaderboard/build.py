@@ -1,0 +1,62 @@
+"""Build the files of the leaderboard from folders of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oodbench.errors import UserError
+from oodbench.leaderboard.boards import Board, build_boards
+from oodbench.leaderboard.entries import Skipped, find_entries
+from oodbench.leaderboard.page import write_page
+from oodbench.leaderboard.published import Published, find_published
+from oodbench.leaderboard.texts import write_csv, write_latex, write_markdown
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All that was found in some folders.
+
+    Attributes:
+        boards: one for each protocol.
+        published: figures of other sources.
+        skipped: runs that were left out.
+    """
+
+    boards: Sequence[Board]
+    published: Sequence[Published]
+    skipped: Sequence[Skipped]
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write ``index.html``, ``leaderboard.md``, ``leaderboard.csv`` and ``leaderboard.tex``.
+
+        Equal runs give equal bytes.
+
+        Raises:
+            UserError: if the folder cannot be written to.
+        """
+        contents = {
+            "index.html": write_page(self.boards, self.published, self.skipped, folder),
+            "leaderboard.md": write_markdown(self.boards, self.published),
+            "leaderboard.csv": write_csv(self.boards),
+            "leaderboard.tex": write_latex(self.boards, self.published),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in contents.items():
+                (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise UserError(f"cannot write the leaderboard to '{folder}': {error}") from error
+        return [folder / name for name in contents]
+
+
+def read_leaderboard(roots: Sequence[Path]) -> Leaderboard:
+    """Read every run and every file of published figures in some folders.
+
+    Raises:
+        UserError: if a folder does not exist.
+        InvalidData: if a file of published figures is ill-formed.
+    """
+    entries, skipped = find_entries(roots)
+    return Leaderboard(build_boards(entries), find_published(roots), skipped)

@@ -1,0 +1,124 @@
+"""Read figures that were published elsewhere; they stand apart, and are never ranked."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from oodbench.errors import InvalidData
+from oodbench.leaderboard.boards import Board
+from oodbench.report.layout import MISSING
+
+COLUMNS = (
+    "source",
+    "url",
+    "table",
+    "id_dataset",
+    "detector",
+    "ood_dataset",
+    "measure",
+    "percent",
+    "std",
+    "runs",
+    "protocol",
+    "note",
+)
+"""The header of a file of published figures. ``percent`` and ``std`` are as printed; ``note`` says
+what is odd about a figure, ``protocol`` how it was measured and what ``measure`` really is."""
+
+_SHARED = ("source", "url", "table", "id_dataset", "detector", "measure", "runs", "protocol")
+"""The columns that the figures of one line have in common."""
+
+
+@dataclass(kw_only=True)
+class Published:
+    """The figures of one detector in one table of a publication, by OOD set.
+
+    Attributes:
+        source: the publication.
+        url: where it can be read.
+        table: number of the table.
+        id_dataset: title of the ID set.
+        detector: as it is called there.
+        measure: what the figures are.
+        runs: how many runs they are means of; empty where it is not said.
+        protocol: how they were measured.
+        figures: percentages as printed, with their standard deviation, by title of the OOD set.
+        notes: what is odd about single figures.
+    """
+
+    source: str
+    url: str
+    table: str
+    id_dataset: str
+    detector: str
+    measure: str
+    runs: str
+    protocol: str
+    figures: dict[str, tuple[str, str]]
+    notes: list[str]
+
+    @property
+    def place(self) -> str:
+        """Return source and table."""
+        return f"{self.source}, Table {self.table}"
+
+    @property
+    def explanation(self) -> str:
+        """Return how the figures were measured, what is odd about them, and where they are."""
+        return " ".join(filter(None, (self.protocol, *self.notes, self.url)))
+
+    def belongs_to(self, board: Board) -> bool:
+        """Return whether a board has the ID set, and one of the OOD sets."""
+        return self.id_dataset == board.protocol.id_dataset and any(
+            title in self.figures for title in board.sets
+        )
+
+    def text(self, title: str) -> str:
+        """Return the figure on an OOD set as printed."""
+        percent, std = self.figures.get(title, (MISSING, ""))
+        return f"{percent} ({std})" if std else percent
+
+
+def find_published(roots: Iterable[Path]) -> list[Published]:
+    """Read every CSV file in some folders whose header is that of published figures.
+
+    Raises:
+        InvalidData: if a file with that header is ill-formed.
+    """
+    paths = {path for root in roots for path in root.rglob("*.csv")}
+    lines: list[Published] = []
+    for path in sorted(paths):
+        lines += _read(path)
+    return lines
+
+
+def _read(path: Path) -> Iterable[Published]:
+    """Return the lines of a file; none if it is some other CSV file."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            return []
+        rows = list(reader)
+    lines: dict[tuple[str, ...], Published] = {}
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise InvalidData(f"'{path}', line {number}: not as many values as columns")
+        _add(lines, row, f"'{path}', line {number}")
+    return lines.values()
+
+
+def _add(lines: dict[tuple[str, ...], Published], row: Mapping[str, str], place: str) -> None:
+    try:
+        values = [float(row[name]) for name in ("percent", "std") if row[name]]
+    except ValueError as error:
+        raise InvalidData(f"{place}: {error}") from error
+    if not all(0 <= value <= 100 for value in values):
+        raise InvalidData(f"{place}: a percentage must lie between 0 and 100")
+    shared = {name: row[name] for name in _SHARED}
+    line = lines.setdefault(tuple(shared.values()), Published(**shared, figures={}, notes=[]))
+    line.figures[row["ood_dataset"]] = (row["percent"], row["std"])
+    if row["note"] and row["note"] not in line.notes:
+        line.notes.append(row["note"])

@@ -1,0 +1,214 @@
+"""Write boards as Markdown, LaTeX (booktabs) and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+
+from oodbench.leaderboard.boards import Board, Figure, Standing
+from oodbench.leaderboard.published import Published
+from oodbench.measures.ranks import Friedman
+from oodbench.report.layout import (
+    MISSING,
+    Cell,
+    Footnote,
+    Report,
+    Section,
+    Table,
+    clean,
+    percent,
+)
+from oodbench.report.markup import latex, markdown
+
+RANKING = (
+    "Rank: by the mean AUROC over the OOD sets; detectors share a rank unless a paired DeLong test "
+    "over the images (with the variance over runs, where there are several; Holm's correction for "
+    "all pairs of the table; 5 %) finds them worse than the first of that rank."
+)
+DEFINITIONS = (
+    RANKING,
+    "95 % interval: of the mean AUROC, over the choice of images and, where there are several, of "
+    "runs. Figures in percent, as mean (sample standard deviation) over runs.",
+    "FPR95: share of OOD images accepted where 95 % of the ID images are, mean over the sets. "
+    "ID accepted: share of ID test images accepted at the threshold that keeps 95 % of the "
+    "calibration images.",
+    "Fit: seconds to fit, mean over runs. Images/s: images scored in a second, apart from the "
+    "forward pass that all detectors share; timings are those of the machine of each run.",
+)
+CSV_COLUMNS = (
+    *("benchmark", "id_dataset", "classifier", "classifier_parameters", "ood_dataset", "detector"),
+    *("parameters", "plugin", "rank", "runs"),
+    *("auroc_mean", "auroc_std", "auroc_low", "auroc_high"),
+)
+PUBLISHED = "Published elsewhere, under other protocols: not ranked, not to be compared as they are"
+
+
+def write_markdown(boards: Sequence[Board], published: Sequence[Published]) -> str:
+    """Return the leaderboard as GitHub-flavoured Markdown."""
+    return f"# Leaderboard\n\n{markdown(_report(boards, published))}"
+
+
+def write_latex(boards: Sequence[Board], published: Sequence[Published]) -> str:
+    """Return the leaderboard as LaTeX, which needs the package booktabs."""
+    return latex(_report(boards, published))
+
+
+def write_csv(boards: Sequence[Board]) -> str:
+    """Return a line for each entry and OOD set, and one for the mean; fractions in full."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for board in boards:
+        protocol = board.protocol
+        for standing in board.standings:
+            figures = {**standing.sets, **_named_groups(standing), "(mean)": standing.auroc}
+            for title, figure in figures.items():
+                values = (figure.mean, figure.std, figure.low, figure.high)
+                writer.writerow(
+                    [
+                        *(board.name, protocol.id_dataset, protocol.classifier),
+                        *(protocol.parameters, title, standing.entry.detector),
+                        *(standing.entry.parameters, standing.entry.plugin),
+                        *(standing.rank or "", standing.runs),
+                        *("" if math.isnan(value) else repr(float(value)) for value in values),
+                    ]
+                )
+    return output.getvalue()
+
+
+def describe_test(board: Board) -> str:
+    """Return Friedman's test in a sentence; empty where it was not made."""
+    test = board.test
+    if test is None or math.isnan(test.p_value):
+        return ""
+    return (
+        f"Friedman's test over {len(board.sets)} OOD sets: chi-squared {test.statistic:.2f}, "
+        f"p {format_p(test)}; mean ranks further apart than {test.critical_difference:.2f} differ "
+        "(Nemenyi, 5 %)."
+    )
+
+
+def format_p(test: Friedman) -> str:
+    """Return a p-value with two significant digits, or that it is very small."""
+    return "< 0.0001" if test.p_value < 1e-4 else f"= {test.p_value:.2g}"
+
+
+def heading(board: Board) -> str:
+    """Return the names of benchmark and classifier, and the latter's accuracy."""
+    accuracy = board.id_accuracy
+    if math.isnan(accuracy.mean):
+        return clean(f"{board.name}: {board.protocol.id_dataset}, {board.classifier}")
+    spread = "" if math.isnan(accuracy.std) else f" ({percent(accuracy.std)})"
+    return clean(
+        f"{board.name}: {board.protocol.id_dataset}, {board.classifier}, accuracy "
+        f"{percent(accuracy.mean)}{spread} %"
+    )
+
+
+def labels(board: Board) -> list[str]:
+    """Return a label for each standing; detectors that occur more than once have parameters."""
+    names = [standing.entry.detector for standing in board.standings]
+    return [
+        clean(
+            name
+            if names.count(name) == 1
+            else f"{name} {standing.entry.parameters} {standing.entry.plugin}"
+        )
+        for name, standing in zip(names, board.standings, strict=True)
+    ]
+
+
+def seconds(value: float) -> str:
+    """Return a time in seconds, to the hundredth where it is short."""
+    return MISSING if math.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def rate(value: float) -> str:
+    """Return images a second, with three significant digits."""
+    if math.isnan(value):
+        return MISSING
+    digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{round(value, digits):,.0f}"
+
+
+def interval(figure: Figure) -> str:
+    """Return an interval in percent."""
+    if math.isnan(figure.low):
+        return MISSING
+    return f"{percent(figure.low)}–{percent(figure.high)}"
+
+
+def _named_groups(standing: Standing) -> dict[str, Figure]:
+    return {f"({name})": figure for name, figure in standing.groups.items()}
+
+
+def _report(boards: Sequence[Board], published: Sequence[Published]) -> Report:
+    sections = [Section(heading(board), tuple(_tables(board, published))) for board in boards]
+    notes = [Footnote(text) for text in DEFINITIONS]
+    for board in boards:
+        if sentence := describe_test(board):
+            notes.append(Footnote(f"{heading(board)}: {sentence}"))
+    notes += [Footnote(clean(text)) for text in _deviations(boards)]
+    notes += [Footnote(clean(text)) for text in citations(boards, published)]
+    return Report(tuple(sections), tuple(notes))
+
+
+def _deviations(boards: Sequence[Board]) -> list[str]:
+    entries = [standing.entry for board in boards for standing in board.standings]
+    texts = (f"{each.detector}: {each.deviations}" for each in entries if each.deviations)
+    return list(dict.fromkeys(texts))
+
+
+def citations(boards: Sequence[Board], published: Sequence[Published]) -> list[str]:
+    """Return the sources and caveats of the published figures that are shown."""
+    shown = [each for board in boards for each in published if each.belongs_to(board)]
+    return list(dict.fromkeys(f"{each.place}: {each.explanation}" for each in shown))
+
+
+def _tables(board: Board, published: Sequence[Published]) -> Iterator[Table]:
+    names = labels(board)
+    groups = list(board.groups)
+    columns = ["Rank", "Detector", "AUROC", "95 % interval", *groups, *board.sets]
+    columns += ["FPR95", "ID accepted", "Mean rank", "Runs", "Fit (s)", "Images/s"]
+    rows = tuple(
+        (
+            Cell(MISSING if standing.rank is None else str(standing.rank)),
+            Cell(name),
+            cell(standing.auroc),
+            Cell(interval(standing.auroc)),
+            *(cell(standing.groups[group]) for group in groups),
+            *(cell(standing.sets[title]) for title in board.sets),
+            cell(standing.fpr95),
+            cell(standing.accepted),
+            Cell(MISSING if math.isnan(standing.mean_rank) else f"{standing.mean_rank:.2f}"),
+            Cell(str(standing.runs)),
+            Cell(seconds(standing.fit_seconds)),
+            Cell(rate(standing.images_per_second)),
+        )
+        for name, standing in zip(names, board.standings, strict=True)
+    )
+    caption = "AUROC in %: mean over the OOD sets, and on each"
+    yield Table(caption, tuple(map(Cell, map(clean, columns))), (rows,), labels=2)
+    own = [each for each in published if each.belongs_to(board)]
+    if own:
+        header = ["Detector", "Source", "Measure", *board.sets]
+        lines = tuple(
+            (
+                Cell(clean(line.detector)),
+                Cell(clean(line.place)),
+                Cell(clean(line.measure)),
+                *(Cell(line.text(title)) for title in board.sets),
+            )
+            for line in own
+        )
+        yield Table(PUBLISHED, tuple(map(Cell, map(clean, header))), (lines,), labels=3)
+
+
+def cell(figure: Figure) -> Cell:
+    """Return mean and deviation in percent."""
+    if math.isnan(figure.mean):
+        return Cell(MISSING)
+    spread = "" if math.isnan(figure.std) else f"({percent(figure.std)})"
+    return Cell(percent(figure.mean), spread=spread)

@@ -1,0 +1,44 @@
+"""The command ``leaderboard``, and the leaderboard that this project keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from made_runs import make_run
+
+from oodbench.cli import main
+from oodbench.leaderboard.build import read_leaderboard
+from oodbench.leaderboard.texts import write_markdown
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_writes_page_and_tables_and_names_what_is_left_out(tmp_path: Path, capsys) -> None:
+    make_run(tmp_path / "runs" / "good")
+    (tmp_path / "runs" / "bad").mkdir()
+    (tmp_path / "runs" / "bad" / "run.json").write_text("{}")
+    site, copy = tmp_path / "site", tmp_path / "LEADERBOARD.md"
+    line = f"leaderboard {tmp_path / 'runs'} --out {site} --markdown {copy}"
+    assert main(line.split()) == 0
+    output, errors = capsys.readouterr()
+    assert output == f"1 tables, 2 entries: {site / 'index.html'}\n"
+    assert errors.startswith(f"left out: {tmp_path / 'runs' / 'bad'}: ")
+    assert copy.read_text() == (site / "leaderboard.md").read_text()
+
+
+def test_a_folder_that_is_not_there_is_exit_code_2(tmp_path: Path, capsys) -> None:
+    assert main(["leaderboard", str(tmp_path / "no"), "--out", str(tmp_path)]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_an_out_that_is_a_file_is_exit_code_2(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["leaderboard", str(tmp_path), "--out", str(tmp_path / "file")]) == 2
+    assert "cannot write the leaderboard" in capsys.readouterr().err
+
+
+def test_the_kept_leaderboard_is_that_of_the_kept_runs() -> None:
+    found = read_leaderboard([RESULTS])
+    assert not found.skipped
+    kept = (RESULTS / "LEADERBOARD.md").read_text(encoding="utf-8")
+    assert kept == write_markdown(found.boards, found.published)

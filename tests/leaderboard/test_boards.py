@@ -1,0 +1,118 @@
+"""Standings have the figures of the records, and ranks that the images support."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_runs import make_run, scores_of
+
+from oodbench.leaderboard.boards import Board, build_boards
+from oodbench.leaderboard.entries import find_entries
+from oodbench.measures.intervals import auroc_interval
+
+
+def board(folder: Path) -> Board:
+    (found,) = build_boards(find_entries([folder])[0])
+    return found
+
+
+def test_the_best_comes_first(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", {"poor": 0.2, "good": 3.0, "fair": 1.2})
+    standings = board(tmp_path).standings
+    assert [(each.entry.detector, each.rank) for each in standings] == [
+        ("good", 1),
+        ("fair", 2),
+        ("poor", 3),
+    ]
+    assert [each.mean_rank for each in standings] == [1, 2, 3]
+
+
+def test_a_difference_that_the_images_do_not_support_is_a_tie(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", {"a": 1.0, "bb": 1.01, "poor": 0.1})
+    ranks = {each.entry.detector: each.rank for each in board(tmp_path).standings}
+    assert ranks == {"a": 1, "bb": 1, "poor": 3}
+
+
+def test_figures_are_those_of_the_records(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"ganad": 1.0}, seeds=(0, 1, 2))
+    (standing,) = board(tmp_path).standings
+    ood = run.records[run.records["ood_dataset"] != ""]
+    by_run = ood.groupby("seed")["auroc"].mean()
+    assert standing.runs == 3
+    assert standing.auroc.mean == pytest.approx(by_run.mean())
+    assert standing.auroc.std == pytest.approx(by_run.std())
+    assert standing.auroc.low < standing.auroc.mean < standing.auroc.high
+    glyphs = ood[ood["ood_dataset"] == "Glyphs"]["auroc"]
+    assert standing.sets["Glyphs"].mean == pytest.approx(glyphs.mean())
+    assert standing.fpr95.mean == pytest.approx(ood.groupby("seed")["fpr95"].mean().mean())
+    assert standing.fit_seconds == pytest.approx(2)
+    assert standing.images_per_second == pytest.approx((60 + 50 + 40) / 0.03)
+
+
+def test_the_interval_of_a_single_run_on_a_set_is_delongs(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", {"energy": 1.0})
+    (standing,) = board(tmp_path).standings
+    scores = scores_of("energy", 1.0)
+    tests = scores[scores["split"] == "test"].set_index("dataset")["score"]
+    expected = auroc_interval(tests.loc["Digits"].to_numpy(), tests.loc["Uniform"].to_numpy())
+    figure = standing.sets["Uniform"]
+    assert (figure.low, figure.high) == pytest.approx(expected, abs=1e-9)
+    assert math.isnan(figure.std)
+
+
+def test_groups_have_means_of_their_own(tmp_path: Path) -> None:
+    groups = {"near": ["Glyphs"], "far": ["Uniform"]}
+    make_run(tmp_path / "run", {"energy": 1.0}, request={"groups": groups})
+    (standing,) = board(tmp_path).standings
+    assert standing.groups == {
+        "near": standing.sets["Glyphs"],
+        "far": standing.sets["Uniform"],
+    }
+
+
+def test_what_failed_on_a_set_has_no_rank_and_comes_last(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "whole", {"energy": 0.1, "broken": 3.0})
+    scores = run.scores()
+    lost = (scores["detector"] == "broken") & (scores["dataset"] == "Uniform")
+    failed = (run.records["detector"] == "broken") & (run.records["ood_dataset"] == "Uniform")
+    measures = ["auroc", "fpr95", "n_ood"]
+    records = run.records.copy()
+    records.loc[failed, ["status", "error"]] = ["failed", "ValueError: NaN"]
+    records.loc[failed, measures] = pd.NA
+    make_run(
+        tmp_path / "whole",
+        {"energy": 0.1, "broken": 3.0},
+        scores=scores[~lost].astype({"dataset": "str"}),
+        records=records,
+    )
+    first, last = board(tmp_path).standings
+    assert (first.entry.detector, first.rank) == ("energy", 1)
+    assert (last.entry.detector, last.rank) == ("broken", None)
+    assert math.isnan(last.auroc.mean)
+    assert last.sets["Glyphs"].mean > 0.9
+    assert math.isnan(last.sets["Uniform"].mean)
+
+
+def test_runs_that_differ_much_make_a_difference_less_certain(tmp_path: Path) -> None:
+    make_run(tmp_path / "sure", {"a": 1.0, "bb": 1.6}, seeds=(0,))
+    (sure,) = build_boards(find_entries([tmp_path / "sure"])[0])
+    assert [each.rank for each in sure.standings] == [1, 2]
+    frames = [scores_of("a", 1.0, seed=seed) for seed in range(3)]
+    frames += [scores_of("bb", shift, seed=seed) for seed, shift in enumerate((0.5, 1.6, 3.5))]
+    make_run(
+        tmp_path / "unsure",
+        {"a": 1.0, "bb": 1.6},
+        scores=pd.concat(frames, ignore_index=True),
+    )
+    (unsure,) = build_boards(find_entries([tmp_path / "unsure"])[0])
+    assert [each.rank for each in unsure.standings] == [1, 1]
+
+
+def test_protocols_have_boards_of_their_own(tmp_path: Path) -> None:
+    make_run(tmp_path / "first")
+    make_run(tmp_path / "second", benchmark="another", request={"selection_seed": 3})
+    boards = build_boards(find_entries([tmp_path])[0])
+    assert [each.name for each in boards] == ["another", "made"]

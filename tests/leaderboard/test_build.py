@@ -1,0 +1,171 @@
+"""The leaderboard's files: the same bytes for the same runs, escaped, and asking nobody."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from made_runs import make_run
+
+from oodbench.errors import InvalidData
+from oodbench.leaderboard.build import read_leaderboard
+from oodbench.leaderboard.published import COLUMNS
+
+SCRIPT = "<script>alert(1)</script>"
+FILES = ["index.html", "leaderboard.md", "leaderboard.csv", "leaderboard.tex"]
+
+
+class Page(HTMLParser):
+    """Collect the tags of a page, the addresses that it names, and the text of its cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.cells: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"]] if values.get("id") else []
+        self.addresses += [values[name] for name in ("href", "src", "action") if values.get(name)]
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells and self.tags[-1] not in ("script", "style"):
+            self.cells[-1] += data
+
+
+def build(folder: Path, out: Path) -> dict[str, str]:
+    read_leaderboard([folder]).write(out)
+    return {name: (out / name).read_text(encoding="utf-8") for name in FILES}
+
+
+def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "one")
+    make_run(tmp_path / "runs" / "two", {"ganad": 2.0}, seeds=(0, 1))
+    first = build(tmp_path / "runs", tmp_path / "site")
+    assert first == build(tmp_path / "runs", tmp_path / "site")
+
+
+def test_every_file_has_every_detector(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", {"energy": 1.0, "msp": 0.5})
+    for text in build(tmp_path / "runs", tmp_path / "site").values():
+        assert "energy" in text
+        assert "msp" in text
+
+
+def test_a_detector_called_like_a_script_does_no_harm(tmp_path: Path) -> None:
+    make_run(
+        tmp_path / "runs",
+        {SCRIPT: 1.0, "msp": 0.5},
+        benchmark=SCRIPT,
+        deviations={SCRIPT: f"{SCRIPT} \"'"},
+        plugins={SCRIPT: SCRIPT},
+        papers={SCRIPT: {"citation": SCRIPT, "url": "javascript:alert(1)"}},
+    )
+    texts = build(tmp_path / "runs", tmp_path / "site")
+    page = Page(texts["index.html"])
+    assert page.tags.count("script") == 2  # the library and our own
+    assert "javascript:alert(1)" not in page.addresses
+    assert any(SCRIPT in cell for cell in page.cells)
+    assert SCRIPT not in texts["leaderboard.md"]
+
+
+def test_the_page_asks_no_outside_address(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "a run")
+    text = build(tmp_path / "runs", tmp_path / "site")["index.html"]
+    page = Page(text)
+    assert not {"link", "img", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    assert not re.search(r"@import|url\(", text.partition("</style>")[0])
+    assert not [each for each in page.addresses if ":" in each or each.startswith("//")]
+    assert "default-src 'none'" in text
+
+
+def test_links_lead_to_the_files_of_the_runs(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "a run")
+    text = build(tmp_path / "runs", tmp_path / "site")["index.html"]
+    page = Page(text)
+    assert "../runs/a%20run/records.csv" in page.addresses
+    assert {each[1:] for each in page.addresses if each.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_a_paper_is_linked(tmp_path: Path) -> None:
+    papers = {"energy": {"citation": "Liu et al. NeurIPS 2020", "url": "https://arxiv.org/abs/1"}}
+    make_run(tmp_path / "runs", papers=papers)
+    page = Page(build(tmp_path / "runs", tmp_path / "site")["index.html"])
+    assert "https://arxiv.org/abs/1" in page.addresses
+
+
+def test_what_was_left_out_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "broken").mkdir(parents=True)
+    (tmp_path / "runs" / "broken" / "run.json").write_text("{")
+    text = build(tmp_path / "runs", tmp_path / "site")["index.html"]
+    assert "Left out" in text
+    assert "../runs/broken" in text
+
+
+def test_the_csv_has_fractions_for_each_set_and_the_mean(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs", {"energy": 1.0})
+    text = build(tmp_path / "runs", tmp_path / "site")["leaderboard.csv"]
+    rows = {row["ood_dataset"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert list(rows) == ["Glyphs", "Uniform", "(mean)"]
+    records = run.records.set_index("ood_dataset")["auroc"]
+    assert float(rows["Glyphs"]["auroc_mean"]) == pytest.approx(records["Glyphs"])
+    assert rows["(mean)"]["rank"] == "1"
+
+
+def publish(folder: Path, **changes: str) -> None:
+    row = dict.fromkeys(COLUMNS, "")
+    row |= {"source": "Some et al. 2020", "table": "3", "id_dataset": "Digits"}
+    row |= {"detector": "their-ad", "ood_dataset": "Uniform", "measure": "AUROC"}
+    row |= {"percent": "99.99", "std": "0.01", "protocol": "Another network.", **changes}
+    folder.mkdir(exist_ok=True)
+    with (folder / "figures.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerow(row)
+
+
+def test_published_figures_stand_apart_and_are_not_ranked(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "run", {"energy": 1.0})
+    publish(tmp_path / "runs" / "published", note="The caption says otherwise.")
+    texts = build(tmp_path / "runs", tmp_path / "site")
+    (standings, apart) = re.findall(r"<table.*?</table>", texts["index.html"], re.DOTALL)
+    assert "their-ad" not in standings
+    assert "their-ad" in apart
+    assert "99.99 (0.01)" in apart
+    assert "not ranked" in apart
+    assert "Another network. The caption says otherwise." in texts["index.html"]
+    assert "their-ad" not in texts["leaderboard.csv"]
+
+
+def test_published_figures_of_another_id_set_are_not_shown(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "run")
+    publish(tmp_path / "runs" / "published", id_dataset="MNIST")
+    assert "their-ad" not in build(tmp_path / "runs", tmp_path / "site")["index.html"]
+
+
+@pytest.mark.parametrize("value", ["many", "101", "-1"])
+def test_an_ill_formed_published_figure_is_refused(tmp_path: Path, value: str) -> None:
+    publish(tmp_path / "published", percent=value)
+    with pytest.raises(InvalidData, match="line 2"):
+        read_leaderboard([tmp_path])
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_take_less_than_ten_seconds(tmp_path: Path) -> None:
+    for number in range(1000):
+        make_run(tmp_path / "runs" / f"{number:04}", {"energy": 1.0}, noise=number)
+    start = time.perf_counter()
+    build(tmp_path / "runs", tmp_path / "site")
+    assert time.perf_counter() - start < 10

@@ -1,0 +1,86 @@
+"""Runs are found by what they hold, checked against their scores, and seeds brought together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_runs import SETS, make_run
+
+from oodbench.errors import UserError
+from oodbench.leaderboard.entries import find_entries
+
+
+def test_runs_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    make_run(tmp_path / "one" / "deep" / "run", {"energy": 1.0})
+    make_run(tmp_path / "two", {"msp": 1.0})
+    (tmp_path / "papers").mkdir()
+    entries, skipped = find_entries([tmp_path])
+    assert [entry.detector for entry in entries] == ["energy", "msp"]
+    assert entries[0].sets == SETS
+    assert skipped == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": {}}', '{"files": []}', "\x00"])
+def test_what_is_no_run_is_named_and_left_out(tmp_path: Path, content: str) -> None:
+    make_run(tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "run.json").write_text(content)
+    entries, (skipped,) = find_entries([tmp_path])
+    assert len(entries) == 2
+    assert skipped.path == tmp_path / "bad"
+    assert str(tmp_path / "bad") in skipped.reason
+
+
+def test_a_run_without_a_request_is_left_out(tmp_path: Path) -> None:
+    make_run(tmp_path / "bad", request={"classifier": None})
+    entries, (skipped,) = find_entries([tmp_path])
+    assert entries == []
+    assert "lacks or has ill-formed content" in skipped.reason
+
+
+def test_records_that_are_not_those_of_the_scores_are_left_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "honest")
+    better = run.records.assign(auroc=run.records["auroc"] + 0.001)
+    make_run(tmp_path / "flattering", records=better)
+    entries, (skipped,) = find_entries([tmp_path])
+    assert len(entries) == 2
+    assert "flattering" in skipped.reason
+    assert "but its scores give" in skipped.reason
+
+
+def test_seeds_of_several_runs_are_one_entry(tmp_path: Path) -> None:
+    make_run(tmp_path / "first", {"ganad": 1.0}, seeds=(0, 1))
+    make_run(tmp_path / "second", {"ganad": 1.0}, seeds=(1, 2))
+    ((entry,), _) = find_entries([tmp_path])
+    assert sorted(entry.seeds) == [(0, 0), (0, 1), (0, 2)]
+    assert entry.runs == (tmp_path / "first", tmp_path / "second")
+    assert len(entry.records) == 3 * (1 + len(SETS))
+
+
+def test_a_run_that_contradicts_another_is_an_entry_of_its_own(tmp_path: Path) -> None:
+    make_run(tmp_path / "first", {"energy": 1.0})
+    make_run(tmp_path / "second", {"energy": 1.0}, noise=1)
+    entries, _ = find_entries([tmp_path])
+    assert [entry.runs for entry in entries] == [(tmp_path / "first",), (tmp_path / "second",)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"request": {"selection_seed": 1}},
+        {"request": {"classifier": {"net": {"width": 8}}}},
+        {"sets": ("Glyphs",)},
+    ],
+    ids=["images", "classifier", "sets"],
+)
+def test_another_protocol_is_not_compared(tmp_path: Path, change) -> None:
+    make_run(tmp_path / "first", {"energy": 1.0})
+    make_run(tmp_path / "second", {"msp": 1.0}, **change)
+    first, second = find_entries([tmp_path])[0]
+    assert first.protocol != second.protocol
+
+
+def test_a_folder_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        find_entries([tmp_path / "nowhere"])
