@@ -26,7 +26,6 @@ class Fitted(Generic[T]):
         trainable: the fitted object.
         returned: what its ``fit`` returned.
         train: the stream that it was fitted on.
-        parts: the fitted parts that it asked for.
         problem: the toy problem.
         device: the torch device that it was fitted on.
     """
@@ -34,7 +33,6 @@ class Fitted(Generic[T]):
     trainable: T
     returned: object
     train: TensorStream
-    parts: Mapping[str, Any]
     problem: ToyProblem
     device: str
 
@@ -45,10 +43,13 @@ class Fitted(Generic[T]):
     def restored(self) -> T:
         """Return a new object that took over what this one learned, as if through the store.
 
+        As when the harness scores, there are no parts, and the classifier if ``fit`` needed it.
+
         Raises:
             PluginError: if the state holds anything but tensors, numbers and text.
         """
-        context = self.problem.context(self.trainable.needs, device=self.device, parts=self.parts)
+        needs = frozenset(self.trainable.needs).union(self.trainable.needs_to_fit())
+        context = self.problem.context(needs, device=self.device)
         return copy_of(self.trainable).restore(_stored(self.trainable.state()), context)
 
 
@@ -71,7 +72,7 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         returned = new.fit(train, context)
-    return Fitted(new, returned, train, parts, problem, device)
+    return Fitted(new, returned, train, problem, device)
 
 
 def fit_parts(

@@ -348,7 +348,7 @@ class Centre(Trainable):
 
 
 class WithPart(Detector):
-    """Scores by the distance to a centre that a part learned, and keeps none of it itself."""
+    """Scores by the distance to a centre that a part learned."""
 
     info = Info(name="with-part", summary="Distance to a centre")
     needs = frozenset({Need.LOGITS})
@@ -357,17 +357,36 @@ class WithPart(Detector):
         return {"centre": Centre()}
 
     def fit(self, train, context):
-        return self.restore({}, context)
-
-    def restore(self, state, context):
-        self._centre = context.parts["centre"].centre_
-        return super().restore(state, context)
+        self.centre_ = context.parts["centre"].centre_
+        return self
 
     def score(self, batch):
-        if not hasattr(self, "_centre"):
+        if not hasattr(self, "centre_"):
             raise PluginError("with-part is not fitted")
-        return -(batch.logits - self._centre).norm(dim=1)
+        return -(batch.logits - self.centre_).norm(dim=1)
 
 
 def test_parts_are_fitted_first_and_handed_over():
     assert failures(WithPart()) == {}
+
+
+class RestoresFromPart(WithPart):
+    def restore(self, state, context):
+        self.centre_ = context.parts["centre"].centre_
+        return super().restore(state, context)
+
+
+def test_there_are_no_parts_when_what_was_fitted_is_restored():
+    assert failures(RestoresFromPart()) == {"state": "failed: 'centre'"}
+
+
+class RestoresFromClassifier(Sound):
+    fit_needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+
+    def restore(self, state, context):
+        self._head = context.classifier.head
+        return super().restore(state, context)
+
+
+def test_there_is_the_classifier_that_fit_needed_when_what_was_fitted_is_restored():
+    assert failures(RestoresFromClassifier()) == {}
