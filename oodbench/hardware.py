@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from pathlib import Path
 
 from oodbench.errors import UserError
 
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "bfloat16", "float32")
+
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """CPU flags (x86 and Arm) that mean arithmetic in bfloat16."""
 
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+"""Where Linux shows the control groups (version 2) that limit containers and services."""
+
 
 def count_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of CPUs that this process may keep busy, at least 1."""
+    bound = hasattr(os, "sched_getaffinity")
+    cpus = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    return max(int(min(cpus, _cpu_quota())), 1)
+
+
+def _cpu_quota() -> float:
+    """Return the CPUs that the control groups around this process allow; infinite without limit."""
+    try:
+        text = Path("/proc/self/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return math.inf
+    own = next((line[3:] for line in text.splitlines() if line.startswith("0::")), "/")
+    group = CONTROL_GROUPS / own.strip("/")
+    return min(_read_quota(each / "cpu.max") for each in (group, *group.parents))
+
+
+def _read_quota(limit: Path) -> float:
+    """Return the quotient of microseconds of CPU time and of real time in a file ``cpu.max``."""
+    try:
+        allowed, period = limit.read_text(encoding="utf-8").split()
+        return int(allowed) / int(period)
+    except (OSError, ValueError):  # there is no such group, or its quota is "max"
+        return math.inf
 
 
 def count_gpus() -> int:
@@ -31,8 +60,10 @@ def resolve_gpus(device: str) -> int:
     """Return how many GPUs to use for ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        UserError: if a GPU is asked for and there is none.
+        UserError: if a GPU is asked for and there is none, or ``device`` is something else.
     """
+    if device not in DEVICES:
+        raise UserError(f"unknown device '{device}'; known: {', '.join(DEVICES)}")
     if device == "cpu":
         return 0
     found = count_gpus()
@@ -42,7 +73,13 @@ def resolve_gpus(device: str) -> int:
 
 
 def resolve_precision(precision: str, gpus: int) -> str:
-    """Return ``"bfloat16"`` or ``"float32"`` for ``"auto"``: bfloat16 where the hardware has it."""
+    """Return ``"bfloat16"`` or ``"float32"`` for ``"auto"``: bfloat16 where the hardware has it.
+
+    Raises:
+        UserError: if ``precision`` is none of the three.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"unknown precision '{precision}'; known: {', '.join(PRECISIONS)}")
     if precision != "auto":
         return precision
     if gpus:

@@ -21,6 +21,31 @@ def test_cpus_are_those_that_this_process_may_use(one_cpu) -> None:
         assert hardware.count_cpus() == os.cpu_count()
 
 
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("max 100000", 8), ("150000 100000", 1), ("400000 100000", 4), ("50000 100000", 1)],
+)
+def test_cpus_are_no_more_than_the_quota_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int
+) -> None:
+    if not Path("/proc/self/cgroup").exists():
+        pytest.skip("there are no control groups")
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    monkeypatch.setattr(hardware, "CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    assert hardware.count_cpus() == expected
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown device 'tpu'; known: auto, cpu, cuda"):
+        hardware.resolve_gpus("tpu")
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown precision 'half'; known: auto, bfloat16, float32"):
+        hardware.resolve_precision("half", gpus=0)
+
+
 def test_the_cpu_can_always_be_asked_for() -> None:
     assert hardware.resolve_gpus("cpu") == 0
 
