@@ -19,6 +19,7 @@ import json
 import math
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,9 @@ _RECORDS, _SCORES, _PREDICTIONS, _RUN = (
 )
 _WRITING = ".writing-"
 
+ABANDONED_SECONDS = 24 * 3600
+"""Unfinished files older than this are left over from a run that was killed."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -173,8 +177,7 @@ def write_run(
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for abandoned in directory.glob(f"{_WRITING}*"):
-            shutil.rmtree(abandoned)
+        _remove_abandoned(directory)
         with tempfile.TemporaryDirectory(dir=directory, prefix=_WRITING) as name:
             new = Path(name)
             records[list(RECORD)].to_csv(new / _RECORDS, index=False, lineterminator="\n")
@@ -193,6 +196,16 @@ def write_run(
                 (new / file_name).replace(directory / file_name)
     except OSError as error:
         raise UserError(f"cannot write the run to '{directory}': {error}") from error
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Remove what runs left that were killed while they wrote; others may be writing now."""
+    for place in directory.glob(f"{_WRITING}*"):
+        try:
+            if time.time() - place.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(place)
+        except FileNotFoundError:
+            continue  # its run has ended in the meantime
 
 
 def read_run(directory: Path) -> Run:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -295,7 +297,20 @@ def test_a_writer_that_is_killed_leaves_no_run_that_is_half_new(run: Path, renam
         read_run(run)
     write_run(run, records=whole.records, scores=scores, predictions=predictions, info={})
     assert len(read_run(run).records) == 3
-    assert not list(run.glob(".*"))
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(1, True), (25, False)])
+def test_only_what_was_abandoned_long_ago_is_removed(
+    run: Path, scores: pd.DataFrame, predictions: pd.DataFrame, hours: int, kept: bool
+) -> None:
+    others = run / ".writing-others"
+    others.mkdir()
+    (others / "scores.parquet").touch()
+    then = time.time() - hours * 3600
+    os.utime(others, (then, then))
+    records = read_run(run).records
+    write_run(run, records=records, scores=scores, predictions=predictions, info={})
+    assert others.exists() == kept
 
 
 def test_runs_are_combined_and_shared_rows_taken_once(
