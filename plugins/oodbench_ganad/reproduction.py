@@ -38,12 +38,10 @@ MEASURES = {
 """The paper's measures, and the columns of our records."""
 
 SETS = {
-    "Fakes |n| in [0, 5]": "Fakes (norm 0-5)",
-    "Anomalies |n| in [6, 7]": "Anomalies (norm 6-7)",
+    "Fakes |n| in [0,5]": "Fakes (norm 0-5)",
+    "Anomalies |n| in [6,7]": "Anomalies (norm 6-7)",
 }
 """The paper's names of sets, where they are not ours."""
-
-OTHER_ID = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 
 INTRODUCTION = """# GANAD: the paper's tables, and what was measured here
 
@@ -93,7 +91,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
 
     Args:
         runs: folders of runs.
-        published: columns ``table, id_dataset, test_dataset, metric, percent, std_of_8_trainings``.
+        published: columns ``table, id_dataset, ood_dataset, measure, percent, std``.
     """
     yield INTRODUCTION
     for run in runs:
@@ -104,7 +102,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         for number, name in DETECTORS.items():
             own = records[records["detector"] == name]
             table = published[published["table"] == number]
-            if own.empty or OTHER_ID[table["id_dataset"].iloc[0]] != own["id_dataset"].iloc[0]:
+            if own.empty or table["id_dataset"].iloc[0] != own["id_dataset"].iloc[0]:
                 continue
             yield from _table(number, name, table, own)
         yield from _deviations(info)
@@ -132,12 +130,12 @@ def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -
     yield f"| set | {' | '.join(f'{each}: paper | measured | difference' for each in MEASURES)} |"
     yield "| --- |" + " ---: |" * (3 * len(MEASURES))
     id_title = own["id_dataset"].iloc[0]
-    for title in published["test_dataset"].unique():
+    for title in published["ood_dataset"].unique():
         ours = SETS.get(title, title)
         rows = own[own["ood_dataset"] == ("" if ours == id_title else ours)]
         cells = []
         for metric, column in MEASURES.items():
-            chosen = (published["test_dataset"] == title) & (published["metric"] == metric)
+            chosen = (published["ood_dataset"] == title) & (published["measure"] == metric)
             cells += _compared(_published(published[chosen]), _measured(rows[column]))
         yield f"| {ours} | {' | '.join(cells)} |"
     yield ""
@@ -146,7 +144,7 @@ def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -
 def _published(rows: pd.DataFrame) -> Cell:
     if rows.empty:
         return Cell(float("nan"), float("nan"))
-    return Cell(rows["percent"].iloc[0], rows["std_of_8_trainings"].iloc[0])
+    return Cell(rows["percent"].iloc[0], rows["std"].iloc[0])
 
 
 def _measured(values: pd.Series[float]) -> Cell:

@@ -1,0 +1,94 @@
+"""The reproduction page holds the paper's figures beside those of a run."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from oodbench_ganad.reproduction import page
+
+PUBLISHED = pd.DataFrame(
+    [
+        (5, "MNIST", "MNIST", "Accuracy (0.95)", 95.67, 0.24),
+        (5, "MNIST", "Omniglot", "AUROC", 98.84, 0.46),
+        (5, "MNIST", "Omniglot", "FPR95TPR", 5.42, 2.55),
+        (5, "MNIST", "SVHN-bw", "AUROC", 92.33, 7.62),
+        (5, "MNIST", "Fakes |n| in [0,5]", "AUROC", 48.48, 1.26),
+        (6, "CIFAR-10", "SVHN", "AUROC", 15.70, 2.59),
+    ],
+    columns=["table", "id_dataset", "ood_dataset", "measure", "percent", "std"],
+)
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Return the page of a run of two seeds."""
+    records = pd.DataFrame(
+        [
+            ("ganad", "", 0, None, None, 0.95, 0.99),
+            ("ganad", "", 1, None, None, 0.96, 0.99),
+            ("ganad", "Omniglot", 0, 0.91, 0.25, 0.5, 0.4),
+            ("ganad", "Omniglot", 1, 0.93, 0.15, 0.5, 0.4),
+            ("ganad", "Fakes (norm 0-5)", 0, 0.5, 0.9, 0.1, 0.0),
+            ("energy", "Omniglot", None, 0.99, 0.01, 0.9, 0.9),
+        ],
+        columns=["detector", "ood_dataset", "seed", "auroc", "fpr95", "acc95", "acc99"],
+    )
+    records["id_dataset"] = "MNIST"
+    records.to_csv(tmp_path / "records.csv", index=False)
+    info = {
+        "benchmark": "mnist-ganad",
+        "request": {
+            "detectors": {"ganad": {"recipe": "fast"}, "energy": {}},
+            "seeds": [0, 1],
+            "precision": "bfloat16",
+        },
+        "hardware": {"cpus": 2},
+        "deviations": {"ganad": "Fewer steps."},
+        "notes": {"notMNIST": "Small."},
+        "missing": {"SVHN-bw": "not there"},
+        "shipped": {"fit ganad (seed 0)": {"finished": "2026-11-23T22:00:00Z"}},
+    }
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    return list(page([tmp_path], PUBLISHED))
+
+
+def row(lines, title):
+    (found,) = [line for line in lines if line.startswith(f"| {title} |")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_paper_and_measured_stand_side_by_side_with_their_difference(lines):
+    assert row(lines, "Omniglot")[1:7] == [
+        "98.84 (0.46)",
+        "92.00 (1.41)",
+        "-6.84",
+        "5.42 (2.55)",
+        "20.00 (7.07)",
+        "+14.58",
+    ]
+
+
+def test_the_row_of_the_id_set_has_what_is_accepted(lines):
+    assert row(lines, "MNIST")[7:10] == ["95.67 (0.24)", "95.50 (0.71)", "-0.17"]
+
+
+def test_sets_are_matched_by_the_papers_names(lines):
+    assert row(lines, "Fakes (norm 0-5)")[1:4] == ["48.48 (1.26)", "50.00", "+1.52"]
+
+
+def test_what_was_not_measured_is_missing(lines):
+    assert row(lines, "SVHN-bw")[1:4] == ["92.33 (7.62)", "-", "-"]
+
+
+def test_only_tables_that_were_run_are_shown(lines):
+    assert [line.strip() for line in lines if line.startswith("### ")] == ["### Table 5: `ganad`"]
+
+
+def test_command_machine_deviations_and_origin_are_said(lines):
+    text = "\n".join(lines)
+    assert "oodbench run --id mnist-ganad --detectors ganad,energy --seeds 0,1" in text
+    assert "Machine: cpus 2; precision bfloat16." in text
+    assert "* `ganad`: Fewer steps." in text
+    assert "* fit ganad (seed 0): shipped weights, trained 2026-11-23" in text
+    assert "* SVHN-bw is missing: not there" in text
