@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from oodbench.engine import Observer, Results
@@ -16,13 +17,30 @@ def run_inline(
 ) -> None:
     """Run jobs in their order; ``results`` is filled in.
 
+    Torch draws the same numbers afterwards as if nothing had run, with as many threads as before.
+
     Raises:
         UserError: if the request or the data is at fault.
     """
-    for job in jobs:
-        if results.blocked(job):
-            continue
-        observer.started(job)
-        outcome = execute(job, store.root, device, partial(observer.progressed, job))
-        observer.finished(job, outcome)
-        results.settle(job, outcome)
+    with _torch_kept(device):
+        for job in jobs:
+            if results.blocked(job):
+                continue
+            observer.started(job)
+            outcome = execute(job, store.root, device, partial(observer.progressed, job))
+            observer.finished(job, outcome)
+            results.settle(job, outcome)
+
+
+@contextmanager
+def _torch_kept(device: str) -> Iterator[None]:
+    """Give torch its number of threads and the state of its generators back."""
+    import torch
+
+    threads = torch.get_num_threads()
+    gpus = range(torch.cuda.device_count()) if device == "cuda" else ()
+    try:
+        with torch.random.fork_rng(devices=gpus):
+            yield
+    finally:
+        torch.set_num_threads(threads)
