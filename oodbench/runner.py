@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,6 +146,8 @@ def run_options(
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     opened = Store(store)
+    if out is not None:
+        _try_to_write(out)
     prepared = prepare(options, opened)
     key = digest([[*ref] for ref in prepared.plan.targets()])
     directory = out or _default_directory(prepared.resolved.benchmark, key)
@@ -174,8 +177,18 @@ def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
         )
 
 
+def _try_to_write(directory: Path) -> None:
+    """Find out if the run cannot be written before images are fetched; nothing is left behind."""
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error
+
+
 def _make_directory(directory: Path) -> None:
-    """Find out before the work, and not after it, if the run cannot be written."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

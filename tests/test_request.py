@@ -237,7 +237,9 @@ def test_a_number_of_seeds_means_the_first_ones(ask, seeds, expected) -> None:
 
 
 def test_all_asks_for_every_registered_detector(ask) -> None:
-    assert list(ask(detectors=["all"]).request.detectors) == list(LOADED.detectors)
+    resolved = ask(detectors=["all"])
+    assert sorted([*resolved.request.detectors, *resolved.broken]) == list(LOADED.detectors)
+    assert all("is not in" in reason for reason in resolved.broken.values())  # images to learn from
 
 
 def test_a_family_of_detectors_is_asked_for_by_its_name(ask) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from sample_detectors import Brightness, Confidence, Distance, Drawn, FirstOfTwo, SecondOfTwo
 
@@ -212,6 +213,23 @@ def test_folders_of_pictures_are_an_id_set(run, tmp_path: Path) -> None:
     assert (finished.records["status"] == "ok").all()
 
 
+def test_unlabelled_id_test_images_have_no_accuracy(run, tmp_path: Path) -> None:
+    for shade in ("dark", "light"):
+        write_pictures(tmp_path / "mine" / "train" / shade, 20, seed=0)
+    write_pictures(tmp_path / "mine" / "test", 10, seed=1)
+    finished = run(
+        id=str(tmp_path / "mine"),
+        ood=["uniform"],
+        classifier="preact-resnet",
+        parameters={"preact-resnet": {"epochs": 1, "width": 4}, "uniform": {"count": 30}},
+        detectors=[Brightness()],
+    )
+    assert (finished.records["status"] == "ok").all()
+    assert finished.records[["id_accuracy", "oscr", "aurc"]].isna().all(axis=None)
+    assert finished.records["auroc"].notna().tolist() == [False, True]
+    assert "accuracy 0" not in (finished.directory / "table.md").read_text()
+
+
 def test_a_set_that_cannot_be_had_is_named_and_the_rest_goes_on(run) -> None:
     finished = run(detectors=[Brightness()], ood=["svhn", "uniform"], download=False)
     assert finished.records["ood_dataset"].tolist() == ["", "Uniform"]
@@ -226,11 +244,22 @@ def test_another_requests_run_is_not_replaced_unless_forced(run, tmp_path: Path)
     assert run(detectors=[Confidence()]).info["jobs_run"] == 0
 
 
-def test_an_unwritable_out_is_noticed_before_anything_is_computed(run, tmp_path: Path) -> None:
+def test_an_out_that_cannot_be_made_is_noticed_before_images_are_looked_for(run, tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="cannot write the run to"):
-        run(out=tmp_path / "file" / "run", store=tmp_path / "store")
-    assert not (tmp_path / "store" / "prepare").exists()
+    with pytest.raises(UserError, match=r"cannot write the run to .*: Not a directory"):
+        run(out=tmp_path / "file" / "run", ood=["svhn"], download=False)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody writes to")
+def test_an_out_that_cannot_be_written_to_is_noticed_before_images_are_looked_for(run) -> None:
+    with pytest.raises(UserError, match="cannot write the run to '/proc/self'"):
+        run(out=Path("/proc/self"), ood=["svhn"], download=False)
+
+
+def test_a_request_that_is_refused_leaves_no_out_behind(run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no OOD set can be had"):
+        run(out=tmp_path / "new" / "run", ood=["svhn"], download=False)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_damaged_artifact_is_made_again(run, tmp_path: Path) -> None:
@@ -242,6 +271,20 @@ def test_a_damaged_artifact_is_made_again(run, tmp_path: Path) -> None:
     assert again.info["jobs_run"] == 1
     assert scores.read_bytes() == before
     assert same(again.records, first.records)
+
+
+def test_torch_is_as_it_was_before(run, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    try:
+        run(detectors=[Drawn()], store=tmp_path / "store")
+        assert torch.get_num_threads() == 3
+        assert torch.equal(torch.rand(3), expected)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_an_unknown_engine_is_refused(run) -> None:
