@@ -383,6 +383,69 @@ def test_data_verify_fails_on_a_damaged_pack(oodbench, tmp_path: Path) -> None:
     assert "svhn-test.npz: truncated or not an .npz file" in output
 
 
+def test_data_verify_takes_absent_images_for_no_failure(oodbench) -> None:
+    code, output, _ = oodbench("data verify svhn digits --data data")
+    rows = [line.split() for line in output.splitlines()[2:]]
+    assert code == 0
+    assert rows[:2] == [["svhn", "train", "not", "there"], ["svhn", "test", "not", "there"]]
+
+
+ODD_SETS = """
+from oodbench.contracts import Dataset, Info, hookimpl
+
+class Unmade(Dataset):
+    info = Info(name="unmade", summary="Raises when it is made.")
+
+    def __init__(self):
+        raise OSError("no licence")
+
+    def load(self, root, split):
+        raise NotImplementedError
+
+class Unnamed(Unmade):
+    info = Info(name="unnamed", summary="Raises when it is asked for its files.")
+    splits = ("test",)
+
+    def __init__(self):
+        pass
+
+    def files(self, root, split):
+        raise RuntimeError("no shelf")
+
+class Unread(Unnamed):
+    info = Info(name="unread", summary="Raises when it is read.")
+
+    def files(self, root, split):
+        return ()
+
+@hookimpl
+def oodbench_datasets():
+    return [Unmade, Unnamed, Unread]
+"""
+
+
+@pytest.mark.parametrize(("action", "expected"), [("status", 0), ("verify", 1)])
+def test_data_sets_that_raise_have_rows_of_their_own(
+    oodbench, install, action: str, expected: int
+) -> None:
+    install("odd_sets", ODD_SETS)
+    code, output, _ = oodbench(f"data {action} unmade unnamed unread digits")
+    assert code == expected
+    assert "OSError: no licence (odd_sets.py:8)" in output
+    assert "data set 'unnamed' cannot name its files: RuntimeError: no shelf" in output
+    assert action == "status" or "NotImplementedError (odd_sets.py:11)" in output
+    assert "digits" in output
+
+
+def test_doctor_names_data_sets_that_raise(oodbench, install) -> None:
+    install("odd_sets", ODD_SETS)
+    code, output, _ = oodbench("doctor --json")
+    failed = json.loads(output)["data_failed"]
+    assert code == 0
+    assert failed[0] == "unmade: OSError: no licence (odd_sets.py:8)"
+    assert failed[1].startswith("unnamed: data set 'unnamed' cannot name its files")
+
+
 def test_the_data_folder_may_come_from_the_environment(oodbench, monkeypatch) -> None:
     monkeypatch.setenv("OODBENCH_DATA", "elsewhere")
     assert oodbench("data status digits")[1].startswith(f"{Path('elsewhere').absolute()}\n")

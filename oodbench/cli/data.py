@@ -35,6 +35,7 @@ def execute(options: argparse.Namespace) -> int:
 
     from oodbench import registry
     from oodbench.paths import data_folder
+    from oodbench.plugins import describe
 
     root = data_folder(options.data)
     loaded = registry.load()
@@ -42,7 +43,13 @@ def execute(options: argparse.Namespace) -> int:
     table = Table("data set", "split", "state", box=None, header_style="bold", padding=(0, 2, 0, 0))
     failed = False
     for name in names:
-        dataset = loaded.datasets[name].create()
+        entry = loaded.datasets[name]
+        try:
+            dataset = entry.create()
+        except Exception as error:  # a stranger's constructor may raise anything
+            failed |= options.action != "status"
+            table.add_row(escape(name), "", escape(describe(error)))
+            continue
         for split in dataset.splits:
             state, sound = _state(dataset, split, root, options.action)
             failed |= not sound and options.action != "status"
@@ -53,8 +60,12 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, bool]:
-    """Return what there is to say about a split, and whether it is sound."""
-    from oodbench.errors import DataUnavailable, UserError
+    """Return what there is to say about a split, and whether all is well.
+
+    That images are not there is well unless they were to be fetched.
+    """
+    from oodbench.errors import DataUnavailable, OodbenchError
+    from oodbench.plugins import describe
     from oodbench.sources import locate
 
     try:
@@ -64,9 +75,11 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
             return where, True
         images = source.load()
     except DataUnavailable as error:
-        return ("not there" if action == "status" else str(error)), False
-    except UserError as error:
+        return (str(error), False) if action == "prepare" else ("not there", True)
+    except OodbenchError as error:
         return str(error), False
+    except Exception as error:  # a stranger's data set may raise anything when it is read
+        return describe(error), False
     size = "x".join(str(length) for length in images.images.shape[1:])
     note = f" ({images.note})" if images.note else ""
     return f"{len(images):,} images {size}, sound{note}", True

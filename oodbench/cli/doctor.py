@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from oodbench.cli import arguments
@@ -28,21 +29,24 @@ def execute(options: argparse.Namespace) -> int:
 
     from oodbench import hardware, registry
     from oodbench.collect import versions
-    from oodbench.errors import UserError
+    from oodbench.errors import DataUnavailable, OodbenchError
     from oodbench.paths import data_folder, store_folder
+    from oodbench.plugins import describe
     from oodbench.sources import locate
 
     root = data_folder(options.data)
     loaded = registry.load()
-    there = []
+    there, failed = [], []
     for name in loaded.datasets:
-        dataset = loaded.datasets[name].create()
-        for split in dataset.splits:
-            try:
-                locate(dataset, split, root, download=False)
-                there.append(f"{name}-{split}")
-            except UserError:
-                continue
+        try:
+            dataset = loaded.datasets[name].create()
+            for split in dataset.splits:
+                with suppress(DataUnavailable):
+                    locate(dataset, split, root, download=False)
+                    there.append(f"{name}-{split}")
+        except Exception as error:  # a stranger's data set may raise anything; packs are damaged
+            reason = str(error) if isinstance(error, OodbenchError) else describe(error)
+            failed.append(f"{name}: {reason}")
     gpus = hardware.count_gpus()
     content: dict[str, Any] = {
         "python": sys.version.split()[0],
@@ -55,6 +59,7 @@ def execute(options: argparse.Namespace) -> int:
         ),
         "data": str(root),
         "data_found": there,
+        "data_failed": failed,
         "store": str(store_folder(None)),
         "failed_plugins": [f"{each.plugin.name}: {each.reason}" for each in loaded.failures],
     }
