@@ -6,10 +6,10 @@ from oodbench import registry
 from oodbench.plugins import Plugins
 from oodbench.testing import parametrize_with_checks
 
-_GENERATOR = {"recipe": "tiny", "steps": 80}
-_GANAD = {**_GENERATOR, "anomaly_steps": 80}
+_GENERATOR = {"recipe": "tiny", "steps": 30}
+_GANAD = {**_GENERATOR, "anomaly_steps": 40}
 QUICK = {
-    "wgan-critic": _GENERATOR,
+    "wgan-critic": {**_GENERATOR, "steps": 80},
     **dict.fromkeys(("ganad", "ganad-oe", "ganad-real", "ganad-joint"), _GANAD),
     **{name: {**_GENERATOR, "count": 70} for name in ("ganad-fakes", "ganad-anomalies")},
 }
