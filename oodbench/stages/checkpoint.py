@@ -34,7 +34,7 @@ class FileCheckpoint(Checkpoint):
         """Return the state that was saved last; None if there is none, or it is damaged."""
         try:
             with safe_open(self.path, framework="pt") as file:
-                rest = json.loads(file.metadata()["rest"])
+                rest: dict[str, Any] = json.loads(file.metadata()["rest"])
                 return rest | {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, ValueError, KeyError):
             return None

@@ -21,7 +21,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     context = Context(
         device=torch.device(work.device),
         seed=spec["seed"],
-        shape=shape,  # type: ignore[arg-type]
+        shape=shape,
         num_classes=spec["num_classes"],
         precision=spec["precision"],
         progress=work.progress,
@@ -34,7 +34,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     with torch.no_grad():
         found = check_images(dataset.generate(context), dataset.info.name)
     indices = select(len(found), spec["at_most"], spec["seed"])
-    np.save(work.draft / "images.npy", to_geometry(found.images[indices], shape))  # type: ignore[arg-type]
+    np.save(work.draft / "images.npy", to_geometry(found.images[indices], shape))
     np.save(work.draft / "labels.npy", found.labels[indices])
     np.save(work.draft / "indices.npy", indices)
     work.draft.meta.update(

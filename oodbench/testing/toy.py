@@ -64,6 +64,25 @@ def take(batch: Batch, index: slice | Tensor) -> Batch:
     return Batch(**fields)
 
 
+class Filters(nn.Module):
+    """Compare each quarter of an image with that of several filters.
+
+    Args:
+        count: number of filters.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(count, *SHAPE[1:]))
+        self.bias = nn.Parameter(torch.zeros(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (n, 1, 8, 8) to maps (n, count, 2, 2), whose sums are the responses."""
+        products = (x * self.weight).reshape(len(x), len(self.bias), 2, 4, 2, 4)
+        responses: Tensor = products.sum(dim=(3, 5)) + self.bias[:, None, None] / 4
+        return responses
+
+
 class ToyClassifier(nn.Module):
     """Recognise the patterns of the toy problem by comparing an image with noisy copies of them.
 
@@ -86,10 +105,10 @@ class ToyClassifier(nn.Module):
             torch.cat([patterns, torch.ones_like(patterns[:1])]),
             torch.randn(NUM_TEXTURES, patterns.shape[1], generator=generator),
         )
-        self.filters = nn.Linear(patterns.shape[1], len(templates) + len(textures))
+        self.filters = Filters(len(templates) + len(textures))
         self.head = nn.Linear(len(templates) + len(textures), NUM_CLASSES)
         self.requires_grad_(False).eval()
-        self.filters.weight.copy_(torch.cat([templates / 4, textures * 0.4]))
+        self.filters.weight.copy_(torch.cat([templates / 4, textures * 0.4]).reshape(-1, 8, 8))
         self.filters.bias[: len(templates)] = 1
         self.filters.bias[len(templates) :] = 2
         self.head.weight.zero_()
@@ -98,7 +117,7 @@ class ToyClassifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to features (n, 32), at least 0."""
-        return F.relu(self.filters((x - 0.5).flatten(1)))
+        return F.relu(self.filters(x - 0.5).sum(dim=(2, 3)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to logits (n, 3)."""
