@@ -111,15 +111,13 @@ def _print(findings: list[Finding], missing: dict[str, str], directory: Path) ->
     names = list(findings[0].auroc)
     table = Table("OOD set", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name in (*names, "exact", "near"):
-        table.add_column(escape(name), justify="right")
-    table.add_column("separated by")
+        table.add_column(escape(name.replace("-", " ")), justify="right")
     for finding in findings:
         table.add_row(
             escape(finding.dataset),
             *(_percent(finding.auroc[name], SEPARATES) for name in names),
             _count(len(finding.exact)),
             _count(len(finding.near)),
-            escape(finding.separated_by[0]) if finding.separated_by else "",
         )
     console = Console()
     console.print(table)
@@ -128,7 +126,7 @@ def _print(findings: list[Finding], missing: dict[str, str], directory: Path) ->
         f"\nAUROC in % of trivial statistics of the image. {separated} of {len(findings)} OOD sets "
         f"are separated by one of them (* AUROC of at least {SEPARATES:.0%}): there, a detector "
         "that does well may have seen no more than that.\n"
-        f"Images that are among the ID training images, {escape(DEFINITION)}.",
+        f"Duplicates of ID training images, {escape(DEFINITION)}.",
         highlight=False,
     )
     for title, reason in missing.items():

@@ -74,13 +74,11 @@ class Filters(nn.Module):
     def __init__(self, count: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(count, *SHAPE[1:]))
-        self.bias = nn.Parameter(torch.zeros(count))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) to maps (n, count, 2, 2), whose sums are the responses."""
-        products = (x * self.weight).reshape(len(x), len(self.bias), 2, 4, 2, 4)
-        responses: Tensor = products.sum(dim=(3, 5)) + self.bias[:, None, None] / 4
-        return responses
+        products = (x * self.weight).reshape(len(x), len(self.weight), 2, 4, 2, 4)
+        return products.sum(dim=(3, 5))
 
 
 class ToyClassifier(nn.Module):
@@ -106,18 +104,20 @@ class ToyClassifier(nn.Module):
             torch.randn(NUM_TEXTURES, patterns.shape[1], generator=generator),
         )
         self.filters = Filters(len(templates) + len(textures))
+        self.bias = nn.Parameter(torch.zeros(len(templates) + len(textures)))
         self.head = nn.Linear(len(templates) + len(textures), NUM_CLASSES)
         self.requires_grad_(False).eval()
         self.filters.weight.copy_(torch.cat([templates / 4, textures * 0.4]).reshape(-1, 8, 8))
-        self.filters.bias[: len(templates)] = 1
-        self.filters.bias[len(templates) :] = 2
+        self.bias[: len(templates)] = 1
+        self.bias[len(templates) :] = 2
         self.head.weight.zero_()
         self.head.bias.zero_()
         self.head.weight[:, : len(templates)] = F.one_hot(classes, NUM_CLASSES).T.float()
 
     def features(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to features (n, 32), at least 0."""
-        return F.relu(self.filters(x - 0.5).sum(dim=(2, 3)))
+        responses = self.filters(x - 0.5).sum(dim=(2, 3))
+        return F.relu(responses + self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to logits (n, 3)."""

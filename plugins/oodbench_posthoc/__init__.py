@@ -12,6 +12,7 @@ from oodbench_posthoc.gen import GeneralisedEntropy
 from oodbench_posthoc.gmm import ClassGaussians
 from oodbench_posthoc.gradnorm import GradientNorm
 from oodbench_posthoc.graduncertainty import GradientUncertainty
+from oodbench_posthoc.gram import GramMatrices
 from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.lts import LogitScaling
@@ -19,11 +20,14 @@ from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
 from oodbench_posthoc.maxlogit import MaximumLogit
 from oodbench_posthoc.msp import MaximumSoftmax
+from oodbench_posthoc.multi_mahalanobis import LayeredMahalanobis
+from oodbench_posthoc.nac import NeuronCoverage
 from oodbench_posthoc.nci import NeuralCollapse
 from oodbench_posthoc.nnguide import NeighbourGuidance
 from oodbench_posthoc.odin import Odin
 from oodbench_posthoc.openmax import OpenMax
 from oodbench_posthoc.pnml import LikelihoodRegret
+from oodbench_posthoc.rankfeat import RankFeature
 from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.rmd import RelativeMahalanobis
 from oodbench_posthoc.scale import ActivationScaling
@@ -36,10 +40,6 @@ ABSENT = {
     "mcm": "takes embeddings of the classes' names, which a classifier of images does not have",
     "webo": "takes a weight for each class, which training with pytorch-ood's VOS loss yields",
     "mcd": "takes a classifier with dropout, and none that ships has any",
-    "gram": "takes the activations of several layers, which classifiers do not hand out",
-    "multi-mahalanobis": "takes the features of several layers, which classifiers do not hand out",
-    "nac-ue": "takes gradients in several layers, which classifiers do not hand out",
-    "rankfeat": "takes the maps before pooling, which classifiers do not hand out",
 }
 """Detectors of pytorch-ood that cannot be derived from a classifier, with the reason."""
 
@@ -86,4 +86,9 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         GradientUncertainty,
         Odin,
         PerturbedMahalanobis,
+        # of several layers
+        RankFeature,
+        LayeredMahalanobis,
+        GramMatrices,
+        NeuronCoverage,
     )

@@ -15,10 +15,6 @@ ABSENT_CLASSES = {
     "MCM": "mcm",
     "WeightedEBO": "webo",
     "MCD": "mcd",
-    "Gram": "gram",
-    "MultiMahalanobis": "multi-mahalanobis",
-    "NACUE": "nac-ue",
-    "RankFeat": "rankfeat",
 }
 
 
