@@ -16,6 +16,8 @@ COMMANDS = (
     "listing",
     "table",
     "leaderboard",
+    "submit",
+    "verify",
     "plot",
     "audit",
     "data",

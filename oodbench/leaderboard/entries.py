@@ -194,8 +194,8 @@ def _attempts(
     attempts: dict[str, list[Attempt]] = {}
     images = set()
     fitted = ["detector", "classifier_seed", "seed"]
-    for key, own in tests.groupby(fitted, sort=False, observed=True, dropna=False):
-        detector, classifier_seed, seed = key
+    groups: Any = tests.groupby(fitted, sort=False, observed=True, dropna=False)
+    for (detector, classifier_seed, seed), own in groups:
         parts = {str(name): part for name, part in own.groupby("dataset", observed=True)}
         if set(parts) != {id_dataset, *sets}:
             continue  # failed on some set, as its records say

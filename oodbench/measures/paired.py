@@ -193,7 +193,8 @@ def _share_below(values: Floats, others: Floats) -> Floats:
     """Return for each value the share of others below it; equal ones count half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return below / (2 * len(others))
+    share: Floats = below / (2 * len(others))
+    return share
 
 
 def _covariance_of_mean(parts: Floats) -> Floats:
@@ -201,4 +202,5 @@ def _covariance_of_mean(parts: Floats) -> Floats:
     count = parts.shape[1]
     if count < 2:
         return np.full((len(parts), len(parts)), math.nan)
-    return np.atleast_2d(np.cov(parts)) / count
+    spread: Floats = np.atleast_2d(np.cov(parts)) / count
+    return spread

@@ -1,0 +1,109 @@
+"""Say what a benchmark's definition expects of a run, as far as its images are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oodbench.contracts import Benchmark, Dataset, parameters
+from oodbench.errors import OodbenchError
+from oodbench.images import select, title_in
+from oodbench.keys import plain
+from oodbench.registry import Registry
+from oodbench.request import make_dataset
+from oodbench.sources import locate
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ExpectedSet:
+    """The images of one set, where they are here.
+
+    Attributes:
+        fingerprint: what the run must have noted down.
+        indices: (n,) int64, the images that the protocol draws; None for training images.
+        labels: (n,) int64, their classes; None likewise.
+    """
+
+    fingerprint: str
+    indices: Integers | None = None
+    labels: Integers | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a run of a benchmark must have compared.
+
+    Attributes:
+        benchmark: the definition itself.
+        id_title: what tables call the ID set.
+        ood_titles: what they call the OOD sets.
+        classifier: the parameters of the classifier.
+        train: the ID training images; None where they are not here.
+        sets: ID and OOD test sets that are here, by title.
+        absent: why others are not, by title.
+    """
+
+    benchmark: Benchmark
+    id_title: str
+    ood_titles: tuple[str, ...]
+    classifier: Mapping[str, Any]
+    train: ExpectedSet | None
+    sets: Mapping[str, ExpectedSet]
+    absent: Mapping[str, str]
+
+
+def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
+    """Return what a benchmark expects.
+
+    Args:
+        benchmark: the definition.
+        registry: finds its data sets and its classifier.
+        data: folder of images; nothing is downloaded.
+
+    Raises:
+        UserError: if a data set or the classifier is not installed.
+    """
+    chosen = benchmark.parameters
+    id_dataset = make_dataset(benchmark.id, registry, chosen)
+    shape = id_dataset.shape
+    ood = {
+        title_in(dataset, shape): dataset
+        for name in benchmark.ood
+        for dataset in [make_dataset(name, registry, chosen).fitted(shape)]
+    }
+    entry = registry.classifiers[benchmark.classifier]
+    classifier = entry.create(**chosen.get(benchmark.classifier, {}))
+    sets: dict[str, ExpectedSet] = {}
+    absent: dict[str, str] = {}
+    for title, dataset in {id_dataset.info.label: id_dataset, **ood}.items():
+        try:
+            sets[title] = _expect(dataset, benchmark, data)
+        except OodbenchError as error:
+            absent[title] = str(error)
+    try:
+        train = ExpectedSet(locate(id_dataset, "train", data, download=False).fingerprint)
+    except OodbenchError:
+        train = None
+    return Definition(
+        benchmark=benchmark,
+        id_title=id_dataset.info.label,
+        ood_titles=tuple(ood),
+        classifier=plain(parameters(classifier)),
+        train=train,
+        sets=sets,
+        absent=absent,
+    )
+
+
+def _expect(dataset: Dataset, benchmark: Benchmark, data: Path) -> ExpectedSet:
+    source = locate(dataset, "test", data, download=False)
+    labels = source.load().labels
+    indices = select(len(labels), benchmark.images_per_set, benchmark.selection_seed)
+    return ExpectedSet(source.fingerprint, indices, labels[indices])

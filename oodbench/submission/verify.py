@@ -1,0 +1,161 @@
+"""Verify a run that came from elsewhere: its figures, its images and its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oodbench.errors import OodbenchError
+from oodbench.measures.evaluation import recompute
+from oodbench.results import KEY, MEASURES, Run
+from oodbench.submission.definition import Definition, ExpectedSet
+
+TOLERANCE = 1e-9
+"""How far a figure may be from that which the scores give, for rounding."""
+
+_COUNTS = ("n_id", "n_ood", "ties")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of verifying a run.
+
+    Attributes:
+        misfits: what does not fit, one sentence each; empty where all does.
+        unchecked: what could not be checked here, and why.
+        figures: number of figures that were computed again.
+    """
+
+    misfits: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    figures: int
+
+
+def verify(run: Run, definition: Definition) -> Verdict:
+    """Compute every figure of a run again, and compare the run with a benchmark's definition.
+
+    Raises:
+        InvalidData: if a file of the run is missing, damaged or something else.
+    """
+    scores, predictions = run.scores(), run.predictions()
+    try:
+        again = recompute(scores, predictions)
+        figures = list(_check_figures(run.records, again))
+    except (OodbenchError, ValueError) as error:
+        again, figures = run.records.iloc[:0], [f"no figure can be computed: {error}"]
+    try:
+        protocol = list(_check_protocol(run, definition))
+    except (KeyError, TypeError, AttributeError) as error:
+        protocol = [f"run.json does not say what was compared: {error!r}"]
+    images = [
+        *_check_images(scores, ["detector", "classifier_seed", "seed"], definition),
+        *_check_images(predictions, ["classifier_seed"], definition),
+        *_check_labels(predictions, definition),
+    ]
+    unchecked = [f"the images of {title}: {why}" for title, why in definition.absent.items()]
+    if definition.train is None:
+        unchecked.append(f"the training images of {definition.id_title}, which are not here")
+    misfits = dict.fromkeys([*protocol, *images, *figures])
+    return Verdict(tuple(misfits), tuple(unchecked), int(again[MEASURES].notna().sum().sum()))
+
+
+def _check_figures(records: pd.DataFrame, again: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each figure of the records that the scores do not give."""
+    columns = [*MEASURES, *_COUNTS]
+    claimed = _by_key(records[records["status"] == "ok"])
+    computed = _by_key(again)
+    for key, row in claimed.items():
+        where = f"{key[2]} on {key[1] or key[0]} (seeds {key[4]}, {key[5]})"
+        if key not in computed:
+            yield f"there are no scores of {where}"
+            continue
+        for name in columns:
+            told, found = row[name], computed[key][name]
+            if pd.isna(told) and pd.isna(found):
+                continue
+            if pd.isna(told) or pd.isna(found) or abs(told - found) > TOLERANCE:
+                yield f"{name} of {where}: the records have {told}, the scores give {found}"
+    for key in computed.keys() - claimed.keys():
+        yield f"there are scores, but no record, of {key[2]} on {key[1] or key[0]}"
+
+
+def _by_key(records: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
+    rows = [{str(name): row[name] for name in row} for row in records.to_dict("records")]
+    return {tuple("none" if pd.isna(row[name]) else row[name] for name in KEY): row for row in rows}
+
+
+def _check_protocol(run: Run, definition: Definition) -> Iterator[str]:
+    """Yield a sentence for each way in which the request is not the benchmark."""
+    benchmark, request = definition.benchmark, run.info["request"]
+    expected: dict[str, Any] = {
+        "id": benchmark.id,
+        "ood": list(benchmark.ood),
+        "classifier": {benchmark.classifier: dict(definition.classifier)},
+        "images_per_set": benchmark.images_per_set,
+        "calibration_images": benchmark.calibration_images,
+        "selection_seed": benchmark.selection_seed,
+    }
+    for name, value in expected.items():
+        if request[name] != value:
+            yield f"{name}: the run has {request[name]}, benchmark '{benchmark.name}' {value}"
+    for title in run.records["id_dataset"].unique():
+        if title != definition.id_title:
+            yield f"the ID set of the records is {title}, not {definition.id_title}"
+    titles = set(run.records["ood_dataset"]) - {""}
+    for title in sorted(titles - set(definition.ood_titles)):
+        yield f"{title} is no OOD set of benchmark '{benchmark.name}'"
+    for title in sorted(set(definition.ood_titles) - titles):
+        yield f"the OOD set {title} was left out"
+    prints = request["fingerprints"]
+    found = {definition.id_title: prints["test"], **prints["ood"]}
+    for title, images in definition.sets.items():
+        if found.get(title) != images.fingerprint:
+            yield f"the images of {title} are not those of the benchmark (another fingerprint)"
+    if definition.train is not None and prints["train"] != definition.train.fingerprint:
+        yield f"the training images of {definition.id_title} are not those of the benchmark"
+
+
+def _check_images(frame: pd.DataFrame, names: list[str], definition: Definition) -> Iterator[str]:
+    """Yield a sentence for each set of which other images were used than the protocol draws."""
+    columns = [*names, "dataset", "split"]
+    for key, own in frame.groupby(columns, sort=False, observed=True, dropna=False):
+        *_, title, split = key if isinstance(key, tuple) else (key,)
+        indices = np.sort(own["index"].to_numpy())
+        if split == "calibration":
+            if title != definition.id_title:
+                yield f"thresholds were taken from images of {title}, not {definition.id_title}"
+            if len(indices) > definition.benchmark.calibration_images:
+                yield f"thresholds were taken from {len(indices):,} images"
+        else:
+            yield from _check_indices(str(title), indices, definition)
+
+
+def _check_indices(title: str, indices: np.ndarray, definition: Definition) -> Iterator[str]:
+    images = definition.sets.get(title, ExpectedSet(""))
+    at_most = definition.benchmark.images_per_set
+    if images.indices is None:
+        # Of a set that is not here this much is known: a small one is used in full.
+        small = len(indices) < at_most
+        if len(indices) > at_most or (small and not np.array_equal(indices, range(len(indices)))):
+            yield f"{title}: {len(indices):,} images that the benchmark does not draw"
+    elif len(indices) != len(images.indices):
+        yield f"{title}: {len(indices):,} images instead of {len(images.indices):,}"
+    elif not np.array_equal(indices, images.indices):
+        yield f"{title}: other images than the benchmark draws"
+
+
+def _check_labels(predictions: pd.DataFrame, definition: Definition) -> Iterator[str]:
+    """Yield a sentence for each set whose images have other classes than here."""
+    tests = predictions[predictions["split"] == "test"]
+    for key, own in tests.groupby(["classifier_seed", "dataset"], sort=False, observed=True):
+        title = str(key[1] if isinstance(key, tuple) else key)
+        images = definition.sets.get(title)
+        if images is None or images.labels is None or len(own) != len(images.labels):
+            continue
+        labels = own.sort_values("index")["label"].to_numpy()
+        if not np.array_equal(labels, images.labels):
+            yield f"{title}: the labels are not those of its images"
