@@ -14,7 +14,7 @@ from oodbench import hardware
 from oodbench.artifacts import list_artifacts
 from oodbench.contracts import parameters
 from oodbench.engine import Results
-from oodbench.jobs import Plan
+from oodbench.jobs import Plan, Ref
 from oodbench.keys import plain
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
@@ -223,14 +223,31 @@ class Collector:
         }
 
     def _count_images(self) -> dict[str, int]:
-        """Count the images that pass through classifiers, and those that did so in this run."""
-        extracted = {
-            ref: self._store.find(*ref) for ref in self._plan.needed() if ref.stage == "extract"
+        """Count the images that the run is about, and those that this run passed through networks.
+
+        ``distinct_images`` are those that classifiers see, however many of them and of detectors
+        there are. ``images_forwarded`` passed through classifiers for all detectors together, and
+        ``images_forwarded_by_detectors`` when detectors called the classifier while they scored.
+        """
+        distinct: dict[Ref, set[int]] = {}
+        for ref in self._plan.needed():
+            found = self._store.find(*ref) if ref.stage == "extract" else None
+            if found is not None:
+                images = self._plan.jobs[ref].inputs["images"]
+                positions = np.load(found / "positions.npy").tolist()
+                distinct.setdefault(images, set()).update(positions)
+        forwarded = {
+            stage: sum(
+                self._store.open(*ref).meta["forwarded"]
+                for ref in self._results.done
+                if ref.stage == stage
+            )
+            for stage in ("extract", "score")
         }
-        counts = {ref: found.meta["count"] for ref, found in extracted.items() if found}
         return {
-            "distinct_images": sum(counts.values()),
-            "images_forwarded": sum(counts[ref] for ref in counts if ref in self._results.done),
+            "distinct_images": sum(map(len, distinct.values())),
+            "images_forwarded": forwarded["extract"],
+            "images_forwarded_by_detectors": forwarded["score"],
         }
 
 

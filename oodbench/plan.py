@@ -52,6 +52,7 @@ CODE = {
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.stages.fit",
+        "oodbench.stages.forwards",
         "oodbench.stages.checkpoint",
         "oodbench.stages.modules",
         "oodbench.stages.stream",

@@ -44,7 +44,7 @@ def test_run_prints_the_table_and_says_what_was_done(oodbench, tmp_path: Path) -
     assert code == 0
     assert errors == ""
     assert "PhotoPatches-bw" in output
-    assert "of 700 images passed through the classifier" in output
+    assert "images passed through the classifier, of 700 different ones, " in output
     assert output.endswith("run/\n")
     assert (tmp_path / "run" / "run.json").exists()
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 from sample_detectors import Brightness, Confidence, Distance, Drawn, FirstOfTwo, SecondOfTwo
+from sample_detectors import info as sample_info
 
 import oodbench
+from oodbench.contracts import Need
 from oodbench.errors import UserError
 from oodbench.measures.evaluation import recompute
 from oodbench.results import MEASURES, RECORD
@@ -50,6 +52,38 @@ def test_from_an_empty_store_every_image_is_passed_once_and_then_none(run, tmp_p
     assert again.records.equals(first.records)
     assert again.scores().equals(first.scores())
     assert again.predictions().equals(first.predictions())
+
+
+def test_images_that_several_classifiers_see_are_counted_once(run, tmp_path: Path) -> None:
+    info = run(detectors=[Confidence()], store=tmp_path / "store", classifier_seeds=2).info
+    assert info["distinct_images"] == 3 * 200 + 100
+    assert info["images_forwarded"] == 2 * info["distinct_images"]
+    assert info["images_forwarded_by_detectors"] == 0
+
+
+class Perturbs(Confidence):
+    """Calls the classifier twice for each image."""
+
+    info = sample_info("perturbs")
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
+    fit_needs = frozenset({Need.CLASSIFIER})
+
+    def fit(self, train, context):
+        return self.restore({}, context)
+
+    def restore(self, state, context):
+        self.classifier = context.classifier
+        return self
+
+    def score(self, batch):
+        noisy = batch.inputs + 0.01
+        return (self.classifier(noisy) - self.classifier(batch.inputs)).norm(dim=1)
+
+
+def test_passes_that_detectors_make_are_counted_apart(run, tmp_path: Path) -> None:
+    info = run(detectors=[Perturbs()], store=tmp_path / "store").info
+    assert info["distinct_images"] == info["images_forwarded"] == 3 * 200 + 100
+    assert info["images_forwarded_by_detectors"] == 2 * (3 * 200 + 100)
 
 
 def test_without_fitting_no_training_image_but_those_for_calibration_is_passed(run) -> None:

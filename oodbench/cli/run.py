@@ -133,8 +133,9 @@ def _print_run(finished: Run) -> None:
     if info["shipped"]:
         print(f"shipped weights were taken (--retrain trains again): {', '.join(info['shipped'])}")
     print(
-        f"{info['images_forwarded']:,} of {info['distinct_images']:,} images passed through the "
-        f"classifier, {info['jobs_run']} jobs run, {info['jobs_reused']} taken from the store, "
+        f"{info['images_forwarded']:,} images passed through the classifier, of "
+        f"{info['distinct_images']:,} different ones, {info['jobs_run']} jobs run, "
+        f"{info['jobs_reused']} taken from the store, "
         f"{info['wall_seconds']:.1f} s\n{finished.directory}/"
     )
 

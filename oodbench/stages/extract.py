@@ -2,8 +2,9 @@
 
 Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32; ``positions.npy`` (n,)
 int64, the positions within the prepared images; and of these ``labels.npy`` and ``indices.npy``.
-Of no images, d and k are 0. Notes down ``count`` and the data set's ``note``. The backbone runs in
-the precision of the run, the head always in float32: logits of lower precision tie by the thousand.
+Of no images, d and k are 0. Notes down ``count``, the number of images; ``forwarded``, how many
+passed through the classifier; and the data set's ``note``. The backbone runs in the precision of
+the run, the head always in float32: logits of lower precision tie by the thousand.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     positions = positions_of(spec["part"], len(images), spec["count"], spec["seed"])
     features: list[Tensor] = []
     logits: list[Tensor] = []
+    forwarded = 0
     with torch.inference_mode():
         for start in range(0, len(positions), spec["batch_size"]):
             chosen = positions[start : start + spec["batch_size"]]
@@ -34,6 +36,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
             batch = batch.contiguous(memory_format=torch.channels_last)
             with autocast(work.device, spec["precision"]):
                 found = module.features(batch)  # type: ignore[operator]
+            forwarded += len(batch)
             found = found.float()
             features.append(found.cpu())
             logits.append(module.head(found).cpu())  # type: ignore[operator]
@@ -44,4 +47,5 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     np.save(work.draft / "positions.npy", positions)
     for name in ("labels.npy", "indices.npy"):
         np.save(work.draft / name, np.load(work.inputs["images"] / name)[positions])
-    work.draft.meta.update(count=len(positions), note=work.inputs["images"].meta["note"])
+    note = work.inputs["images"].meta["note"]
+    work.draft.meta.update(count=len(positions), forwarded=forwarded, note=note)

@@ -1,7 +1,8 @@
 """Score images by a detector.
 
 Writes ``scores.npy`` (n,), as computed, float32 or wider, and ``indices.npy`` (n,) int64, the
-positions in the data set; notes down ``score_seconds`` and ``fit_seconds``.
+positions in the data set; notes down ``score_seconds``, ``fit_seconds`` and ``forwarded``, the
+images that the detector itself passed through the classifier.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from oodbench.contracts import Batch, Detector, PluginError
 from oodbench.stages import Work
 from oodbench.stages.fit import make_context, restore
+from oodbench.stages.forwards import Forwards
 from oodbench.stages.selection import positions_of
 from oodbench.stages.stream import scoring_stream
 
@@ -27,6 +29,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     stream = scoring_stream(spec, work.inputs, detector.needs, work.device)
     fitted = work.inputs.get("fit")
     context = make_context(spec, work, stream.shape, stream.num_classes)
+    forwards = Forwards(context._classifier)
     if fitted is not None:
         restore(detector, fitted, context)
     torch.manual_seed(spec["seed"])  # for detectors that draw while they score
@@ -47,6 +50,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     work.draft.meta.update(
         score_seconds=seconds,
         fit_seconds=0.0 if fitted is None else fitted.meta["fit_seconds"],
+        forwarded=forwards.images,
     )
 
 

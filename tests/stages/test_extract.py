@@ -22,7 +22,7 @@ def test_features_and_logits_are_those_of_the_network(bench: Bench, test, traine
     assert array(made, "features").dtype == array(made, "logits").dtype == np.float32
     np.testing.assert_allclose(array(made, "features"), features, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(array(made, "logits"), logits, rtol=1e-5, atol=1e-6)
-    assert made.meta == {"count": 60, "note": "a note"}
+    assert made.meta == {"count": 60, "forwarded": 60, "note": "a note"}
 
 
 def test_labels_and_positions_go_along(bench: Bench, trained) -> None:
