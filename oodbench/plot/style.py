@@ -14,16 +14,16 @@ COLOURS = (
     "#3f90da",
     "#ffa90e",
     "#bd1f01",
-    "#94a4a2",
     "#832db6",
     "#a96b59",
     "#e76300",
     "#b9ac70",
-    "#717581",
     "#92dadd",
+    "#717581",
+    "#94a4a2",
 )
 """Ten colours that stay apart for colour-blind readers (Petroff, "Accessible color sequences for
-data visualization", arXiv 2107.02270)."""
+data visualization", arXiv 2107.02270), greys last: figures use grey for what is behind."""
 
 DASHES = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
 """Line styles that go with the colours, for print without colour."""

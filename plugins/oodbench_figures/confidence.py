@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class ConfidenceAgainstScore(Figure):
     """Draw a point an image: the classifier's largest probability over the detector's score.
 
-    Every data set has a panel, with the ID images in grey behind those of an OOD set. What lies to
-    the right of the dashed line is rejected by the threshold that keeps 95 % of the
+    Every data set has a panel, with the ID images in dark grey behind those of an OOD set. What
+    lies to the right of the dashed line is rejected by the threshold that keeps 95 % of the
     calibration images.
     """
 
@@ -46,7 +46,7 @@ def _draw_detector(run: RunView, detector: str, confidences: dict[str, np.ndarra
     low, high = shown_range(list(scores.values()))
     limit = run.threshold(detector)
     for number, (panel, dataset) in enumerate(zip(panels, confidences, strict=True)):
-        shown = [(run.id_dataset, "0.6")]
+        shown = [(run.id_dataset, "0.25")]
         if number:
             shown.append((dataset, f"C{(number - 1) % 10}"))
         for name, colour in shown:
@@ -56,6 +56,8 @@ def _draw_detector(run: RunView, detector: str, confidences: dict[str, np.ndarra
         panel.axvline(limit, color="black", linestyle="--", linewidth=0.6)
         panel.set_title(dataset, pad=2)
         panel.set(xlim=(low, high), ylim=(0, 1.04))
-    picture.supxlabel(f"score of {detector} (larger = more likely OOD)", fontsize=7)
+    picture.supxlabel(
+        f"score of {detector} (larger: more likely OOD; dashed: 95 % threshold)", fontsize=7
+    )
     picture.supylabel("confidence of the classifier", fontsize=7)
     return picture

@@ -53,7 +53,7 @@ def _draw_detector(run: RunView, detector: str) -> Picture:
     draw_curves(curves, run, detector)
     draw_ridges(ridges, run, detector)
     curves.set_title(f"(a) ROC of {detector}", loc="left")
-    ridges.set_title("(b) distribution of scores", loc="left")
+    ridges.set_title("(b) distribution of scores; dashed: 95 % threshold", loc="left")
     return picture
 
 

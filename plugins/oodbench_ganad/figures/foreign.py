@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from oodbench.contracts import COLUMN_WIDTH, Figure, FigureUnavailable, Info, RunView
 from oodbench_ganad.detector import PAPER
-from oodbench_ganad.figures.outputs import Curves, add_legend, draw_classes, measure
+from oodbench_ganad.figures.outputs import (
+    Curves,
+    add_legend,
+    draw_classes,
+    draw_threshold,
+    measure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -49,7 +55,7 @@ def _draw(curves: Curves, name: str, run: RunView, other: str) -> Picture:
     picture = Picture(figsize=(COLUMN_WIDTH, 2.4), layout="constrained")
     axes = picture.subplots()
     draw_classes(axes, curves.norms, curves.scores[name])
-    axes.axhline(run.threshold(name), color="black", linestyle=":", linewidth=0.7)
+    draw_threshold(axes, run.threshold(name))
     axes.set(
         xlabel=f"Chebyshev norm of the seed of a {other} generator",
         ylabel=f"score of {name}\n({run.id_dataset})",

@@ -27,9 +27,6 @@ PATH_STEP = 0.5
 PER_LINE = 16
 """Images in a line, which is what is legible in a column."""
 
-LABELS = 0.4
-"""Inches beside the images for labels."""
-
 
 class GrowingSeeds(Figure):
     """Draw images by the norm of their seeds; a red line is at norm 5, where anomalies begin."""
@@ -105,8 +102,8 @@ def _draw_lines(
 
     rows, columns, _, height, width = lines.shape
     mosaic = tiled(lines)
-    inches = (COLUMN_WIDTH - LABELS) / mosaic.shape[1]
-    picture = Picture(figsize=(COLUMN_WIDTH, mosaic.shape[0] * inches + 0.4), layout="constrained")
+    inches = (COLUMN_WIDTH - 0.23 - 0.04 * max(map(len, labels))) / mosaic.shape[1]
+    picture = Picture(figsize=(COLUMN_WIDTH, mosaic.shape[0] * inches + 0.32), layout="constrained")
     axes = picture.subplots()
     shown = (mosaic.squeeze(2) if mosaic.shape[2] == 1 else mosaic).numpy()
     axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")

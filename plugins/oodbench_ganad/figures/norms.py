@@ -64,7 +64,7 @@ def _draw_length(axes: Axes, length: int) -> None:
     axes.hist(samples.numpy(), BINS, range=NORMS, density=True, color="0.8", label="samples")
     axes.plot(norms, printed_density(norms, length), "--", color="C2", label="(1) as printed")
     axes.plot(norms, seeds.norm_density(norms, length), "-", color="C0", label="corrected")
-    axes.set(xlim=NORMS, ylim=(0, None), xticks=range(1, 6))
+    axes.set(xlim=NORMS, ylim=(0, 1.2), xticks=range(1, 6))
 
 
 def printed_density(norm: Tensor, length: int) -> Tensor:

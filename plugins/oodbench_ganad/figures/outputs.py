@@ -123,13 +123,12 @@ def _draw(curves: Curves, name: str, limit: float | None) -> Picture:
     upper, lower = picture.subplots(2, 1, sharex=True)
     draw_classes(upper, curves.norms, curves.confidence)
     draw_classes(lower, curves.norms, curves.scores[name])
-    upper.set(title="(a)", ylabel="confidence of the classifier", ylim=(None, 1.02))
-    lower.set(title="(b)", ylabel=f"score of {name}", xlabel="Chebyshev norm of the seed")
-    for axes in (upper, lower):
-        axes.set_title(axes.get_title(), loc="left")
-        axes.set_title("")
+    upper.set(ylabel="confidence of the classifier", ylim=(None, 1.02))
+    lower.set(ylabel=f"score of {name}", xlabel="Chebyshev norm of the seed")
+    upper.set_title("(a)", loc="left")
+    lower.set_title("(b)", loc="left")
     if limit is not None:
-        lower.axhline(limit, color="black", linestyle=":", linewidth=0.7)
+        draw_threshold(lower, limit)
     add_legend(picture, upper)
     return picture
 
@@ -143,6 +142,21 @@ def draw_classes(axes: Axes, norms: np.ndarray, lines: Iterable[np.ndarray]) -> 
         axes.plot(norms, line, color=f"C{label % 10}", linestyle=style, label=f"{label}")
     axes.axvline(FAKE_NORM, color="black", linewidth=0.5)
     axes.set_xlim(norms[0], norms[-1])
+
+
+def draw_threshold(axes: Axes, limit: float) -> None:
+    """Draw the score above which images are rejected."""
+    axes.axhline(limit, color="black", linestyle=":", linewidth=0.7)
+    axes.annotate(
+        "95 % threshold",
+        (1, limit),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -1),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=5,
+    )
 
 
 def add_legend(picture: Picture, axes: Axes) -> None:
