@@ -85,7 +85,7 @@ def test_parameters_seeds_and_sets_reach_the_run(oodbench, tmp_path: Path) -> No
 def test_a_failed_detector_is_exit_code_1_and_in_the_table(oodbench, install) -> None:
     source = DETECTORS.replace("return [Brightness,", "return [RaisesInFit, Brightness,")
     install("samples", source)
-    code, output, errors = oodbench("run TINY --detectors raises-in-fit,brightness --out run")
+    code, output, errors = oodbench("run TINY --detectors raises-in-fit,confidence --out run")
     assert code == 1
     assert "ZeroDivisionError: no luck [today]" in " ".join(output.split())
     assert "failed: fit raises-in-fit" in errors
@@ -300,7 +300,7 @@ def test_list_shows_one_kind(oodbench, kind: str) -> None:
     code, output, _ = oodbench(f"list {kind} --json")
     assert code == 0
     content = json.loads(output)
-    assert set(content) == {kind, "failures"}
+    assert set(content) == {kind, "failures", "absent"}
     assert all(row["name"] and row["summary"] and row["plugin"] for row in content[kind])
 
 
