@@ -63,7 +63,7 @@ class FeatureMap:
     place: Callable[[np.ndarray], np.ndarray]
 
     def draw_on(self, axes: Axes, *, coloured: bool = False) -> None:
-        """Draw the training images as points, and the number of each class in its middle.
+        """Draw the training images as points, and the number of each class above its own.
 
         Args:
             axes: what to draw on; ticks are removed, since the units of the plane mean nothing.
@@ -75,14 +75,17 @@ class FeatureMap:
         colours = [f"C{label % 10}" for label in self.labels] if coloured else "0.8"
         axes.scatter(*self.points.T, s=1, c=colours, linewidths=0, rasterized=True)
         for label in np.unique(self.labels):
-            x, y = np.median(self.points[self.labels == label], axis=0)
+            members = self.points[self.labels == label]
             axes.annotate(
                 str(label),
-                (x, y),
+                (np.median(members[:, 0]), np.quantile(members[:, 1], 0.98)),
+                xytext=(0, 1),
+                textcoords="offset points",
                 ha="center",
-                va="center",
+                va="bottom",
+                fontsize=6,
                 weight="bold",
-                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+                path_effects=[withStroke(linewidth=1, foreground="white")],
             )
         axes.set(xticks=[], yticks=[])
 
