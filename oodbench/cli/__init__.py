@@ -15,6 +15,7 @@ COMMANDS = (
     "run",
     "listing",
     "table",
+    "compare",
     "leaderboard",
     "submit",
     "verify",

@@ -25,6 +25,9 @@ def add(commands: Any) -> None:
         metavar="A,B",
         help="measures to show, the compared one first (default: auroc,fpr95,acc95,acc99)",
     )
+    parser.add_argument(
+        "--like", metavar="TABLE", help="rows and order of a published table: table11 (GANAD's)"
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -46,6 +49,7 @@ def execute(options: argparse.Namespace) -> int:
         notes=notes,
         deviations=deviations,
         metrics=options.metrics,
+        like=options.like,
     )
     if options.format == "terminal":
         print_ansi(text)

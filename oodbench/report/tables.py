@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oodbench.errors import UnknownName
 from oodbench.report.build import build
 from oodbench.report.columns import COLUMNS, DEFAULT, checked
+from oodbench.report.like import arrange, arrangement, comparisons_alone
 from oodbench.report.markup import latex, markdown, page
 from oodbench.report.summary import summarise
 from oodbench.report.terminal import terminal
@@ -28,6 +29,7 @@ def render(
     notes: Mapping[str, str] | None = None,
     deviations: Mapping[str, str] | None = None,
     metrics: Sequence[str] | None = None,
+    like: str | None = None,
 ) -> str:
     """Return the tables of records as text.
 
@@ -45,16 +47,20 @@ def render(
         deviations: how a detector deviates from its paper, by its name; shown as a footnote.
         metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
             accuracies, and in ``csv`` all.
+        like: a published table, such as ``"table11"``, whose rows and order to show.
 
     Raises:
-        UnknownName: if the format or a measure does not exist.
+        UnknownName: if the format, a measure or the published table does not exist.
+        UserError: if the records have no row of the published table.
     """
     if format not in FORMATS:
         raise UnknownName("table format", format, FORMATS)
+    if like is not None:
+        records = arrange(records, arrangement(like))
     if format == "csv":
         return _csv(records, checked(metrics or tuple(COLUMNS)))
     report = build(records, checked(metrics or DEFAULT), notes or {}, deviations or {})
-    return _WRITERS[format](report)
+    return _WRITERS[format](report if like is None else comparisons_alone(report))
 
 
 def _csv(records: pd.DataFrame, metrics: Sequence[str]) -> str:

@@ -1,0 +1,40 @@
+"""The command ``compare``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser(
+        "compare", help="show what changed between two runs, whether beyond noise, and why"
+    )
+    parser.add_argument("first", type=Path, metavar="RUN_A", help="a run's folder")
+    parser.add_argument("second", type=Path, metavar="RUN_B", help="another run's folder")
+    parser.add_argument(
+        "--format",
+        choices=["terminal", "markdown", "latex", "html"],
+        default="terminal",
+        help="default: terminal",
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Print what differs between two runs."""
+    from oodbench.cli.output import print_ansi
+    from oodbench.comparison import compare, report
+    from oodbench.report.markup import latex, markdown, page
+    from oodbench.report.terminal import terminal
+    from oodbench.results import read_run
+
+    found = report(compare(read_run(options.first), read_run(options.second)))
+    if options.format == "terminal":
+        print_ansi(terminal(found))
+    else:
+        writers = {"markdown": markdown, "latex": latex, "html": page}
+        print(writers[options.format](found), end="")
+    return 0

@@ -1,0 +1,315 @@
+"""Compare two runs: which figures changed, whether beyond noise, and which inputs differ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from oodbench.measures.paired import (
+    Components,
+    Estimate,
+    add_run_variance,
+    components,
+    covariance,
+    delong_test,
+    mean_components,
+)
+from oodbench.measures.ranks import LEVEL, holm
+from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
+from oodbench.results import MEASURES, Run
+
+CellName: TypeAlias = tuple[str, str, str, str]
+"""ID set, OOD set, detector and classifier."""
+
+Seeds: TypeAlias = tuple[int, int | None]
+"""Seed of the classifier, and of the detector where it draws something."""
+
+INPUTS = ("request", "versions", "plugins", "hardware", "engine")
+"""The parts of ``run.json`` that can explain a difference."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input that differs between two runs.
+
+    Attributes:
+        name: where it stands in ``run.json``.
+        first: its value in the first run; None where it has none.
+        second: its value in the second.
+        concerns: the detector or OOD set that it is about; empty where it is about all.
+    """
+
+    name: str
+    first: Any
+    second: Any
+    concerns: str = ""
+
+    def __str__(self) -> str:
+        return clean(f"{self.name}: {_show(self.first)} → {_show(self.second)}")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A detector on an OOD set whose figures differ between two runs.
+
+    Attributes:
+        name: of the cell.
+        first: mean AUROC over the runs of the first; NaN if it has none.
+        second: of the second.
+        difference: second minus first, with its uncertainty; None where one of them has none.
+        paired: whether both scored the same images.
+        p_value: of no difference, adjusted for the number of changes by Holm's method.
+        inputs: what may explain it.
+    """
+
+    name: CellName
+    first: float
+    second: float
+    difference: Estimate | None
+    paired: bool
+    p_value: float
+    inputs: tuple[Input, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Return whether the difference is more than noise, in two words."""
+        if self.difference is None:
+            return "only first" if math.isnan(self.second) else "only second"
+        return "beyond noise" if self.p_value < LEVEL else "within noise"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two runs.
+
+    Attributes:
+        changes: the cells whose figures differ, in the order of the first run.
+        unchanged: number of cells whose every measure is equal.
+        inputs: all inputs that differ.
+    """
+
+    changes: tuple[Change, ...]
+    unchanged: int
+    inputs: tuple[Input, ...]
+
+
+def compare(first: Run, second: Run) -> Comparison:
+    """Compare the figures of two runs, and the inputs that they were made from.
+
+    Where both runs scored the same images the test of a difference is DeLong's paired one, else
+    the images of the two are independent samples. Where seeds are shared the differences between
+    runs of equal seeds tell how much is owed to seeds.
+
+    Raises:
+        InvalidData: if a file of a run is missing, damaged or something else.
+    """
+    inputs = tuple(_inputs(first.info, second.info))
+    cells = [_cells(first), _cells(second)]
+    names = list(dict.fromkeys([*cells[0], *cells[1]]))
+    equal = [
+        name for name in names if name in cells[0] and name in cells[1] and _equal(cells, name)
+    ]
+    scored = [_components(run) for run in (first, second)]
+    changed = [
+        _change(name, [own.get(name, {}) for own in scored], inputs)
+        for name in names
+        if name not in equal
+    ]
+    tested = [change for change in changed if change.difference is not None]
+    adjusted = holm(np.array([change.p_value for change in tested]))
+    by_name = {each.name: float(value) for each, value in zip(tested, adjusted, strict=True)}
+    return Comparison(
+        tuple(
+            Change(**{**vars(each), "p_value": by_name.get(each.name, math.nan)})
+            for each in changed
+        ),
+        len(equal),
+        inputs,
+    )
+
+
+def report(comparison: Comparison) -> Report:
+    """Return a comparison as a table of what changed, and the inputs that differ beneath it."""
+    rows = tuple(_row(change) for change in comparison.changes)
+    titles = ("Test set", "Detector", "First", "Second", "Difference", "95 % interval", "Verdict")
+    tables = (Table("AUROC in %", tuple(map(Cell, titles)), (rows,), labels=2),) if rows else ()
+    changed = len(rows)
+    heading = f"{changed} of {changed + comparison.unchanged} cells differ"
+    return Report((Section(heading, tables),), tuple(map(Footnote, _notes(comparison))))
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    if any(change.difference is not None for change in comparison.changes):
+        yield (
+            "Beyond noise: a difference of 5 % significance after Holm's correction, by DeLong's "
+            "test over images"
+            + (
+                ", paired where both runs scored the same; * marks where they did not"
+                if any(not change.paired for change in comparison.changes)
+                else " that both runs scored"
+            )
+            + "; where several seeds are shared, their spread is part of the noise."
+        )
+    if not comparison.inputs:
+        yield "No input differs that the runs have noted down."
+    for each in comparison.inputs:
+        about = f" (concerns {each.concerns})" if each.concerns else ""
+        yield clean(f"Differs: {each}{about}")
+    unexplained = [change for change in comparison.changes if not change.inputs]
+    if unexplained and comparison.inputs:
+        names = ", ".join(f"{change.name[2]} on {change.name[1]}" for change in unexplained)
+        yield clean(f"No input that differs explains the changes of {names}.")
+
+
+def _row(change: Change) -> tuple[Cell, ...]:
+    _, dataset, detector, _ = change.name
+    figures = [
+        Cell(MISSING if math.isnan(value) else percent(value))
+        for value in (change.first, change.second)
+    ]
+    found = change.difference
+    if found is None:
+        spread = [Cell(MISSING), Cell(MISSING)]
+    else:
+        low, high = found.interval()
+        spread = [Cell(f"{100 * found.value:+.2f}"), Cell(f"{100 * low:+.2f} to {100 * high:+.2f}")]
+    verdict = change.verdict + ("" if change.paired or found is None else "*")
+    return (Cell(clean(dataset)), Cell(clean(detector)), *figures, *spread, Cell(verdict))
+
+
+def _cells(run: Run) -> dict[CellName, pd.DataFrame]:
+    """Return the measures of each cell of the OOD sets, in the order of their seeds."""
+    records = run.records[run.records["ood_dataset"] != ""]
+    names = ["id_dataset", "ood_dataset", "detector", "classifier"]
+    groups: Any = records.groupby(names, sort=False)
+    columns = ["classifier_seed", "seed", "status", *MEASURES]
+    return {
+        tuple(name): rows[columns].sort_values(["classifier_seed", "seed"]).reset_index(drop=True)
+        for name, rows in groups
+    }
+
+
+def _equal(cells: Sequence[Mapping[CellName, pd.DataFrame]], name: CellName) -> bool:
+    return cells[0][name].equals(cells[1][name])
+
+
+Scored: TypeAlias = tuple[str, Components]
+"""A digest of which images were scored, and the components of the AUROC on them."""
+
+
+def _components(run: Run) -> dict[CellName, dict[Seeds, Scored]]:
+    """Return the components of each cell by seeds."""
+    (id_dataset,) = run.records["id_dataset"].unique()
+    scores = run.scores()
+    tests = scores[scores["split"] == "test"]
+    prints = run.info["request"]["fingerprints"]
+    found: dict[CellName, dict[Seeds, Scored]] = {}
+    fitted = ["detector", "classifier", "classifier_seed", "seed"]
+    groups: Any = tests.groupby(fitted, sort=False, observed=True, dropna=False)
+    for (detector, classifier, classifier_seed, seed), own in groups:
+        parts = {
+            str(title): part.sort_values("index")
+            for title, part in own.groupby("dataset", observed=True)
+        }
+        known = parts.pop(str(id_dataset), None)
+        if known is None:
+            continue
+        for title, part in parts.items():
+            digests = (prints["test"], prints["ood"].get(title))
+            images = json.dumps([*digests, known["index"].tolist(), part["index"].tolist()])
+            result = components(known["score"].to_numpy(), [part["score"].to_numpy()])
+            name = (str(id_dataset), title, str(detector), str(classifier))
+            seeds = (int(classifier_seed), None if pd.isna(seed) else int(seed))
+            found.setdefault(name, {})[seeds] = (images, result)
+    return found
+
+
+def _change(
+    name: CellName, scored: Sequence[Mapping[Seeds, Scored]], inputs: Sequence[Input]
+) -> Change:
+    """Return a change, its p-value as yet for itself alone."""
+    means = [mean_components([each for _, each in own.values()]) if own else None for own in scored]
+    first, second = means
+    areas = {
+        "first": math.nan if first is None else first.area,
+        "second": math.nan if second is None else second.area,
+    }
+    concerns = {"", name[1], name[2]}
+    explaining = tuple(each for each in inputs if each.concerns in concerns)
+    if first is None or second is None:
+        return Change(
+            name=name,
+            **areas,
+            difference=None,
+            paired=False,
+            p_value=math.nan,
+            inputs=explaining,
+        )
+    paired = len({images for own in scored for images, _ in own.values()}) == 1
+    if paired:
+        difference = delong_test(second, first)
+    else:
+        variance = sum(float(covariance([mean])[0, 0]) for mean in (first, second))
+        difference = Estimate(second.area - first.area, variance)
+    difference = add_run_variance(difference, *_run_variances(scored))
+    return Change(
+        name=name,
+        **areas,
+        difference=difference,
+        paired=paired,
+        p_value=difference.p_value,
+        inputs=explaining,
+    )
+
+
+def _run_variances(scored: Sequence[Mapping[Seeds, Scored]]) -> tuple[list[float], list[int]]:
+    """Return the variance over runs of the difference, and the numbers of runs."""
+    areas = [{seeds: each.area for seeds, (_, each) in own.items()} for own in scored]
+    if areas[0].keys() == areas[1].keys():
+        groups = [[areas[1][seeds] - areas[0][seeds] for seeds in areas[0]]]
+    else:
+        groups = [list(own.values()) for own in areas]
+    groups = [values for values in groups if len(values) > 1]
+    return [float(np.var(values, ddof=1)) for values in groups], [len(own) for own in groups]
+
+
+def _inputs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Input]:
+    """Yield what differs between the inputs that two runs have noted down."""
+    flat = [
+        dict(_flatten({name: info[name] for name in INPUTS if name in info}))
+        for info in (first, second)
+    ]
+    for path in dict.fromkeys([*flat[0], *flat[1]]):
+        one, two = (values.get(path) for values in flat)
+        if one != two:
+            yield Input(".".join(path), one, two, _concern(path))
+
+
+def _flatten(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _flatten(item, (*path, str(name)))
+    else:
+        yield path, value
+
+
+def _concern(path: tuple[str, ...]) -> str:
+    """Return the detector or the OOD set that an input is about."""
+    if path[:2] == ("request", "detectors") or path[:1] == ("plugins",):
+        return path[2] if path[0] == "request" and len(path) > 2 else path[-1]
+    if path[:3] == ("request", "fingerprints", "ood") and len(path) > 3:
+        return path[3]
+    return ""
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{text[:12]}…" if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
