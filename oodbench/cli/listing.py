@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     """Add the parser of the command."""
     parser = commands.add_parser("list", help="show what the installed plugins bring")
     parser.add_argument(
-        "kind", nargs="?", choices=["detectors", "datasets", "classifiers", "benchmarks"]
+        "kind", nargs="?", choices=["detectors", "datasets", "classifiers", "figures", "benchmarks"]
     )
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
@@ -29,9 +29,8 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench import registry
 
     loaded = registry.load()
-    kinds = (
-        [options.kind] if options.kind else ["benchmarks", "classifiers", "datasets", "detectors"]
-    )
+    every = ["benchmarks", "classifiers", "datasets", "detectors", "figures"]
+    kinds = [options.kind] if options.kind else every
     found = {kind: [_describe(entry) for entry in _entries(loaded, kind)] for kind in kinds}
     failures = [
         {
@@ -51,7 +50,7 @@ def execute(options: argparse.Namespace) -> int:
     for kind, rows in found.items():
         table = Table(kind, "plugin", "", box=None, header_style="bold", padding=(0, 2, 0, 0))
         for row in rows:
-            about = [row["summary"], row.get("paper") or "", _needs(row)]
+            about = [row["summary"], _source(row), _needs(row)]
             text = "\n".join(part for part in about if part)
             table.add_row(escape(row["name"]), escape(row["plugin"]), escape(text))
         console.print(table)
@@ -64,6 +63,12 @@ def execute(options: argparse.Namespace) -> int:
             f"({escape(str(failure['distribution']))}): {escape(str(failure['reason']))}"
         )
     return 0
+
+
+def _source(row: dict[str, Any]) -> str:
+    """Return the paper of a plugin, and of a figure its numbers in it."""
+    numbers = ", ".join(str(number) for number in row.get("numbers", ()))
+    return (f"Figures {numbers} of " if numbers else "") + (row.get("paper") or "")
 
 
 def _needs(row: dict[str, Any]) -> str:
@@ -98,4 +103,6 @@ def _describe(entry: Entry[Any]) -> dict[str, Any]:
             "needs": sorted(entry.target.needs),
             "stochastic": entry.target.stochastic,
         }
+    if entry.kind == "figure":
+        row |= {"needs": [entry.target.needs], "numbers": list(entry.target.numbers)}
     return row
