@@ -254,7 +254,7 @@ class HeadGradientAdapter(Unfitted, FeaturesAdapter):
         """Score features (n, d)."""
         import torch
 
-        return torch.cat([original.predict(part) for part in values.split(self.chunk)])
+        return torch.cat([original.predict(part) for part in torch.split(values, self.chunk)])
 
 
 class PerturbingAdapter(FittedAdapter):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from oodbench.contracts import Context, Info, Need, Paper, Stream
 from oodbench_posthoc.adapter import FeaturesAdapter, check_classes, gather
@@ -46,8 +46,9 @@ class HopfieldEnergy(FeaturesAdapter):
 
         features, labels = gather(train, self.read)
         check_classes(labels, train.num_classes)
+        head: Any = context.classifier.head
         with torch.no_grad():
-            right = context.classifier.head(features).argmax(dim=1) == labels
+            right = head(features).argmax(dim=1) == labels
         patterns = []
         for number in range(train.num_classes):
             members = labels == number

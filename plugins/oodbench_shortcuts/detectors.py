@@ -38,10 +38,11 @@ class Shortcut(Detector):
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Learn median and spread of the statistic."""
+        import numpy as np
         import torch
 
         values = torch.cat([self.statistic(batch.inputs).cpu() for batch in train]).numpy()
-        lower, median, upper = (_quantile(values, share) for share in (0.25, 0.5, 0.75))
+        lower, median, upper = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
         self.median_ = median
         self.spread_ = upper - lower or float(values.std()) or 1.0
         return self
@@ -49,12 +50,6 @@ class Shortcut(Detector):
     def score(self, batch: Batch) -> Tensor:
         """Return how unusual the statistic is: (n,) float64."""
         return (self.statistic(batch.inputs) - self.median_).abs() / self.spread_
-
-
-def _quantile(values: object, share: float) -> float:
-    import numpy as np
-
-    return float(np.quantile(values, share))
 
 
 class Brightness(Shortcut):
