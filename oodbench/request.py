@@ -15,6 +15,7 @@ from oodbench.contracts import Benchmark, Dataset, Detector, Need, Trainable
 from oodbench.errors import (
     DataUnavailable,
     InvalidParameter,
+    OodbenchError,
     PluginError,
     UnknownName,
     UserError,
@@ -114,11 +115,11 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     gpus = hardware.resolve_gpus(options.device)
     precision = hardware.resolve_precision(options.precision, gpus)
     id_dataset = make_dataset(benchmark.id, registry, parameters)
-    ood_datasets = _make_ood(benchmark, id_dataset, registry, parameters)
+    ood_datasets, lost = _make_ood(benchmark, id_dataset, registry, parameters)
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", options.data, download=options.download)
     test = locate(id_dataset, "test", options.data, download=options.download)
-    ood, missing = _locate_ood(ood_datasets, options)
+    ood, missing = _locate_ood(ood_datasets, lost, options)
     auxiliary = _locate_auxiliary(detectors, unmade, id_dataset, ood, options, registry)
     request = Request(
         train=train,
@@ -292,35 +293,47 @@ def make_dataset(name: str, registry: Registry, parameters: Parameters | None = 
 
     Raises:
         UserError: if there is none, or a parameter does not fit.
+        PluginError: if it cannot be made.
     """
     if is_path(name):
         return UserImages(path=name)
-    return registry.datasets[name].create(**(parameters or {}).get(name, {}))
+    entry = registry.datasets[name]
+    try:
+        return entry.create(**(parameters or {}).get(name, {}))
+    except OodbenchError:
+        raise
+    except Exception as error:  # a stranger's constructor may raise anything
+        raise PluginError(f"data set '{name}' cannot be made: {describe(error)}") from error
 
 
 def _make_ood(
     benchmark: Benchmark, id_dataset: Dataset, registry: Registry, parameters: Parameters
-) -> dict[str, Dataset]:
-    """Return the OOD sets by what tables call them."""
+) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """Return the OOD sets by what tables call them, and the reasons of those that break."""
     shape = id_dataset.shape
     names = {id_dataset.info.label: benchmark.id}
     made: dict[str, Dataset] = {}
+    lost: dict[str, str] = {}
     for name in benchmark.ood:
-        dataset = make_dataset(name, registry, parameters).fitted(shape)
+        try:
+            dataset = make_dataset(name, registry, parameters).fitted(shape)
+        except PluginError as error:
+            lost[name] = str(error)
+            continue
         title = title_in(dataset, shape)
         if title in names:
             raise UserError(f"two data sets are called {title}: '{names[title]}' and '{name}'")
         names[title] = name
         made[title] = dataset
-    return made
+    return made, lost
 
 
 def _locate_ood(
-    datasets: Mapping[str, Dataset], options: Options
+    datasets: Mapping[str, Dataset], lost: Mapping[str, str], options: Options
 ) -> tuple[list[Source], dict[str, str]]:
-    """Find the images of the OOD sets; return the reasons of those that cannot be had."""
+    """Find the images of the OOD sets; add the reasons of those that cannot be had to the lost."""
     sources: list[Source] = []
-    missing: dict[str, str] = {}
+    missing = dict(lost)
     for title, dataset in datasets.items():
         try:
             sources.append(locate(dataset, "test", options.data, download=options.download))

@@ -146,8 +146,7 @@ def run_options(
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     opened = Store(store)
-    if out is not None:
-        _try_to_write(out)
+    _try_to_write(out or RUNS)
     prepared = prepare(options, opened)
     key = digest([[*ref] for ref in prepared.plan.targets()])
     directory = out or _default_directory(prepared.resolved.benchmark, key)
@@ -180,9 +179,9 @@ def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
 def _try_to_write(directory: Path) -> None:
     """Find out if the run cannot be written before images are fetched; nothing is left behind."""
     place = directory
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
         tempfile.TemporaryFile(dir=place).close()
     except OSError as error:
         raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error

@@ -17,7 +17,7 @@ from oodbench.request import Options, Resolved, resolve
 LOADED = registry.load()
 
 
-LOST_SHELF = """
+LOST = """
 from oodbench.contracts import Dataset, Info, hookimpl
 
 class LostShelf(Dataset):
@@ -30,9 +30,15 @@ class LostShelf(Dataset):
     def load(self, root, split):
         raise NotImplementedError
 
+class LostLicence(LostShelf):
+    info = Info(name="lost-licence", summary="Raises when it is made.")
+
+    def __init__(self):
+        raise OSError("no licence")
+
 @hookimpl
 def oodbench_datasets():
-    return [LostShelf]
+    return [LostShelf, LostLicence]
 """
 
 
@@ -177,15 +183,19 @@ def test_a_slip_is_found_before_images_are_looked_for(ask, options: dict, messag
         ask(**{**absent, **options})
 
 
-def test_an_ood_set_that_cannot_name_its_files_is_left_out(install, tmp_path, tiny) -> None:
-    install("lost_shelf", LOST_SHELF)
-    options = Options(
-        benchmark=str(tiny), ood=["lost-shelf", "uniform"], detectors=["msp"], data=tmp_path
-    )
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("lost-shelf", "cannot name its files: RuntimeError: no shelf (lost.py:9)"),
+        ("lost-licence", "cannot be made: OSError: no licence (lost.py:18)"),
+    ],
+)
+def test_an_ood_set_that_raises_is_left_out(install, tmp_path, tiny, name, reason) -> None:
+    install("lost", LOST)
+    options = Options(benchmark=str(tiny), ood=[name, "uniform"], detectors=["msp"], data=tmp_path)
     resolved = resolve(options, registry.load())
     assert titles(resolved) == ["Digits", "Uniform"]
-    reason = "data set 'lost-shelf' cannot name its files: RuntimeError: no shelf (lost_shelf.py:9)"
-    assert resolved.missing == {"lost-shelf": reason}
+    assert resolved.missing == {name: f"data set '{name}' {reason}"}
 
 
 def test_a_damaged_pack_is_an_error_and_not_a_missing_set(ask, tmp_path: Path) -> None:
