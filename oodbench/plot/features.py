@@ -42,6 +42,6 @@ def _umap() -> Any:
             import umap
     except ImportError as error:
         raise FigureUnavailable(
-            "umap-learn is not installed; it comes with the extra 'plots', or by: pip install umap-learn"
+            "umap-learn is not installed; the extra 'plots' has it, or: pip install umap-learn"
         ) from error
     return umap
