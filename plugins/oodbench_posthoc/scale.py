@@ -35,9 +35,7 @@ class ActivationScaling(Unfitted, RectifyingAdapter):
             year=2024,
             url="https://arxiv.org/abs/2310.00227",
         ),
-        deviations=(
-            "The classifier is trained as it is for all detectors (the paper's ISH aside).",
-        ),
+        deviations=("Post-hoc alone, without what the paper changes about training.",),
     )
     space: ClassVar = {"percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)}
 

@@ -49,7 +49,8 @@ class Shortcut(Detector):
 
     def score(self, batch: Batch) -> Tensor:
         """Return how unusual the statistic is: (n,) float64."""
-        return (self.statistic(batch.inputs) - self.median_).abs() / self.spread_
+        distance: Tensor = (self.statistic(batch.inputs) - self.median_).abs()
+        return distance / self.spread_
 
 
 class Brightness(Shortcut):

@@ -56,7 +56,8 @@ def test_scores_are_those_of_scikit_learn(ours, theirs):
 
 @pytest.mark.filterwarnings("ignore:The covariance matrix associated to your dataset:UserWarning")
 def test_the_elliptic_envelope_is_that_of_scikit_learn():
-    theirs = covariance.EllipticEnvelope(random_state=0).fit(features_of(PROBLEM.train_images))
+    theirs = covariance.EllipticEnvelope(random_state=0, support_fraction=0.9)
+    theirs.fit(features_of(PROBLEM.train_images))
     fitted = fit(EllipticEnvelope(), PROBLEM)
     scores = fitted.restored().score(fitted.batch(IMAGES))
     np.testing.assert_allclose(scores, theirs.mahalanobis(features_of(IMAGES)), rtol=1e-6)
@@ -88,5 +89,7 @@ def test_numbers_that_make_no_sense_are_refused():
         OneClassSvm(outside=0.0)
     with pytest.raises(InvalidParameter, match=r"neighbours \(20\) must be fewer than the sample"):
         LocalOutlierFactor(sample=10)
+    with pytest.raises(InvalidParameter, match=r"support must be greater than 0\.5"):
+        EllipticEnvelope(support=0.5)
     with pytest.raises(InvalidParameter, match="variance must be greater than 0"):
         PrincipalComponents(variance=1.0)
