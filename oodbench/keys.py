@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 import json
+import linecache
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -129,13 +130,19 @@ def _read(cls: type) -> Iterator[tuple[str, set[str]]]:
 
 
 def _source_of(cls: type) -> SourceCode:
-    """Return the code of a class that was not imported: of its script, in a notebook of itself."""
+    """Return the code of a class that was not imported: of its script, or of its notebook cell."""
     try:
         source, file = inspect.getsource(cls), Path(inspect.getfile(cls))
     except (OSError, TypeError) as error:
-        raise TypeError(
-            f"{cls.__name__} has no source code to identify it by; define it in a file"
-        ) from error
+        # Jupyter names no file for the classes of a notebook, but one cell for each function.
+        functions = filter(inspect.isfunction, vars(cls).values())
+        cells = ("".join(linecache.getlines(each.__code__.co_filename)) for each in functions)
+        cell = next(filter(None, cells), "")
+        if not cell:
+            raise TypeError(
+                f"{cls.__name__} has no source code to identify it by; define it in a file"
+            ) from error
+        return parse_source(cell)
     return read_source(file) if file.is_file() else parse_source(source)
 
 

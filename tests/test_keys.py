@@ -245,14 +245,16 @@ from oodbench.keys import plugin_key
 source = sys.stdin.read()
 linecache.cache["cell"] = (len(source), None, source.splitlines(keepends=True), "cell")
 exec(compile(source, "cell", "exec"))
-sys.modules["__main__"].__file__ = "cell"
+if len(sys.argv) > 1:
+    sys.modules["__main__"].__file__ = sys.argv[1]
 print(plugin_key(Scaled())["code"])
 """
 
 
-def test_a_class_of_a_notebook_counts_by_its_own_source() -> None:
+@pytest.mark.parametrize("file", [[], ["cell"]], ids=["Jupyter", "with a file"])
+def test_a_class_of_a_notebook_counts_by_its_own_source(file: list[str]) -> None:
     def key(source: str) -> str:
-        command = [sys.executable, "-c", NOTEBOOK]
+        command = [sys.executable, "-c", NOTEBOOK, *file]
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
         return done.stdout
 
