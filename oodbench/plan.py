@@ -118,6 +118,7 @@ class _Planner:
         self._light = Resources(1, device_share / 4)
         self._scoring = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
+        self._code = {stage: [*map(code_digest, modules)] for stage, modules in CODE.items()}
         self._detector_keys = {name: plugin_key(each) for name, each in request.detectors.items()}
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
@@ -141,7 +142,7 @@ class _Planner:
     ) -> Ref:
         content = {
             "stage": stage,
-            "code": [code_digest(module) for module in CODE[stage]],
+            "code": self._code[stage],
             "identity": identity,
             "inputs": {role: ref.key for role, ref in inputs.items()},
         }
