@@ -44,8 +44,9 @@ class Outputs:
         import numpy as np
 
         logits = self.logits.astype(np.float64)
-        shares: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return 1 / shares.sum(axis=1)
+        others = np.exp(logits - logits.max(axis=1, keepdims=True))
+        largest: np.ndarray = 1 / others.sum(axis=1)
+        return largest
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class FeatureMap:
         from matplotlib.patheffects import withStroke
 
         colours = [f"C{label % 10}" for label in self.labels] if coloured else "0.8"
-        axes.scatter(*self.points.T, s=1, c=colours, linewidths=0, rasterized=True)
+        x, y = self.points.T
+        axes.scatter(x, y, s=1, c=colours, linewidths=0, rasterized=True)
         for label in np.unique(self.labels):
             members = self.points[self.labels == label]
             axes.annotate(

@@ -25,7 +25,7 @@ from oodbench.store import Store
 BATCH_SIZE = 500
 """Images that pass through a network at a time."""
 
-MAPPED_IMAGES = 5_000
+MAPPED_IMAGES = 3_000
 """ID training images that the map of features is made of: enough to show every class."""
 
 

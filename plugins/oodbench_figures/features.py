@@ -23,7 +23,7 @@ class FeaturePlane(Figure):
         title="Features by UMAP",
         summary="The classifier's features of ID training images, and where OOD sets fall.",
         paper=PAPER,
-        deviations=("The plane is made of 5,000 training images, drawn by seed 0, not of all.",),
+        deviations=("The plane is made of 3,000 training images, drawn by seed 0, not of all.",),
     )
     numbers = (13, 16)
     needs = "classifier, training images and outputs in the store, and the extra 'plots'"
