@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.contracts import Info, Need, Paper
 from oodbench_posthoc.adapter import FeaturesAdapter
 from oodbench_posthoc.checks import check_fraction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK = 64
+"""Images that are scored at once."""
 
 
 class SparseHead(FeaturesAdapter):
@@ -43,3 +49,10 @@ class SparseHead(FeaturesAdapter):
     def __init__(self, *, sparsity: float = 0.7) -> None:
         check_fraction("sparsity", sparsity)
         self.sparsity = sparsity
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score features (n, d), few at once: pytorch-ood holds n times the head's weights."""
+        import torch
+
+        parts = torch.split(values, CHUNK)
+        return torch.cat([super(SparseHead, self).judge(original, part) for part in parts])
