@@ -15,6 +15,7 @@ COMMANDS = (
     "run",
     "listing",
     "table",
+    "report",
     "compare",
     "leaderboard",
     "submit",

@@ -1,0 +1,36 @@
+"""The command ``report``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = commands.add_parser("report", help="make one HTML page with a run's tables and plots")
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page (default: report.html in the run's folder)",
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Make the page of a run."""
+    from oodbench.errors import UserError
+    from oodbench.report.runpage import run_page
+    from oodbench.results import read_run
+
+    path = options.out or options.run / "report.html"
+    text = run_page(read_run(options.run))
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror}") from error
+    print(path)
+    return 0

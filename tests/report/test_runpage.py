@@ -1,0 +1,83 @@
+"""The page of a run: complete, the same bytes each time, and harmless."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import SETS, make_run
+from sklearn.metrics import roc_auc_score
+
+from oodbench.cli import main
+from oodbench.report.plots import _pr, _roc, draw_plots
+from oodbench.report.runpage import run_page
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def test_a_page_has_tables_plots_and_provenance(tmp_path: Path) -> None:
+    text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}, seeds=(0, 1)))
+    assert text.count("<img ") == 3 + 2 + 1  # heat map, ROC, PR; two histograms; cost
+    assert "Glyphs" in text
+    assert "2.9.0" in text  # the version of torch
+    assert "Mean (sample standard deviation) over runs" in text
+
+
+def test_equal_runs_give_equal_pages(tmp_path: Path) -> None:
+    first, second = (run_page(make_run(tmp_path / name, {"msp": 1.0})) for name in "ab")
+    assert first == second
+
+
+def test_a_page_asks_nobody_and_runs_nothing(tmp_path: Path) -> None:
+    text = run_page(make_run(tmp_path, {SCRIPT: 1.0, "$x_{": 1.0}, deviations={SCRIPT: SCRIPT}))
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=(?!\"data:)", text)
+    for data in re.findall(r"base64,([^\"]+)", text):
+        assert b"<script" not in base64.b64decode(data)
+
+
+def test_a_detector_that_failed_on_a_set_is_no_obstacle(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {"energy": 1.0, "msp": 1.0})
+    scores, records = run.scores(), run.records
+    lost = (records["detector"] == "msp") & (records["ood_dataset"] == SETS[1])
+    records.loc[lost, ["status", "error"]] = ["failed", "ValueError: NaN"]
+    records.loc[lost, "auroc"] = np.nan
+    kept = (scores["detector"] != "msp") | (scores["dataset"] != SETS[1])
+    names = {"dataset": "str", "detector": "str"}
+    broken = make_run(
+        tmp_path,
+        {"energy": 1.0, "msp": 1.0},
+        scores=scores[kept].astype(names),
+        records=records,
+    )
+    assert len(draw_plots(broken)) == 6
+    assert "ValueError: NaN" in run_page(broken)
+
+
+@pytest.mark.parametrize("decimals", [0, 8])
+def test_the_area_under_a_drawn_curve_is_the_auroc(decimals: int) -> None:
+    random = np.random.default_rng(decimals)
+    known = random.normal(0, 1, 3000).round(decimals)
+    unknown = random.normal(1, 1, 3000).round(decimals)
+    across, up = _roc(known, unknown)
+    assert len(across) < 1000
+    assert (across[0], up[0], across[-1], up[-1]) == (0, 0, 1, 1)
+    labels = np.repeat([0, 1], 3000)
+    expected = roc_auc_score(labels, np.concatenate([known, unknown]))
+    assert np.trapezoid(up, across) == pytest.approx(expected, abs=0.003)
+
+
+def test_precision_at_full_recall_is_the_share_of_ood_images() -> None:
+    recall, precision = _pr(np.zeros(30), np.full(10, -1.0))
+    assert (recall[0], precision[0]) == (1, 0.25)
+
+
+def test_the_command_writes_the_page(tmp_path: Path, capsys) -> None:
+    make_run(tmp_path / "run", {"msp": 1.0})
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'run' / 'report.html'}\n"
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "no" / "x.html")]) == 2
+    assert "cannot write" in capsys.readouterr().err
