@@ -10,12 +10,13 @@ import linecache
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from oodbench.contracts import parameters
+from oodbench.plugins import GROUP
 from oodbench.sourcecode import SourceCode, parse_source, read_source
 
 UNCOUNTED = frozenset({"oodbench", "torch", "numpy", *sys.stdlib_module_names})
@@ -52,10 +53,10 @@ def plain(value: Any) -> Any:
 def plugin_key(plugin: object) -> dict[str, Any]:
     """Return what identifies a plugin object: its class, parameters, code, and what that imports.
 
-    The code is that of the module or package of the class, and of base classes elsewhere. Of other
-    distributions that it imports, itself or by way of its own package, the versions count: a new
-    pytorch-ood may score differently. Those of torch and NumPy do not, nor those of Python and
-    oodbench: they change digits at most, and would make every trained network stale.
+    The code is that of the module or package of the class, and of base classes elsewhere but in
+    libraries. Of libraries that it imports, itself or by way of its own package, the versions
+    count: a new pytorch-ood may score differently. Those of torch and NumPy do not, nor those of
+    Python and oodbench: they change digits at most, and would make every trained network stale.
 
     Raises:
         TypeError: if the class, or a parameter, has nothing to identify it by.
@@ -113,12 +114,13 @@ def _top(module: str) -> str:
 def _read(cls: type) -> Iterator[tuple[str, set[str]]]:
     """Yield the digest of the code of a class, and the packages that it imports; then of its bases.
 
-    Of a base class that is compiled the version counts, since its subclass imports it.
+    Of a base class from a library the version counts, since its subclass imports it.
     """
+    libraries = _installed().libraries | UNCOUNTED
     read = set()
     for each in cls.__mro__:
         module = each.__module__
-        if each is not cls and (_top(module) in UNCOUNTED or module in read):
+        if each is not cls and (_top(module) in libraries or module in read):
             continue
         files = _files_of(module)
         if files:
@@ -169,13 +171,31 @@ def _packages(module: str, files: Mapping[str, Path]) -> set[str]:
 
 def _versions(packages: set[str]) -> dict[str, str]:
     """Return the versions of the distributions that packages were installed by."""
-    places = (Path(place) for place in sys.path)
-    state = tuple((place, place.stat().st_mtime_ns) for place in places if place.exists())
-    installed = _distributions(state)
-    names = {name for package in packages - UNCOUNTED for name in installed.get(package, ())}
+    distributions = _installed().distributions
+    names = {name for package in packages - UNCOUNTED for name in distributions.get(package, ())}
     return {name: version(name) for name in sorted(names - {"oodbench"})}
 
 
+class _Installed(NamedTuple):
+    """What is installed.
+
+    Attributes:
+        distributions: the names of the distributions that brought a package, by its name.
+        libraries: the packages of distributions without plugins.
+    """
+
+    distributions: Mapping[str, list[str]]
+    libraries: frozenset[str]
+
+
+def _installed() -> _Installed:
+    places = (Path(place) for place in sys.path)
+    return _look(tuple((place, place.stat().st_mtime_ns) for place in places if place.exists()))
+
+
 @functools.lru_cache(maxsize=1)
-def _distributions(state: object) -> Mapping[str, list[str]]:  # noqa: ARG001 (when to look again)
-    return packages_distributions()
+def _look(state: object) -> _Installed:  # noqa: ARG001 (when to look again)
+    found = packages_distributions()
+    plugins = {point.dist.name for point in entry_points(group=GROUP) if point.dist}
+    libraries = (package for package, names in found.items() if plugins.isdisjoint(names))
+    return _Installed(found, frozenset(libraries))

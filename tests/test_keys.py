@@ -233,6 +233,20 @@ def test_the_version_of_what_a_plugin_imports_counts(
     assert (key("1.0") != key("1.1")) == counts
 
 
+def test_a_base_class_from_a_library_counts_by_its_version(written, library, tmp_path) -> None:
+    derived = SOURCE.replace("(Detector)", "(lib.Base, Detector)")
+    derived = derived.replace("from oodbench", "import lib\nfrom oodbench", 1)
+
+    def key(version: str, code: str) -> dict:
+        library(version)
+        (tmp_path / "lib.py").write_text(f"class Base:\n    {code}")
+        sys.modules.pop("lib", None)
+        return plugin_key(written(derived))
+
+    assert key("1.0", "scale = 2") == key("1.0", "scale = 3")
+    assert key("1.0", "scale = 2") != key("1.1", "scale = 2")
+
+
 def test_the_versions_of_torch_and_numpy_do_not_count(written) -> None:
     late = "\n\ndef late():\n    import json, numpy, sklearn\n    from torch import nn\n"
     versions = plugin_key(written(SOURCE + late))["versions"]
