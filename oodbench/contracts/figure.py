@@ -89,6 +89,7 @@ class FeatureMap:
                 weight="bold",
                 path_effects=[withStroke(linewidth=1, foreground="white")],
             )
+        axes.margins(y=0.1)  # room for the number of the topmost class
         axes.set(xticks=[], yticks=[])
 
 
