@@ -58,7 +58,7 @@ def _draw_detector(run: RunView, detector: str, confidences: dict[str, np.ndarra
         panel.set(xlim=(low, high), ylim=(0, 1.04))
     picture.supxlabel(
         f"score of {detector} (larger = more likely OOD)\n"
-        f"dark: {run.id_dataset}; dashed: threshold that keeps 95 % of its training images",
+        f"dark: {run.id_dataset}; dashed: threshold that keeps 95 % of it",
         fontsize=7,
     )
     picture.supylabel("confidence of the classifier", fontsize=7)

@@ -151,10 +151,10 @@ def draw_threshold(axes: Axes, limit: float) -> None:
         "95 % threshold",
         (1, limit),
         xycoords=("axes fraction", "data"),
-        xytext=(0, -1),
+        xytext=(0, 1),
         textcoords="offset points",
         ha="right",
-        va="top",
+        va="bottom",
         fontsize=5,
     )
 
