@@ -109,7 +109,8 @@ def _print(findings: list[Finding], missing: dict[str, str], directory: Path) ->
     from oodbench.duplicates import DEFINITION
 
     names = list(findings[0].auroc)
-    table = Table("OOD set", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("OOD set", no_wrap=True)
     for name in (*names, "exact", "near"):
         table.add_column(escape(name.replace("-", " ")), justify="right")
     for finding in findings:
