@@ -156,6 +156,14 @@ def test_the_code_of_neighbours_in_a_package_counts(written) -> None:
     assert key("SCALE = 2") != key("SCALE = 3")
 
 
+def test_the_figures_of_a_package_do_not_count(written, tmp_path: Path) -> None:
+    key = plugin_key(written(SOURCE, module="package.scaled", __init__=""))
+    figures = tmp_path / "package" / "figures"
+    figures.mkdir()
+    (figures / "picture.py").write_text('COLOUR = "red"')
+    assert plugin_key(written(SOURCE, module="package.scaled", __init__="")) == key
+
+
 def test_the_code_of_other_modules_beside_a_single_one_does_not_count(written) -> None:
     key = plugin_key(written(SOURCE, other="x = 1"))
     assert plugin_key(written(SOURCE, other="x = 2")) == key

@@ -104,7 +104,7 @@ class RunView(ABC):
         records: the records (`oodbench.results.RECORD`).
         id_dataset: what tables call the ID set.
         ood_datasets: what tables call the OOD sets, in their order.
-        detectors: the detectors that scored, in the order of the tables.
+        detectors: the detectors that failed nowhere, in the order of the tables.
         other: a second run to compare with, if the user named one.
     """
 

@@ -45,10 +45,11 @@ class StoredRun(RunView):
         self.info: Mapping[str, Any] = run.info
         self.records: pd.DataFrame = run.records
         self.other = other
-        scored = run.records[run.records["status"] == "ok"]
         self.id_dataset = str(run.records["id_dataset"].iloc[0])
-        self.ood_datasets = [name for name in scored["ood_dataset"].unique() if name]
-        self.detectors = list(scored["detector"].unique())
+        self.ood_datasets = [name for name in run.records["ood_dataset"].unique() if name]
+        failed = set(run.records[run.records["status"] == "failed"]["detector"])
+        named = run.records["detector"].unique()
+        self.detectors = [name for name in named if name not in failed]
         self._run = run
         self._restorer = Restorer(run.info, store, registry)
         self._restored: dict[str, Trainable] = {}

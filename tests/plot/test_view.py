@@ -27,6 +27,15 @@ def test_it_names_sets_and_detectors_in_the_order_of_the_table(view: StoredRun) 
     assert view.detectors == ["ganad", "energy"]
 
 
+def test_a_detector_that_failed_on_a_set_is_left_out(drawable: Path, store: Path) -> None:
+    run = read_run(drawable)
+    records = run.records.copy()
+    records.loc[records.index[-1], "status"] = "failed"
+    view = StoredRun(dataclasses.replace(run, records=records), Store(store), registry.load())
+    assert view.detectors == ["ganad"]
+    assert view.ood_datasets == ["Uniform", "PhotoPatches-bw"]
+
+
 def test_scores_are_those_of_the_file_for_each_training(view: StoredRun, drawable: Path) -> None:
     frame = read_run(drawable).scores()
     chosen = frame[
