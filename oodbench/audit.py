@@ -53,7 +53,7 @@ class Finding:
 
 
 def audit(
-    options: Options, *, store: Path, out: Path | None, observer: Observer
+    options: Options, *, store: Path, out: Path | None, force: bool, observer: Observer
 ) -> tuple[Run, list[Finding]]:
     """Audit the benchmark that the options name.
 
@@ -61,6 +61,7 @@ def audit(
         options: as of a run; whatever detectors they name, the trivial statistics are run.
         store: where what was computed is kept.
         out: where the run's files go; None for a folder of its own.
+        force: whether to replace another request's run in ``out``.
         observer: told what happens.
 
     Returns:
@@ -76,7 +77,7 @@ def audit(
         out=out,
         engine="inline",
         ray_address=None,
-        force=False,
+        force=force,
         observer=observer,
     )
     resolved = resolve(options, registry.load())

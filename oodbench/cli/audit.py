@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
         "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run's files")
+    parser.add_argument("--force", action="store_true", help="replace another run in --out")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 
@@ -65,7 +66,11 @@ def execute(options: argparse.Namespace) -> int:
     )
     with Progress(quiet=options.json) as progress:
         run, findings = audit(
-            asked, store=store_folder(options.store), out=options.out, observer=progress
+            asked,
+            store=store_folder(options.store),
+            out=options.out,
+            force=options.force,
+            observer=progress,
         )
     missing = run.info["missing"]
     if options.json:

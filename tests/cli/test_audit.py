@@ -58,6 +58,8 @@ def test_planted_duplicates_are_found(audit, planted: Path) -> None:
 def test_one_table_says_it_all(audit, planted: Path) -> None:
     code, output = audit(f"--ood uniform,{planted}")
     assert code == 0
+    assert audit("--ood uniform")[0] == 2  # the folder holds the run of another request
+    assert audit("--ood uniform --force")[0] == 0
     assert "compressed" in output
     assert "2 of 2 OOD sets are separated by one of them" in output
     assert "exact: every pixel is that of an ID training image" in output
