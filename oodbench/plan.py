@@ -12,63 +12,7 @@ from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Sc
 from oodbench.keys import code_digest, digest, plugin_key
 from oodbench.pretrained import Weights, identity_of
 from oodbench.sources import Source
-
-CODE = {
-    "prepare": ("oodbench.stages.prepare", "oodbench.images", "oodbench.userdata"),
-    "train": (
-        "oodbench.stages.train",
-        "oodbench.stages.modules",
-        "oodbench.contracts.classifier",
-    ),
-    "generate": (
-        "oodbench.stages.generate",
-        "oodbench.stages.checkpoint",
-        "oodbench.stages.fit",
-        "oodbench.stages.modules",
-        "oodbench.stages.selection",
-        "oodbench.stages.stream",
-        "oodbench.contracts.data",
-        "oodbench.contracts.detector",
-        "oodbench.images",
-    ),
-    "extract": (
-        "oodbench.stages.extract",
-        "oodbench.stages.modules",
-        "oodbench.stages.selection",
-        "oodbench.images",
-    ),
-    "fit": (
-        "oodbench.stages.fit",
-        "oodbench.stages.checkpoint",
-        "oodbench.contracts.data",
-        "oodbench.contracts.detector",
-        "oodbench.stages.modules",
-        "oodbench.stages.stream",
-        "oodbench.stages.selection",
-        "oodbench.images",
-    ),
-    "score": (
-        "oodbench.stages.score",
-        "oodbench.contracts.data",
-        "oodbench.contracts.detector",
-        "oodbench.stages.fit",
-        "oodbench.stages.forwards",
-        "oodbench.stages.checkpoint",
-        "oodbench.stages.modules",
-        "oodbench.stages.stream",
-        "oodbench.stages.selection",
-        "oodbench.images",
-    ),
-    "evaluate": (
-        "oodbench.stages.evaluate",
-        "oodbench.measures.arrays",
-        "oodbench.measures.evaluation",
-        "oodbench.measures.intervals",
-        "oodbench.measures.metrics",
-        "oodbench.measures.paired",
-    ),
-}
-"""The modules whose code determines what a kind of job puts out."""
+from oodbench.stagecode import CODE
 
 HEAVY_CPUS = 4
 """CPUs at most for one training or forward pass; the small networks here gain little from more."""

@@ -20,8 +20,9 @@ from sample_detectors import (
 
 from oodbench.contracts import Classifier, Dataset, Detector, GeneratedDataset, Info, Recipe
 from oodbench.jobs import Plan, Ref, Request, Resources
-from oodbench.plan import CODE, make_plan
+from oodbench.plan import make_plan
 from oodbench.sources import Source
+from oodbench.stagecode import CODE
 
 
 class Images(Dataset):
