@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from oodbench.measures.paired import (
     add_run_variance,
     covariance,
     mean_components,
+    two_sided_p,
 )
 from oodbench.measures.ranks import Friedman, friedman, holm, tied_ranks
 
@@ -204,16 +206,18 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     spread = covariance(means)
     areas = np.array([each.area for each in means])
     count = len(means)
-    p_values = np.ones((count, count))
-    for first in range(count):
-        for second in range(first + 1, count):
-            variance = spread[first, first] + spread[second, second] - 2 * spread[first, second]
-            images = Estimate(areas[first] - areas[second], max(float(variance), 0.0))
-            groups = _run_variances(entries[first].attempts, entries[second].attempts)
+    differences = areas[:, None] - areas
+    variances = np.maximum(np.diag(spread)[:, None] + np.diag(spread) - 2 * spread, 0.0)
+    p_values = two_sided_p(differences, variances)
+    for first, second in itertools.combinations(range(count), 2):
+        groups = _run_variances(entries[first].attempts, entries[second].attempts)
+        if groups[0]:
+            images = Estimate(differences[first, second], variances[first, second])
             p_values[first, second] = add_run_variance(images, *groups).p_value
     upper = np.triu_indices(count, 1)
-    p_values[upper] = holm(p_values[upper])
-    return np.minimum(p_values, p_values.T)
+    adjusted = np.ones((count, count))
+    adjusted[upper] = holm(p_values[upper])
+    return np.minimum(adjusted, adjusted.T)
 
 
 def _run_variances(

@@ -151,6 +151,20 @@ class Estimate:
         return float(stdtrit(self.freedom, 1 - TAIL))
 
 
+def two_sided_p(differences: Floats, variances: Floats) -> Floats:
+    """Return the p-values of many differences over images at once; see `Estimate.p_value`.
+
+    Args:
+        differences: of any shape.
+        variances: of the same shape, at least 0.
+    """
+    safe = np.where(variances > 0, variances, 1.0)
+    tested = 2 * ndtr(-np.abs(differences) / np.sqrt(safe))
+    certain = np.where((differences == 0) | np.isnan(variances), 1.0, 0.0)
+    p_values: Floats = np.where(variances > 0, tested, certain)
+    return p_values
+
+
 def delong_test(first: Components, second: Components) -> Estimate:
     """Return the difference of two detectors' mean AUROCs on the same images, first minus second.
 

@@ -18,6 +18,7 @@ from oodbench.measures.paired import (
     covariance,
     delong_test,
     mean_components,
+    two_sided_p,
 )
 
 
@@ -106,6 +107,13 @@ def test_separated_scores_have_no_variance_and_differ_for_sure() -> None:
     constant = components(np.zeros(5), [np.zeros(5)])
     assert delong_test(perfect, constant).p_value == 0.0
     assert Estimate(perfect.area, 0.0).area_interval() == (1.0, 1.0)
+
+
+def test_many_p_values_are_those_of_single_estimates() -> None:
+    differences = np.array([0.0, 0.1, -0.1, 0.0, 0.2])
+    variances = np.array([1e-3, 1e-3, 4e-3, 0.0, 0.0])
+    single = [Estimate(*pair).p_value for pair in zip(differences, variances, strict=True)]
+    assert two_sided_p(differences, variances) == pytest.approx(single)
 
 
 def test_runs_widen_an_interval_and_cost_degrees_of_freedom() -> None:
