@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -160,12 +159,3 @@ def test_an_ill_formed_published_figure_is_refused(tmp_path: Path, value: str) -
     publish(tmp_path / "published", percent=value)
     with pytest.raises(InvalidData, match="line 2"):
         read_leaderboard([tmp_path])
-
-
-@pytest.mark.slow
-def test_a_thousand_runs_take_less_than_ten_seconds(tmp_path: Path) -> None:
-    for number in range(1000):
-        make_run(tmp_path / "runs" / f"{number:04}", {"energy": 1.0}, noise=number)
-    start = time.perf_counter()
-    build(tmp_path / "runs", tmp_path / "site")
-    assert time.perf_counter() - start < 10
