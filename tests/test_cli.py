@@ -284,7 +284,8 @@ def test_a_plan_shows_what_would_be_done_and_runs_nothing(oodbench, tmp_path, ti
 def test_a_plan_is_machine_readable(oodbench, tiny: Path, store: Path) -> None:
     oodbench("run TINY --detectors msp --quiet --out run")
     _, output, _ = oodbench(
-        f"plan --benchmark {tiny} --store {store} --detectors msp,energy --ood uniform,svhn --json"
+        f"plan --benchmark {tiny} --store {store} --detectors msp,energy --ood uniform,svhn --json "
+        "--set energy.temperature=3.25"
     )
     content = json.loads(output)
     assert list(content["missing"]) == ["SVHN-bw"]

@@ -57,7 +57,7 @@ def test_figures_of_kept_runs_follow_from_their_scores() -> None:
     key = ["ood_dataset", "detector"]
     again = recompute(run.scores(), run.predictions()).set_index(key)[MEASURES]
     kept = run.records.set_index(key)[MEASURES]
-    assert len(kept) == 24
+    assert len(kept) == 32
     pd.testing.assert_frame_equal(again.loc[kept.index], kept, rtol=0, atol=1e-9)
 
 

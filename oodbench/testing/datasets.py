@@ -109,7 +109,11 @@ def check_damaged_files(subject: DatasetSubject) -> None:
     """Check that damaged files are refused by name."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        files = subject.files(root)
+        files = [
+            path for path in subject.files(root) if path.resolve().is_relative_to(root.resolve())
+        ]
+        if not files:
+            raise SkipTest("no file lies in the data folder, where it could be damaged")
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"damaged")

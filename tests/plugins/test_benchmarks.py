@@ -8,18 +8,27 @@ from pathlib import Path
 import pytest
 
 import oodbench_benchmarks
+import oodbench_ganad
 from oodbench.benchmarks import load_benchmark
 from oodbench_datasets import oodbench_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "benchmarks"
-DATASETS = {cls.info.name: cls for cls in oodbench_datasets()}
+DATASETS = {
+    cls.info.name: cls for cls in (*oodbench_datasets(), *oodbench_ganad.oodbench_datasets())
+}
 PATHS = sorted(FOLDER.glob("*.toml"))
 
 
 def test_checkout_definitions_are_found():
     assert oodbench_benchmarks.oodbench_benchmarks() == PATHS
-    assert [path.stem for path in PATHS] == ["cifar10", "digits", "fashionmnist", "mnist"]
+    assert [path.stem for path in PATHS] == [
+        "cifar10",
+        "digits",
+        "fashionmnist",
+        "mnist-ganad",
+        "mnist",
+    ]
 
 
 def test_every_definition_travels_in_the_wheel():
@@ -42,7 +51,8 @@ def test_wheel_definitions_are_found_beside_the_module(tmp_path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_definition_is_named_as_its_file_and_its_id_set(path):
     benchmark = load_benchmark(path)
-    assert benchmark.name == benchmark.id == path.stem
+    assert benchmark.name == path.stem
+    assert benchmark.id == path.stem.partition("-")[0]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -66,6 +76,14 @@ def test_mnist_is_the_papers():
     )  # fmt: skip
     assert (benchmark.images_per_set, benchmark.calibration_images) == (10_000, 1_000)
     assert benchmark.classifier == "preact-resnet"
+
+
+def test_mnist_ganad_is_mnist_with_what_the_generator_makes():
+    benchmark, plain = (
+        load_benchmark(FOLDER / f"{name}.toml") for name in ("mnist-ganad", "mnist")
+    )
+    assert set(benchmark.ood) == {*plain.ood, "ganad-fakes", "ganad-anomalies"}
+    assert (benchmark.classifier, benchmark.parameters) == (plain.classifier, plain.parameters)
 
 
 def test_cifar10_is_the_papers():
