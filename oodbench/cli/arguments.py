@@ -17,6 +17,28 @@ def add_data_folder(parser: Any) -> None:
     )
 
 
+def add_parameters(parser: Any) -> None:
+    """Add ``--set``, which can be repeated."""
+    parser.add_argument(
+        "--set",
+        dest="parameters",
+        action=Parameters,
+        default={},
+        metavar="PLUGIN.NAME=VALUE",
+        help="a plugin's parameter, such as ganad.recipe=paper; can be repeated",
+    )
+
+
+def add_no_download(parser: Any) -> None:
+    """Add ``--no-download``."""
+    parser.add_argument(
+        "--no-download",
+        dest="download",
+        action="store_false",
+        help="leave out sets that are not there",
+    )
+
+
 def names(text: str) -> list[str]:
     """Read ``a,b``."""
     found = [name.strip() for name in text.split(",") if name.strip()]

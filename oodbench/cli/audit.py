@@ -24,20 +24,8 @@ def add(commands: Any) -> None:
         "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
     )
     parser.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
-    parser.add_argument(
-        "--set",
-        dest="parameters",
-        action=arguments.Parameters,
-        default={},
-        metavar="PLUGIN.NAME=VALUE",
-        help="a plugin's parameter; can be repeated",
-    )
-    parser.add_argument(
-        "--no-download",
-        dest="download",
-        action="store_false",
-        help="leave out sets that are not there",
-    )
+    arguments.add_parameters(parser)
+    arguments.add_no_download(parser)
     arguments.add_data_folder(parser)
     parser.add_argument(
         "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"

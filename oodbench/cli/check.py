@@ -19,14 +19,7 @@ def add(commands: Any) -> None:
     text = "check whether an installed plugin keeps the contract"
     parser = commands.add_parser("check", help=text, description=f"{text.capitalize()}.")
     parser.add_argument("name", help="of a detector, data set or classifier")
-    parser.add_argument(
-        "--set",
-        dest="parameters",
-        action=arguments.Parameters,
-        default={},
-        metavar="PLUGIN.NAME=VALUE",
-        help="a parameter to check it with, such as ganad.recipe=tiny; can be repeated",
-    )
+    arguments.add_parameters(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ def execute(options: argparse.Namespace) -> int:
     """Write the figures that trainings reported: losses, accuracies."""
     from tensorboardX import SummaryWriter
 
+    from oodbench.cli.output import as_name
     from oodbench.errors import UserError
     from oodbench.paths import store_folder
     from oodbench.results import read_run
@@ -37,7 +37,7 @@ def execute(options: argparse.Namespace) -> int:
         points = artifact.meta.get("curves") if artifact else None
         if not points:
             continue
-        folder = (options.out or run.directory / "curves") / _as_name(title)
+        folder = (options.out or run.directory / "curves") / as_name(title)
         with SummaryWriter(str(folder)) as writer:
             for point in points:
                 for name in point.keys() - {"done"}:
@@ -47,7 +47,3 @@ def execute(options: argparse.Namespace) -> int:
     if not written:
         raise UserError(f"the store {store.root} has no training curve of this run")
     return 0
-
-
-def _as_name(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the weights of the classifiers, detectors and parts of a run."""
+    from oodbench.cli.output import as_name
     from oodbench.errors import UserError
     from oodbench.paths import store_folder
     from oodbench.pretrained import export
@@ -52,7 +52,7 @@ def execute(options: argparse.Namespace) -> int:
         if artifact is None:
             raise UserError(f"'{title}' is not in the store {store.root}; run it again")
         run = {name: info[name] for name in CARRIED if name in info}
-        name = re.sub(r"[^a-z0-9]+", "-", f"{info['benchmark']} {title}".lower()).strip("-")
+        name = as_name(f"{info['benchmark']} {title}")
         export(artifact, run | {"finished": artifact.meta["finished"]}, options.folder / name)
         print(options.folder / name)
     return 0

@@ -50,14 +50,7 @@ def add(commands: Any) -> None:
             metavar="N|A,B",
             help="seeds of classifiers; likewise (default: 1)",
         )
-        what.add_argument(
-            "--set",
-            dest="parameters",
-            action=arguments.Parameters,
-            default={},
-            metavar="PLUGIN.NAME=VALUE",
-            help="a plugin's parameter, such as ganad.recipe=paper; can be repeated",
-        )
+        arguments.add_parameters(what)
         how = parser.add_argument_group("how")
         how.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
         how.add_argument(
@@ -67,12 +60,7 @@ def add(commands: Any) -> None:
             help="of networks; auto: bfloat16 where the hardware has it",
         )
         how.add_argument("--batch-size", type=int, default=500, metavar="N", help="default: 500")
-        how.add_argument(
-            "--no-download",
-            dest="download",
-            action="store_false",
-            help="leave out sets that are not there",
-        )
+        arguments.add_no_download(how)
         how.add_argument(
             "--retrain", action="store_true", help="train even what there are shipped weights of"
         )

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from oodbench.contracts import Context, Need, PluginError, Trainable
+from oodbench.contracts import Context, GeneratedDataset, Need, PluginError, Trainable
 from oodbench.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
@@ -38,10 +38,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
         return
     stream = training_stream(work.inputs, trainable.needs_to_fit(), BATCH_SIZE, work.device)
     context = make_context(spec, work, stream.shape, stream.num_classes)
-    context.parts = {
-        role: restore(part, work.inputs[f"part:{role}"], context)
-        for role, part in trainable.parts().items()
-    }
+    context.parts = restore_parts(trainable, work, context)
     if "auxiliary" in work.inputs:
         chosen = {"train": work.inputs["auxiliary"]}
         needs = frozenset({Need.INPUTS})
@@ -77,6 +74,16 @@ def make_context(
         progress=work.progress,
         _classifier=module,
     )
+
+
+def restore_parts(
+    owner: Trainable | GeneratedDataset, work: Work, context: Context
+) -> dict[str, Trainable]:
+    """Return the fitted parts that a detector, a part or a generated set asks for."""
+    return {
+        role: restore(part, work.inputs[f"part:{role}"], context)
+        for role, part in owner.parts().items()
+    }
 
 
 def save_state(trainable: Trainable, draft: Draft) -> None:

@@ -11,7 +11,7 @@ import torch
 from oodbench.contracts import Context, GeneratedDataset
 from oodbench.images import check_images, select, to_geometry
 from oodbench.stages import Work
-from oodbench.stages.fit import restore
+from oodbench.stages.fit import restore_parts
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:
@@ -26,10 +26,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
         precision=spec["precision"],
         progress=work.progress,
     )
-    context.parts = {
-        role: restore(part, work.inputs[f"part:{role}"], context)
-        for role, part in dataset.parts().items()
-    }
+    context.parts = restore_parts(dataset, work, context)
     torch.manual_seed(spec["seed"])
     with torch.no_grad():
         found = check_images(dataset.generate(context), dataset.info.name)
