@@ -13,7 +13,7 @@ The kinds of job, and what they take in::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -125,10 +125,10 @@ class Plan:
         yield from (scored.score for scored in self.scored)
         yield from (predicted.extract for predicted in self.predicted)
 
-    def needed(self) -> set[Ref]:
-        """Return the targets and all that leads to them."""
+    def needed(self, targets: Iterable[Ref] | None = None) -> set[Ref]:
+        """Return targets, by default those of the run, and all that leads to them."""
         found: set[Ref] = set()
-        waiting = list(self.targets())
+        waiting = list(self.targets() if targets is None else targets)
         while waiting:
             ref = waiting.pop()
             if ref not in found:
@@ -159,6 +159,7 @@ class Request:
         cpus: CPUs of the machine.
         gpus: GPUs to use; 0 computes on the CPU.
         weights: shipped weights to take in place of training, by the key of what was trained.
+        taught: images that the classifier is trained on, where these are not ``train``.
     """
 
     train: Source
@@ -177,6 +178,7 @@ class Request:
     cpus: int = 1
     gpus: int = 0
     weights: Mapping[str, Weights] = field(default_factory=dict)
+    taught: Source | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -149,7 +149,7 @@ class _Planner:
             "train",
             f"train {request.classifier.info.name} (seed {seed})",
             plain | {"classifier": request.classifier, "weights": weights},
-            {"train": self._images[self._train]},
+            {"train": self._prepare(request.taught or request.train, None)},
             self._heavy,
             plain | _key(weights) | {"classifier": plugin_key(request.classifier)},
         )

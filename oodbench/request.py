@@ -59,6 +59,8 @@ class Options:
         batch_size: images in a forward pass.
         download: whether to fetch images that are not there.
         retrain: whether to train even what there are shipped weights of.
+        split: the split that is scored: ``"test"``; or ``"train"``, which tuning asks for, of
+            data sets that have it.
     """
 
     id: str | None = None
@@ -75,6 +77,7 @@ class Options:
     batch_size: int = 500
     download: bool = True
     retrain: bool = False
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     ood_datasets, lost = _make_ood(benchmark, id_dataset, registry, parameters)
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", options.data, download=options.download)
-    test = locate(id_dataset, "test", options.data, download=options.download)
+    test = locate(id_dataset, options.split, options.data, download=options.download)
     ood, missing = _locate_ood(ood_datasets, lost, options)
     auxiliary = _locate_auxiliary(detectors, unmade, id_dataset, ood, options, registry)
     request = Request(
@@ -335,8 +338,9 @@ def _locate_ood(
     sources: list[Source] = []
     missing = dict(lost)
     for title, dataset in datasets.items():
+        split = options.split if options.split in dataset.splits else "test"
         try:
-            sources.append(locate(dataset, "test", options.data, download=options.download))
+            sources.append(locate(dataset, split, options.data, download=options.download))
         except (DataUnavailable, PluginError) as error:
             missing[title] = str(error)
     if not sources:

@@ -19,6 +19,8 @@ class Benchmark:
         images_per_set: images of an OOD set, and of the ID test set, that are used at most.
         calibration_images: ID training images that thresholds are taken from.
         selection_seed: draws these images; the same for every detector and seed.
+        validation: names of the data sets that detectors are tuned against, none of them among
+            ``ood``; empty for those that ship for it.
         parameters: parameters of the plugins by name: ``{"preact-resnet": {"epochs": 3}}``.
     """
 
@@ -30,6 +32,7 @@ class Benchmark:
     images_per_set: int = 10_000
     calibration_images: int = 1_000
     selection_seed: int = 0
+    validation: tuple[str, ...] = ()
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

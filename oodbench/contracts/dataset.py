@@ -50,12 +50,14 @@ class Dataset(ABC):
         shape: (c, h, w) of the original images; c is 1 or 3.
         num_classes: number of classes; 0 if the images have none.
         splits: the splits that exist; an ID set needs ``"train"`` and ``"test"``.
+        validates: whether detectors are tuned against it where a benchmark names no other set.
     """
 
     info: Info
     shape: tuple[int, int, int]
     num_classes: int = 0
     splits: tuple[str, ...] = ("train", "test")
+    validates: bool = False
 
     def fitted(self, shape: tuple[int, int, int]) -> Dataset:
         """Return the data set to use where images have the geometry ``shape`` (c, h, w).

@@ -55,13 +55,23 @@ def run_ray(
         UserError: if the cluster cannot be reached or is too small, or the request or the data is
             at fault.
     """
-    with _connected(cpus, gpus, address) as ray:
+    with connected(cpus, gpus, address) as ray:
         _refuse_small_machines(jobs, ray.nodes())
         _Scheduler(ray, jobs, store, device, observer, results).run()
 
 
 @contextmanager
-def _connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
+def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
+    """Yield Ray, connected to a cluster or started here, for as long as the block takes.
+
+    Args:
+        cpus: CPUs of this machine to use.
+        gpus: GPUs of this machine to use.
+        address: as of `run_ray`.
+
+    Raises:
+        UserError: if the cluster cannot be reached.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray

@@ -12,7 +12,7 @@ import sample_detectors as sample
 
 from oodbench.engine import Results
 from oodbench.engine.progress import Progress
-from oodbench.engine.ray import _connected, _refuse_small_machines, _Scheduler, run_ray
+from oodbench.engine.ray import _refuse_small_machines, _Scheduler, connected, run_ray
 from oodbench.errors import UserError
 from oodbench.jobs import Job, Ref, Resources
 from oodbench.store import Store
@@ -40,7 +40,7 @@ def ray():
     """Start Ray with one CPU for the tests of this module, whose workers find their classes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(sample.__file__).parent), prepend=os.pathsep)
-        with _connected(1, 0, None) as ray:
+        with connected(1, 0, None) as ray:
             yield ray
 
 
