@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oodbench.contracts import parameters
+from oodbench.contracts import DerivedClassifier, parameters
 from oodbench.errors import PluginError
 from oodbench.keys import digest, plain
 from oodbench.store import Artifact, Draft, digest_file
@@ -87,11 +87,14 @@ def read_weights(directory: Path) -> tuple[str, Weights]:
 def identity_of(plugin: object, seed: int) -> dict[str, Any]:
     """Return what a plugin object would train, whatever its code and the images are."""
     cls = type(plugin)
-    return {
+    identity = {
         "class": f"{cls.__module__}.{cls.__qualname__}",
         "parameters": plain(parameters(plugin)),
         "seed": seed,
     }
+    if isinstance(plugin, DerivedClassifier):
+        identity["base"] = identity_of(plugin.base, seed)
+    return identity
 
 
 def origin_of(plugin: object, seed: int, inputs: Mapping[str, Artifact]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -28,12 +28,14 @@ class Entry(Generic[T]):
         kind: ``"detector"``, ``"dataset"``, ``"classifier"``, ``"figure"`` or ``"benchmark"``.
         plugin: where it comes from.
         target: the class; for a benchmark the `Benchmark`.
+        given: parameters that the name asked for says, after a slash.
     """
 
     name: str
     kind: str
     plugin: Plugin
     target: Any
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def defaults(self) -> dict[str, Any]:
         """Return the parameters of the class with their defaults."""
@@ -51,6 +53,7 @@ class Entry(Generic[T]):
             PluginError: if the class cannot be made with its defaults.
         """
         known = self.defaults()
+        parameters |= self.given
         for name in parameters:
             if name not in known:
                 raise UnknownName(f"parameter of {self.kind} {self.name}:", name, known)
@@ -94,7 +97,11 @@ def convert(name: str, value: Any, annotation: Any) -> Any:
 
 
 class Names(Mapping[str, Entry[T]]):
-    """The registered names of one kind; looking up an unknown one says what is near it."""
+    """The registered names of one kind; looking up an unknown one says what is near it.
+
+    A class with an ``argument``, the name of a parameter, is also found by its name, a slash and
+    the value of that parameter.
+    """
 
     def __init__(self, kind: str, failures: list[Failure]) -> None:
         self._kind = kind
@@ -116,6 +123,9 @@ class Names(Mapping[str, Entry[T]]):
 
     def __getitem__(self, name: str) -> Entry[T]:
         entries = self._entries.get(name)
+        if entries is None and (family := self._family(name)):
+            _, _, value = name.partition("/")
+            return replace(family, given={family.target.argument: value})
         if entries is None:
             lost = [failure.plugin.name for failure in self._failures]
             hint = (
@@ -128,8 +138,16 @@ class Names(Mapping[str, Entry[T]]):
             raise UserError(self._ambiguity(name))
         return entries[0]
 
+    def _family(self, name: str) -> Entry[T] | None:
+        """Return the entry that takes what follows the slash in a name, if there is one."""
+        family, _, value = name.partition("/")
+        if not value or family not in self._entries:
+            return None
+        entry = self[family]
+        return entry if getattr(entry.target, "argument", "") else None
+
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or self._family(str(name)) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(name for name, found in self._entries.items() if len(found) == 1))

@@ -9,6 +9,17 @@ CODE = {
         "oodbench.stages.modules",
         "oodbench.contracts.classifier",
     ),
+    "obtain": (
+        "oodbench.stages.obtain",
+        "oodbench.stages.train",
+        "oodbench.stages.modules",
+        "oodbench.stages.selection",
+        "oodbench.stages.stream",
+        "oodbench.contracts.classifier",
+        "oodbench.contracts.data",
+        "oodbench.contracts.training",
+        "oodbench.images",
+    ),
     "generate": (
         "oodbench.stages.generate",
         "oodbench.stages.checkpoint",

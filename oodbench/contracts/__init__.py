@@ -9,6 +9,7 @@ from oodbench.contracts.dataset import Dataset, GeneratedDataset, ImageSet
 from oodbench.contracts.detector import SHORTCUT, Detector, Trainable, parameters
 from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
 from oodbench.contracts.info import Info, Paper
+from oodbench.contracts.training import CustomClassifier, DerivedClassifier
 from oodbench.errors import (
     DataUnavailable,
     FigureUnavailable,
@@ -28,8 +29,10 @@ __all__ = [
     "Checkpoint",
     "Classifier",
     "Context",
+    "CustomClassifier",
     "DataUnavailable",
     "Dataset",
+    "DerivedClassifier",
     "Detector",
     "FeatureMap",
     "Figure",

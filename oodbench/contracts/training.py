@@ -1,0 +1,109 @@
+"""Describe classifiers that come by their weights in a way of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from oodbench.contracts.classifier import Classifier, Recipe
+from oodbench.errors import PluginError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class CustomClassifier(Classifier):
+    """A classifier with a loss of its own, auxiliary images, or weights that exist already.
+
+    Unless `load` finds weights, it is trained as its recipe says, by SGD on the `loss`. Steps are
+    as for any other classifier; where there are auxiliary images, each batch is followed by one of
+    as many of them, and both pass through the network together.
+    """
+
+    argument: ClassVar[str] = ""
+    """The parameter that follows the name and a slash where such a classifier is asked for."""
+
+    @property
+    def full_name(self) -> str:
+        """Return what records and tables call it: the name, a slash and the `argument`."""
+        value = getattr(self, self.argument) if self.argument else ""
+        return f"{self.info.name}/{value}" if value else self.info.name
+
+    def auxiliary(self) -> str | None:
+        """Return the name of a data set to learn from besides the ID set.
+
+        Its training images are used; its test images where there are no others. A run that tests
+        the same images is refused.
+        """
+        return None
+
+    def load(self, module: nn.Module, num_classes: int) -> bool:
+        """Give a new module weights that exist already; return whether there are any.
+
+        Args:
+            module: as `build` returned it, on the CPU.
+            num_classes: k.
+
+        Raises:
+            DataUnavailable: if they cannot be had.
+            InvalidData: if they do not fit.
+        """
+        return False
+
+    def loss(self, logits: Tensor, labels: Tensor, done: float) -> Tensor:
+        """Return what a step of training minimises: cross-entropy, unless a subclass says other.
+
+        Args:
+            logits: (n, k) float32.
+            labels: (n,) int64, the classes; -1 for auxiliary images.
+            done: share of the steps that is done, in [0, 1).
+
+        Returns:
+            A scalar.
+        """
+        from torch.nn import functional
+
+        known = labels >= 0
+        smoothing = self.recipe.label_smoothing
+        return functional.cross_entropy(logits[known], labels[known], label_smoothing=smoothing)
+
+
+class DerivedClassifier(CustomClassifier):
+    """A classifier with the network, recipe and augmentation of another one.
+
+    A subclass takes a parameter ``network``, the name of that other classifier, which the harness
+    looks up and hands over by `on`.
+    """
+
+    argument = "network"
+    network: str
+    _base: Classifier | None = None
+
+    def on(self, base: Classifier) -> Self:
+        """Take the classifier that `network` names, and return self."""
+        self._base = base
+        return self
+
+    @property
+    def base(self) -> Classifier:
+        """The other classifier.
+
+        Raises:
+            PluginError: if it was not handed over yet.
+        """
+        if self._base is None:
+            raise PluginError(f"{self.full_name}: no classifier was handed over by on()")
+        return self._base
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return how the other classifier is trained."""
+        return self.base.recipe
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """Return a new network of the other classifier."""
+        return self.base.build(shape, num_classes)
+
+    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Change training images as the other classifier does."""
+        return self.base.augment(images, generator)
