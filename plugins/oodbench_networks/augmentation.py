@@ -1,0 +1,33 @@
+"""Change training images at random."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def shifted(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
+    """Move each image by a random whole number of pixels, up to ``pixels`` each way; zeros come in.
+
+    Args:
+        images: (n, c, h, w).
+        pixels: largest shift.
+        generator: a CPU generator.
+    """
+    if pixels == 0:
+        return images
+    count, _, height, width = images.shape
+    padded = functional.pad(images, (pixels, pixels, pixels, pixels))
+    corners = torch.randint(0, 2 * pixels + 1, (2, count), generator=generator).to(images.device)
+    rows = corners[0, :, None] + torch.arange(height, device=images.device)
+    columns = corners[1, :, None] + torch.arange(width, device=images.device)
+    places = torch.arange(count, device=images.device)[:, None, None]
+    # (n, h, w, c), since the sliced dimension comes last where indices stand around it
+    return padded[places, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror about half of the images (n, c, h, w), drawn by a CPU generator, left to right."""
+    chosen = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
