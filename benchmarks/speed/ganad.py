@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from oodbench import hardware
 from oodbench.contracts import Batch, Context
 from oodbench_classifiers.preact_resnet import PreactResNet
-from oodbench_ganad.layers import DownConvolution, UpConvolution
+from oodbench_ganad.layers import LEAK, DownConvolution, LeakyReLU, UpConvolution
 from oodbench_ganad.networks import Critic, Generator, initialise, place
 from oodbench_ganad.recipes import PAPER_GREY
 from oodbench_ganad.training import AdversarialTraining
@@ -164,7 +164,7 @@ class PlainDownConvolution(nn.Conv2d):
 
 
 def _plain(body: nn.Module) -> nn.Module:
-    """Put plain convolutions with the same weights in the place of those of GANAD, in place."""
+    """Put plain layers with the same weights in the place of those of GANAD, in place."""
     kinds = {UpConvolution: PlainUpConvolution, DownConvolution: PlainDownConvolution}
     for parent in list(body.modules()):
         for name, child in list(parent.named_children()):
@@ -172,6 +172,8 @@ def _plain(body: nn.Module) -> nn.Module:
                 new = kinds[type(child)](child.in_channels, child.out_channels, 3, padding=1)
                 new.load_state_dict(child.state_dict())
                 setattr(parent, name, new)
+            elif isinstance(child, LeakyReLU):
+                setattr(parent, name, nn.LeakyReLU(LEAK))
     return body
 
 

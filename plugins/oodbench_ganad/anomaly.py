@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from oodbench_ganad import seeds
 from oodbench_ganad.batches import EndlessBatches
 from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
 from oodbench_ganad.recipes import Recipe
+from oodbench_ganad.resuming import gather, scatter
 
 
 class Examples:
@@ -55,6 +58,18 @@ class Examples:
             images[count : count + len(outliers)] = outliers
         return images
 
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here."""
+        return gather(self._parts())
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        scatter(state, self._parts())
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"draws": self.draws, "real": self.real, "outliers": self.outliers}
+        return {name: part for name, part in parts.items() if part is not None}
+
 
 def _batches(
     stream: Stream | None, count: int, generator: torch.Generator
@@ -68,6 +83,8 @@ def train_anomaly_detector(
 ) -> None:
     """Train a network to give normal images large values and anomalies small ones.
 
+    The training goes on from the context's checkpoint if there is one.
+
     The loss is the binary cross-entropy (normal images are class 1). As in equation (11), which
     scores D(x, C(x)), the network is told the class that the classifier sees in an image, not the
     class that the image was made for.
@@ -77,7 +94,7 @@ def train_anomaly_detector(
         examples: draws the images of each step.
         recipe: learning rates.
         steps: number of steps.
-        context: gives device, seed, precision, classifier and progress.
+        context: gives device, seed, precision, classifier, progress and checkpoint.
 
     Raises:
         PluginError: if the loss is no longer finite.
@@ -87,7 +104,12 @@ def train_anomaly_detector(
     )
     is_normal = torch.ones(2 * len(examples.classes), device=context.device)
     is_normal[len(examples.classes) :] = 0
-    for step in range(1, steps + 1):
+    parts = {"network": network, "optimizer": optimizer, "examples": examples}
+    checkpoint = context.checkpoint
+    saved = checkpoint.load()
+    if saved is not None:
+        scatter(saved, parts)
+    for step in range(optimizer.done + 1, steps + 1):
         with reduced_precision(context):
             with torch.no_grad():
                 images = examples.draw()
@@ -98,6 +120,8 @@ def train_anomaly_detector(
         if step % REPORT_EVERY == 0 or step == steps:
             accuracy = ((logits > 0) == (is_normal > 0)).float().mean()
             _report(step, steps, loss, accuracy, context)
+            if checkpoint.is_due():
+                checkpoint.save(gather(parts))
 
 
 def balanced_classes(count: int, context: Context) -> Tensor:

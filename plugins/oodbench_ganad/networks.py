@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oodbench.contracts import Batch
-from oodbench_ganad.layers import LEAK, CriticBlock, GeneratorBlock, UpConvolution
+from oodbench_ganad.layers import CriticBlock, GeneratorBlock, LeakyReLU, UpConvolution
 from oodbench_ganad.recipes import Architecture
 
 GENERATOR_START = 7
@@ -153,16 +153,16 @@ def _residual_generator(channels: int, widths: list[int]) -> nn.Sequential:
     return nn.Sequential(
         *(GeneratorBlock(width) for _ in widths[1:]),
         nn.BatchNorm2d(width),
-        nn.LeakyReLU(LEAK),
+        LeakyReLU(),
         nn.Conv2d(width, channels, kernel_size=3, padding=1),
     )
 
 
 def _plain_generator(channels: int, widths: list[int]) -> nn.Sequential:
     """Stack an upsampled convolution for each doubling and one to ``channels`` channels."""
-    layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.LeakyReLU(LEAK)]
+    layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), LeakyReLU()]
     for before, after in itertools.pairwise(widths):
-        layers += [UpConvolution(before, after), nn.BatchNorm2d(after), nn.LeakyReLU(LEAK)]
+        layers += [UpConvolution(before, after), nn.BatchNorm2d(after), LeakyReLU()]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1))
 
 
@@ -174,14 +174,14 @@ def _residual_critic(channels: int, widths: list[int], last_convolutions: int) -
     for level in range(halvings + 1):
         convolutions = last_convolutions if level >= halvings - 1 else 1
         layers.append(CriticBlock(width, convolutions=convolutions, down=level < halvings))
-    return nn.Sequential(*layers, nn.LeakyReLU(LEAK), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers, LeakyReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def _plain_critic(channels: int, widths: list[int]) -> nn.Sequential:
     """Stack a convolution with stride 2 for each halving, and flatten."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise([channels, *widths[1:]]):
-        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(LEAK)]
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), LeakyReLU()]
     return nn.Sequential(*layers, nn.Flatten())
 
 

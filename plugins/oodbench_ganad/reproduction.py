@@ -17,6 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from oodbench_ganad.recipes import recipe_for
+
 DETECTORS = {
     3: "wgan-critic",
     4: "wgan-critic",
@@ -42,6 +44,9 @@ SETS = {
     "Anomalies |n| in [6,7]": "Anomalies (norm 6-7)",
 }
 """The paper's names of sets, where they are not ours."""
+
+TRAINING_SETS = {"mnist": (60_000, (1, 28, 28)), "cifar10": (50_000, (3, 32, 32))}
+"""Size and shape of the images of the paper's ID training sets."""
 
 INTRODUCTION = """# GANAD: the paper's tables, and what was measured here
 
@@ -118,10 +123,24 @@ def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
     yield f"Machine: {shown}; precision {request['precision']}.\n"
     for name, parameters in request["detectors"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
-        yield f"* `{name}`: {chosen}"
+        yield f"* `{name}`: {chosen}{_training(request['id'], parameters)}"
+    for name, parameters in request["classifier"].items():
+        chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
+        yield f"* classifier `{name}`: {chosen}"
     for title, origin in info.get("shipped", {}).items():
         yield f"* {title}: shipped weights, trained {origin['finished'][:10]}"
     yield ""
+
+
+def _training(id_set: str, parameters: dict[str, Any]) -> str:
+    """Return how long the generator was trained, beside the paper's 1,500 epochs."""
+    if "recipe" not in parameters:
+        return ""
+    images, shape = TRAINING_SETS[id_set]
+    recipe = recipe_for(parameters["recipe"], shape)
+    steps = parameters["steps"] or recipe.generator_steps(images)
+    epochs = steps * recipe.critic_steps * recipe.batch_size / images
+    return f" ({steps:,} generator steps: {epochs:,.1f} epochs of the critic; the paper's: 1,500)"
 
 
 def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from oodbench_ganad import losses, seeds
 from oodbench_ganad.batches import EndlessBatches
 from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
 from oodbench_ganad.recipes import Recipe
+from oodbench_ganad.resuming import gather, scatter
 
 
 class AdversarialTraining:
@@ -56,10 +56,11 @@ class AdversarialTraining:
         """
         size = min(self.recipe.batch_size, len(train))
         batches = EndlessBatches(train, size, self.context.generator(2))
+        parts = self._parts(batches)
         checkpoint = self.context.checkpoint
         saved = checkpoint.load()
         if saved is not None:
-            self._restore(saved, batches)
+            scatter(saved, parts)
         for step in range(self.generator_optimizer.done + 1, self.steps + 1):
             for _ in range(self.recipe.critic_steps):
                 critic_loss = self.critic_step(batches.next())
@@ -67,29 +68,12 @@ class AdversarialTraining:
             if step % REPORT_EVERY == 0 or step == self.steps:
                 self._report(step, critic_loss, generator_loss)
                 if checkpoint.is_due():
-                    checkpoint.save(self._state(batches))
-
-    def _state(self, batches: EndlessBatches) -> dict[str, Any]:
-        found: dict[str, Any] = {"draws": self.draws.get_state()}
-        for name, part in self._parts(batches).items():
-            values = part.state_dict() if isinstance(part, nn.Module) else part.state()
-            found |= {f"{name}/{key}": value for key, value in values.items()}
-        return found
-
-    def _restore(self, saved: Mapping[str, Any], batches: EndlessBatches) -> None:
-        self.draws.set_state(saved["draws"])
-        for name, part in self._parts(batches).items():
-            prefix = f"{name}/"
-            own = {
-                key.removeprefix(prefix): value
-                for key, value in saved.items()
-                if key.startswith(prefix)
-            }
-            part.load_state_dict(own) if isinstance(part, nn.Module) else part.restore(own)
+                    checkpoint.save(gather(parts))
 
     def _parts(self, batches: EndlessBatches) -> dict[str, Any]:
-        """Return what a checkpoint holds besides the state of `draws`."""
+        """Return what a checkpoint holds."""
         return {
+            "draws": self.draws,
             "generator": self.generator,
             "critic": self.critic,
             "generator_optimizer": self.generator_optimizer,

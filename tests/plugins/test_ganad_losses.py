@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from oodbench_ganad import losses, recipes
+from oodbench_ganad.layers import LeakyReLU
 from oodbench_ganad.networks import Critic
 
 SHAPE = (1, 3, 3)
@@ -94,6 +95,21 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences():
             weight[0, 0, 1, 1] -= sign * step
     slope = (values[0] - values[1]) / (2 * step)
     assert gradient[0, 0, 1, 1].item() == pytest.approx(slope, rel=1e-4)
+
+
+def test_leaky_relu_has_the_values_and_both_gradients_of_pytorchs():
+    weight = torch.randn(5, 5, dtype=torch.float64, requires_grad=True)
+    points = torch.randn(3, 5, dtype=torch.float64)
+
+    def computed(activation):
+        x = points.clone().requires_grad_()
+        values = activation(x @ weight)
+        (gradient,) = torch.autograd.grad((values**2).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(gradient.norm(), weight)
+        return values, gradient, second
+
+    for own, known in zip(computed(LeakyReLU()), computed(nn.LeakyReLU(0.2)), strict=True):
+        torch.testing.assert_close(own, known)
 
 
 def test_critic_loss_is_fake_minus_real_plus_weighted_penalty(images):

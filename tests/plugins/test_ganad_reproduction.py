@@ -39,7 +39,9 @@ def lines(tmp_path):
     info = {
         "benchmark": "mnist-ganad",
         "request": {
-            "detectors": {"ganad": {"recipe": "fast"}, "energy": {}},
+            "id": "mnist",
+            "detectors": {"ganad": {"recipe": "paper", "steps": 400}, "energy": {}},
+            "classifier": {"preact-resnet": {"epochs": 8}},
             "seeds": [0, 1],
             "precision": "bfloat16",
         },
@@ -92,3 +94,10 @@ def test_command_machine_deviations_and_origin_are_said(lines):
     assert "* `ganad`: Fewer steps." in text
     assert "* fit ganad (seed 0): shipped weights, trained 2026-11-23" in text
     assert "* SVHN-bw is missing: not there" in text
+
+
+def test_length_of_the_training_is_said_in_epochs_of_the_paper(lines):
+    assert "* `ganad`: recipe=paper, steps=400 (400 generator steps: 2.0 epochs of the critic" in (
+        "\n".join(lines)
+    )
+    assert "* classifier `preact-resnet`: epochs=8" in lines

@@ -13,6 +13,7 @@ from oodbench.testing.toy import TensorStream
 from oodbench_ganad import anomaly, recipes, seeds, training
 from oodbench_ganad.detector import Ganad
 from oodbench_ganad.gan import Wgan
+from oodbench_ganad.variants import GanadOe, GanadReal
 
 SHAPE = (1, 8, 8)
 
@@ -144,6 +145,11 @@ class Kept(Checkpoint):
         self.state = copy.deepcopy(state)
 
 
+def interrupt(done, total, **figures):
+    if done == 6:
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_interrupted_training_goes_on_to_the_same_weights(precision, monkeypatch):
     monkeypatch.setattr(training, "REPORT_EVERY", 2)
@@ -152,14 +158,29 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(precision, monkeypa
     def train_to_the_end(**settings):
         return Wgan(recipe="tiny", steps=7).fit(train, context(precision=precision, **settings))
 
-    def interrupt(done, total, **figures):
-        if done == 6:
-            raise KeyboardInterrupt
-
     kept = Kept()
     with pytest.raises(KeyboardInterrupt):
         train_to_the_end(checkpoint=kept, progress=interrupt)
     assert kept.state["generator_optimizer/done"] == 4
+    resumed = []
+    on = train_to_the_end(checkpoint=kept, progress=lambda done, *_, **__: resumed.append(done))
+    assert resumed == [6, 7]
+    assert same(on.state(), train_to_the_end().state())
+
+
+@pytest.mark.parametrize("kind", [Ganad, GanadReal, GanadOe])
+def test_an_interrupted_training_of_ad_goes_on_to_the_same_weights(kind, fitted, monkeypatch):
+    monkeypatch.setattr(anomaly, "REPORT_EVERY", 2)
+    given = {"parts": {"wgan": fitted[0]}, "auxiliary": stream(count=50)}
+
+    def train_to_the_end(**settings):
+        detector = kind(recipe="tiny", anomaly_steps=7)
+        return detector.fit(stream(count=200), context(**given, **settings))
+
+    kept = Kept()
+    with pytest.raises(KeyboardInterrupt):
+        train_to_the_end(checkpoint=kept, progress=interrupt)
+    assert kept.state["optimizer/done"] == 4
     resumed = []
     on = train_to_the_end(checkpoint=kept, progress=lambda done, *_, **__: resumed.append(done))
     assert resumed == [6, 7]
