@@ -35,4 +35,10 @@ def load_benchmark(path: Path) -> Benchmark:
             raise UserError(f"{path}: key '{key}': must be at least {least}")
     if not benchmark.ood:
         raise UserError(f"{path}: key 'ood': names no data set")
+    for group, names in benchmark.groups.items():
+        if not names:
+            raise UserError(f"{path}: key 'groups.{group}': names no data set")
+        for name in names:
+            if name not in benchmark.ood:
+                raise UserError(f"{path}: key 'groups.{group}': '{name}' is not among 'ood'")
     return benchmark

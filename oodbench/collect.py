@@ -139,6 +139,10 @@ class Collector:
                     notes[predicted.dataset] = note
         return notes
 
+    def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Return the groups of OOD sets to average over, by the title of the ID set."""
+        return {self._resolved.request.titles()[0]: self._resolved.groups}
+
     def papers(self) -> dict[str, dict[str, str]]:
         """Return the publications that detectors implement, by name."""
         papers = {
@@ -201,6 +205,7 @@ class Collector:
         return {
             "id": benchmark.id,
             "ood": list(benchmark.ood),
+            "groups": {name: list(titles) for name, titles in self._resolved.groups.items()},
             "detectors": {
                 name: plain(parameters(each)) for name, each in request.detectors.items()
             },

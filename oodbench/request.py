@@ -98,6 +98,7 @@ class Resolved:
     broken: dict[str, str]
     distributions: dict[str, str]
 
+        groups: what tables call the OOD sets of the request, by the name of their group.
 
 def resolve(options: Options, registry: Registry) -> Resolved:
     """Find everything that the options name.
@@ -105,6 +106,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     Raises:
         UserError: if something that cannot be left out is unknown, unusable or not to be had.
     """
+    groups: dict[str, tuple[str, ...]]
     if options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     benchmark = find_benchmark(options, registry)
@@ -153,7 +155,8 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         for name in chosen
         if name in names
     }
-    return Resolved(request, benchmark, missing, unloaded | unmade, distributions)
+    groups = _titles_by_group(benchmark, ood_datasets, lost, missing)
+    return Resolved(request, benchmark, groups, missing, unloaded | unmade, distributions)
 
 
 def find_benchmark(options: Options, registry: Registry) -> Benchmark:
@@ -175,7 +178,7 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
     if options.benchmark and options.id:
         changes["id"] = options.id
     if options.ood is not None:
-        changes["ood"] = tuple(options.ood)
+        benchmark = benchmark.with_ood(options.ood)
     if options.classifier is not None:
         changes["classifier"] = options.classifier
     return dataclasses.replace(benchmark, **changes)
@@ -274,6 +277,7 @@ def _merge_parameters(
     """
     used = {*detectors, benchmark.classifier, benchmark.id, *benchmark.ood}
     known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
+    trainable.auxiliary()
     for name in benchmark.parameters.keys() - known:
         if get_close_matches(name, known, n=1, cutoff=SLIP) and not registry.why_missing(name):
             where = f"(its parameters are set by benchmark '{benchmark.name}')"
@@ -291,8 +295,13 @@ def _merge_parameters(
     return merged
 
 
-def make_dataset(name: str, registry: Registry, parameters: Parameters | None = None) -> Dataset:
-    """Return the data set of a name or path.
+def make_dataset(
+    name: str,
+    registry: Registry,
+    parameters: Parameters | None = None,
+    shape: tuple[int, int, int] | None = None,
+) -> Dataset:
+    """Return the data set of a name or path, fitted to the geometry of the ID set if one is given.
 
     Raises:
         UserError: if there is none, or a parameter does not fit.
@@ -302,10 +311,11 @@ def make_dataset(name: str, registry: Registry, parameters: Parameters | None = 
         return UserImages(path=name)
     entry = registry.datasets[name]
     try:
-        return entry.create(**(parameters or {}).get(name, {}))
+        dataset = entry.create(**(parameters or {}).get(name, {}))
+        return dataset if shape is None else dataset.fitted(shape)
     except OodbenchError:
         raise
-    except Exception as error:  # a stranger's constructor may raise anything
+    except Exception as error:  # a stranger's code may raise anything
         raise PluginError(f"data set '{name}' cannot be made: {describe(error)}") from error
 
 
@@ -319,7 +329,7 @@ def _make_ood(
     lost: dict[str, str] = {}
     for name in benchmark.ood:
         try:
-            dataset = make_dataset(name, registry, parameters).fitted(shape)
+            dataset = make_dataset(name, registry, parameters, shape)
         except PluginError as error:
             lost[name] = str(error)
             continue
@@ -350,6 +360,21 @@ def _locate_ood(
 
 def _locate_auxiliary(
     detectors: dict[str, Detector],
+def _titles_by_group(
+    benchmark: Benchmark,
+    made: Mapping[str, Dataset],
+    lost: Mapping[str, str],
+    missing: Mapping[str, str],
+) -> dict[str, tuple[str, ...]]:
+    """Return what tables call the members of each group whose images were found."""
+    names = (name for name in benchmark.ood if name not in lost)
+    titles = {name: title for name, title in zip(names, made, strict=True) if title not in missing}
+    return {
+        group: tuple(titles[name] for name in members)
+        for group, members in benchmark.groups_among(titles).items()
+    }
+
+
     broken: dict[str, str],
     id_dataset: Dataset,
     ood: Sequence[Source],

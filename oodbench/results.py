@@ -272,6 +272,17 @@ def combine(runs: Iterable[Run]) -> pd.DataFrame:
 def _describe_conflict(conflicts: pd.DataFrame) -> str:
     """Return a sentence about the first of the records that share a key but not their measures."""
     _, rows = next(iter(conflicts.groupby(KEY, sort=False, dropna=False)))
+def groups_of(runs: Iterable[Run]) -> dict[str, dict[str, list[str]]]:
+    """Return the groups of OOD sets that runs average over, by the ID set and the group's name."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        for id_dataset in run.records["id_dataset"].unique():
+            own = found.setdefault(id_dataset, {})
+            for group, titles in run.info.get("request", {}).get("groups", {}).items():
+                own[group] = list(dict.fromkeys([*own.get(group, []), *titles]))
+    return found
+
+
     row, directories = rows.iloc[0], "' and '".join(rows["source"])
     return (
         f"'{directories}' have different results for {row['detector']} on "

@@ -250,7 +250,11 @@ def _write(collector: Collector, directory: Path, key: str, engine: str, started
     records = collector.records()
     texts = {
         name: render(
-            records, format=style, notes=collector.notes(), deviations=collector.deviations()
+            records,
+            format=style,
+            notes=collector.notes(),
+            deviations=collector.deviations(),
+            groups=collector.groups(),
         )
         for name, style in (("table.md", "markdown"), ("table.csv", "csv"))
     }

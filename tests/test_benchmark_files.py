@@ -29,6 +29,7 @@ def test_every_field_can_be_given(tmp_path: Path) -> None:
     text = (
         LEAST
         + 'summary = "Mine."\nimages_per_set = 5\ncalibration_images = 6\nselection_seed = 7\n'
+        '[groups]\nfar = ["uniform"]\n'
         "[parameters.preact-resnet]\nepochs = 1\n"
     )
     assert load_benchmark(write(tmp_path, text)) == Benchmark(
@@ -36,6 +37,7 @@ def test_every_field_can_be_given(tmp_path: Path) -> None:
         id="digits",
         ood=("uniform",),
         classifier="preact-resnet",
+        groups={"far": ("uniform",)},
         summary="Mine.",
         images_per_set=5,
         calibration_images=6,
@@ -60,6 +62,9 @@ def test_every_field_can_be_given(tmp_path: Path) -> None:
         (LEAST + "calibration_images = -1\n", "key 'calibration_images': must be at least 1"),
         (LEAST + "selection_seed = -1\n", "key 'selection_seed': must be at least 0"),
         (LEAST + "[parameters]\npreact-resnet = 3\n", r"key 'parameters\.preact-resnet'"),
+        (LEAST + '[groups]\nfar = "uniform"\n', r"key 'groups\.far'"),
+        (LEAST + "[groups]\nfar = []\n", r"key 'groups\.far': names no data set"),
+        (LEAST + '[groups]\nfar = ["gaussian"]\n', r"key 'groups\.far': 'gaussian' is not among"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:

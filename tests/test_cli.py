@@ -384,6 +384,19 @@ def test_data_verify_fails_on_a_damaged_pack(oodbench, tmp_path: Path) -> None:
     assert "svhn-test.npz: truncated or not an .npz file" in output
 
 
+def test_data_verify_decodes_pictures_that_are_read_when_asked_for(
+    oodbench, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "benchmark_imglist" / "imagenet").mkdir(parents=True)
+    (tmp_path / "data" / "images_largescale").mkdir()
+    listed = tmp_path / "data" / "benchmark_imglist" / "imagenet" / "test_ssb_hard.txt"
+    listed.write_text("broken.png -1\n")
+    (tmp_path / "data" / "images_largescale" / "broken.png").write_bytes(b"nothing")
+    code, output, _ = oodbench("data verify ssb-hard --data data")
+    assert code == 1
+    assert "broken.png: not a readable picture" in output
+
+
 def test_data_verify_takes_absent_images_for_no_failure(oodbench) -> None:
     code, output, _ = oodbench("data verify svhn digits --data data")
     rows = [line.split() for line in output.splitlines()[2:]]

@@ -36,9 +36,15 @@ class LostLicence(LostShelf):
     def __init__(self):
         raise OSError("no licence")
 
+class LostShape(LostShelf):
+    info = Info(name="lost-shape", summary="Raises when it is fitted.")
+
+    def fitted(self, shape):
+        raise ArithmeticError("no shape")
+
 @hookimpl
 def oodbench_datasets():
-    return [LostShelf, LostLicence]
+    return [LostShelf, LostLicence, LostShape]
 """
 
 
@@ -50,6 +56,16 @@ class ListsNeeds(Brightness):
 class NamesNeeds(Brightness):
     info = info("names-needs")
     fit_needs = frozenset({"logits"})
+
+
+class LearnsFrom(Brightness):
+    info = info("learns-from")
+
+    def __init__(self, *, other: str) -> None:
+        self.other = other
+
+    def auxiliary(self):
+        return self.other
 
 
 @pytest.fixture
@@ -95,6 +111,51 @@ def test_the_definition_may_be_given_as_id(ask, tiny: Path) -> None:
 
 def test_ood_sets_are_replaced_in_the_order_asked_for(ask) -> None:
     assert titles(ask(ood=["gaussian", "uniform"])) == ["Digits", "Gaussian", "Uniform"]
+
+
+GROUPED = """
+name = "grouped"
+id = "digits"
+ood = ["svhn", "uniform", "photo-patches", "gaussian", "glyphs"]
+classifier = "preact-resnet"
+[groups]
+near = ["glyphs", "photo-patches"]
+far = ["uniform"]
+absent = ["svhn"]
+"""
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> str:
+    path = tmp_path / "grouped.toml"
+    path.write_text(GROUPED)
+    return str(path)
+
+
+def test_groups_have_the_titles_of_what_was_found(ask, grouped: str) -> None:
+    assert ask(benchmark=grouped).groups == {
+        "near": ("Glyphs", "PhotoPatches-bw"),
+        "far": ("Uniform",),
+    }
+
+
+def test_groups_keep_those_of_their_sets_that_are_asked_for(ask, grouped: str) -> None:
+    resolved = ask(benchmark=grouped, ood=["gaussian", "glyphs"])
+    assert resolved.groups == {"near": ("Glyphs",)}
+
+
+def test_groups_keep_users_images_and_leave_out_what_raises(
+    install, tmp_path: Path, grouped: str
+) -> None:
+    install("lost", LOST)
+    pack = write_pack(tmp_path / "mine.npz", [0, 1])
+    names = f'["lost-licence", "{pack}", "lost-shelf"]'
+    Path(grouped).write_text(
+        'name = "grouped"\nid = "digits"\nclassifier = "preact-resnet"\n'
+        f"ood = {names}\n[groups]\nnear = {names}\n"
+    )
+    options = Options(benchmark=grouped, detectors=["msp"], data=tmp_path)
+    assert resolve(options, registry.load()).groups == {"near": ("mine",)}
 
 
 def test_an_id_set_without_benchmark_needs_ood_sets_and_a_classifier(ask, tmp_path: Path) -> None:
@@ -188,6 +249,7 @@ def test_a_slip_is_found_before_images_are_looked_for(ask, options: dict, messag
     [
         ("lost-shelf", "cannot name its files: RuntimeError: no shelf (lost.py:9)"),
         ("lost-licence", "cannot be made: OSError: no licence (lost.py:18)"),
+        ("lost-shape", "cannot be made: ArithmeticError: no shape (lost.py:24)"),
     ],
 )
 def test_an_ood_set_that_raises_is_left_out(install, tmp_path, tiny, name, reason) -> None:
@@ -196,6 +258,28 @@ def test_an_ood_set_that_raises_is_left_out(install, tmp_path, tiny, name, reaso
     resolved = resolve(options, registry.load())
     assert titles(resolved) == ["Digits", "Uniform"]
     assert resolved.missing == {name: f"data set '{name}' {reason}"}
+
+
+@pytest.mark.parametrize("name", ["lost-shelf", "lost-licence", "lost-shape"])
+def test_a_detector_whose_auxiliary_set_raises_is_broken_alone(
+    install, tmp_path, tiny, name
+) -> None:
+    install("lost", LOST)
+    options = Options(benchmark=str(tiny), detectors=["msp", LearnsFrom(other=name)], data=tmp_path)
+    resolved = resolve(options, registry.load())
+    assert list(resolved.request.detectors) == ["msp"]
+    assert resolved.broken["learns-from"].startswith(f"data set '{name}' cannot")
+
+
+def test_an_auxiliary_set_that_is_not_there_breaks_its_detector_alone(ask) -> None:
+    resolved = ask(detectors=["msp", LearnsFrom(other="svhn")])
+    assert list(resolved.request.detectors) == ["msp"]
+    assert "svhn-train.npz" in resolved.broken["learns-from"]
+
+
+def test_an_auxiliary_set_that_is_tested_is_refused(ask) -> None:
+    with pytest.raises(UserError, match="learns-from would learn from the images of 'uniform'"):
+        ask(detectors=[LearnsFrom(other="uniform")])
 
 
 def test_a_damaged_pack_is_an_error_and_not_a_missing_set(ask, tmp_path: Path) -> None:

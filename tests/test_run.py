@@ -16,8 +16,11 @@ from sample_detectors import info as sample_info
 import oodbench
 from oodbench.contracts import Need
 from oodbench.errors import UserError
+from oodbench.leaderboard.build import read_leaderboard
 from oodbench.measures.evaluation import recompute
-from oodbench.results import MEASURES, RECORD
+from oodbench.report.runpage import run_page
+from oodbench.report.tables import render
+from oodbench.results import MEASURES, RECORD, groups_of
 
 TIMES = ["fit_seconds", "score_seconds"]
 EVERY_KIND = [Confidence(), Brightness(), Distance(), Drawn()]
@@ -174,6 +177,26 @@ def test_tables_name_detectors_and_sets(run, tmp_path: Path) -> None:
         table = (tmp_path / "run" / name).read_text()
         assert "confidence" in table
         assert "PhotoPatches-bw" in table
+
+
+def test_groups_have_means_in_run_json_tables_pages_and_leaderboard(
+    run, tiny: Path, tmp_path: Path
+) -> None:
+    groups = '[groups]\nnear = ["photo-patches"]\nfar = ["uniform"]\nlost = ["svhn"]\n'
+    path = tmp_path / "grouped.toml"
+    path.write_text(
+        f"{tiny.read_text()}\n{groups}".replace('"uniform", ', '"uniform", "svhn", ', 1)
+    )
+    finished = run(benchmark=str(path), download=False)
+    assert finished.info["request"]["groups"] == {"near": ["PhotoPatches-bw"], "far": ["Uniform"]}
+    for text in (
+        (tmp_path / "run" / "table.md").read_text(),
+        render(finished.records, format="terminal", groups=groups_of([finished])),
+        run_page(finished),
+    ):
+        assert "near: mean over PhotoPatches-bw; far: mean over Uniform." in text
+    board, *_ = read_leaderboard([tmp_path / "run"]).boards
+    assert board.groups == {"near": ("PhotoPatches-bw",), "far": ("Uniform",)}
 
 
 def test_more_detectors_leave_the_others_rows_as_they_were(run, tmp_path: Path) -> None:

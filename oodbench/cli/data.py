@@ -64,7 +64,10 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
 
     That images are not there is well unless they were to be fetched.
     """
+    import numpy as np
+
     from oodbench.errors import DataUnavailable, OodbenchError
+    from oodbench.images import CHUNK
     from oodbench.plugins import describe
     from oodbench.sources import locate
 
@@ -74,6 +77,8 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
             where = source.pack.name if source.pack else "there"
             return where, True
         images = source.load()
+        for start in range(0, len(images), CHUNK):  # what is decoded when it is asked for
+            np.asarray(images.images[start : start + CHUNK])
     except DataUnavailable as error:
         return (str(error), False) if action == "prepare" else ("not there", True)
     except OodbenchError as error:

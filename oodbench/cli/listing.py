@@ -87,6 +87,7 @@ def _describe(entry: Entry[Any]) -> dict[str, Any]:
             "summary": benchmark.summary,
             "id": benchmark.id,
             "ood": list(benchmark.ood),
+            "groups": {name: list(members) for name, members in benchmark.groups.items()},
             "classifier": benchmark.classifier,
         }
     info = entry.target.info

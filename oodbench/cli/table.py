@@ -35,7 +35,7 @@ def execute(options: argparse.Namespace) -> int:
     """Print the table of one or several runs."""
     from oodbench.cli.output import print_ansi
     from oodbench.report.tables import render
-    from oodbench.results import combine, read_run
+    from oodbench.results import combine, groups_of, read_run
 
     runs = [read_run(path) for path in options.runs]
     notes: dict[str, str] = {}
@@ -52,6 +52,7 @@ def execute(options: argparse.Namespace) -> int:
         like=options.like,
     )
     if options.format == "terminal":
+        groups=groups_of(runs),
         print_ansi(text)
     else:
         print(text, end="")

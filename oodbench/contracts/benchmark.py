@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,8 @@ class Benchmark:
         name: registry name.
         id: name of the ID data set.
         ood: names of the OOD data sets, in the order of the table.
+        groups: some of them by the name of a group, such as ``{"near": ("cifar100",)}``; tables
+            show the mean over each group.
         classifier: name of the classifier.
         summary: one sentence, shown by ``oodbench list``.
         images_per_set: images of an OOD set, and of the ID test set, that are used at most.
@@ -28,6 +31,7 @@ class Benchmark:
     id: str
     ood: tuple[str, ...]
     classifier: str
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     summary: str = ""
     images_per_set: int = 10_000
     calibration_images: int = 1_000
@@ -36,3 +40,15 @@ class Benchmark:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def with_ood(self, ood: Sequence[str]) -> Self:
+        """Return the benchmark with other OOD sets; its groups keep those that it had before."""
+        return replace(self, ood=tuple(ood), groups=self.groups_among(ood))
+
+    def groups_among(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return the groups with the OOD sets of these names alone, leaving out empty ones."""
+        kept = {
+            group: tuple(name for name in members if name in names)
+            for group, members in self.groups.items()
+        }
+        return {group: members for group, members in kept.items() if members}

@@ -25,7 +25,8 @@ class ImageSet:
 
     Attributes:
         images: (N, H, W) or (N, H, W, 3) uint8; a NumPy array, or for what does not fit in memory
-            any object with that ``shape`` and ``dtype`` that decodes ``images[indices]`` to one.
+            any object with that ``shape`` and ``dtype`` that decodes ``images[indices]`` to one, or
+            to another such object, which ``numpy.asarray`` decodes.
         labels: (N,) int64, the classes from 0; -1 where there are none.
         note: a sentence to show with every result on the set, such as what is missing from it.
     """

@@ -18,7 +18,7 @@ from oodbench.report.footnotes import (
     general_footnotes,
     number_footnotes,
 )
-from oodbench.report.layout import MISSING, Cell, Report, Section, Table, clean, percent
+from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
 from oodbench.report.summary import has_single_runs, means_over_sets, summarise
 
 Line: TypeAlias = dict[str, Any]
@@ -27,12 +27,16 @@ Line: TypeAlias = dict[str, Any]
 Lines: TypeAlias = dict[tuple[str, str], Line]
 """The lines by OOD set, empty for the ID set itself, and detector."""
 
+Groups: TypeAlias = Mapping[str, Sequence[str]]
+"""OOD sets by the name of their group, such as near and far."""
+
 
 def build(
     records: pd.DataFrame,
     metrics: Sequence[str],
     notes: Mapping[str, str],
     deviations: Mapping[str, str],
+    groups: Mapping[str, Groups] | None = None,
 ) -> Report:
     """Return the report of records.
 
@@ -41,14 +45,36 @@ def build(
         metrics: names of measures from `COLUMNS`, at least one; the first is compared.
         notes: a sentence about a data set, by its name.
         deviations: how a detector deviates from its paper, by its name.
+        groups: groups of OOD sets to average over, by the name of the ID set.
     """
     marks = number_footnotes(records, notes, deviations)
-    sections = tuple(
-        Section(_heading(own), (_comparison(own, metrics[0], marks), _details(own, metrics, marks)))
-        for _, own in records.groupby(["id_dataset", "classifier"], sort=False)
-    )
-    footnotes = (*marks.footnotes, *general_footnotes(records, metrics))
-    return Report(sections, footnotes, failures(records))
+    sections = []
+    explained = []
+    for (id_dataset, _), own in records.groupby(["id_dataset", "classifier"], sort=False):
+        averaged = _present(own, (groups or {}).get(str(id_dataset), {}))
+        tables = (
+            _comparison(own, metrics[0], marks, averaged),
+            _details(own, metrics, marks, averaged),
+        )
+        sections.append(Section(_heading(own), tables))
+        explained += [_explain(averaged)] if averaged else []
+    footnotes = (*marks.footnotes, *dict.fromkeys(explained), *general_footnotes(records, metrics))
+    return Report(tuple(sections), footnotes, failures(records))
+
+
+def _present(records: pd.DataFrame, groups: Groups) -> Groups:
+    """Return the groups without the OOD sets that the records lack."""
+    _, ood_datasets, _ = _names(records)
+    kept = {
+        name: [title for title in titles if title in ood_datasets]
+        for name, titles in groups.items()
+    }
+    return {name: titles for name, titles in kept.items() if titles}
+
+
+def _explain(groups: Groups) -> Footnote:
+    members = "; ".join(f"{name}: mean over {', '.join(titles)}" for name, titles in groups.items())
+    return Footnote(clean(f"{members}."))
 
 
 def _heading(records: pd.DataFrame) -> str:
@@ -65,11 +91,12 @@ def _heading(records: pd.DataFrame) -> str:
     return f"{heading} (accuracy {' '.join(filter(None, (cell.text, cell.spread)))} %)"
 
 
-def _comparison(records: pd.DataFrame, metric: str, marks: Marks) -> Table:
+def _comparison(records: pd.DataFrame, metric: str, marks: Marks, groups: Groups) -> Table:
     """Return a row a data set and a column a detector, like Table 11 of the GANAD paper."""
     id_dataset, ood_datasets, detectors = _names(records)
     lines = _lines(summarise(records, [metric, "acc95"]))
-    means = _lines(summarise(means_over_sets(records, metric).assign(ood_dataset="mean"), [metric]))
+    averaged = dict(groups) | ({"mean": ood_datasets} if len(ood_datasets) > 1 else {})
+    means = _means(records, [metric], averaged)
 
     def row(label: Cell, found: Lines, dataset: str, measure: str) -> tuple[Cell, ...]:
         own = [found.get((dataset, name)) for name in detectors]
@@ -81,30 +108,30 @@ def _comparison(records: pd.DataFrame, metric: str, marks: Marks) -> Table:
 
     accuracy = Cell(clean(f"{id_dataset} accuracy"), marks=marks.datasets.get(id_dataset, ()))
     rows = tuple(row(_label(name, marks.datasets), lines, name, metric) for name in ood_datasets)
-    mean = (row(Cell("mean"), means, "mean", metric),) if len(rows) > 1 else ()
+    averages = tuple(row(Cell(clean(name)), means, name, metric) for name in averaged)
     return Table(
         f"{COLUMNS[metric].title} in % on each OOD set; {accuracy.text}: Accuracy (0.95)",
         (Cell("Test set"), *(_label(name, marks.detectors) for name in detectors)),
-        tuple(block for block in ((row(accuracy, lines, "", "acc95"),), rows, mean) if block),
+        tuple(block for block in ((row(accuracy, lines, "", "acc95"),), rows, averages) if block),
     )
 
 
-def _details(records: pd.DataFrame, metrics: Sequence[str], marks: Marks) -> Table:
+def _details(records: pd.DataFrame, metrics: Sequence[str], marks: Marks, groups: Groups) -> Table:
     """Return a row a data set and detector, like Tables 3 to 10 of the GANAD paper."""
     id_dataset, ood_datasets, detectors = _names(records)
     lines = _lines(summarise(records, metrics))
+    means = _means(records, metrics, groups)
     titles = [COLUMNS[metric].title for metric in metrics]
     with_interval = "auroc" in metrics and has_single_runs(records)
     if with_interval:
         titles.insert(metrics.index("auroc") + 1, "95 % interval")
 
-    def block(dataset: str) -> tuple[tuple[Cell, ...], ...]:
-        own = [lines.get((dataset, name)) for name in detectors]
+    def block(label: Cell, found: Lines, dataset: str) -> tuple[tuple[Cell, ...], ...]:
+        own = [found.get((dataset, name)) for name in detectors]
         columns = [_with_best([_figure(line, name) for line in own], name) for name in metrics]
         if with_interval:
             columns.insert(metrics.index("auroc") + 1, [_interval(line) for line in own])
         # The data set is named once, in the first row of its block.
-        label = _label(dataset or id_dataset, marks.datasets)
         labels = [label, *[Cell("")] * (len(own) - 1)]
         names = [
             Cell(clean(name), marks=_dagger(line))
@@ -113,7 +140,12 @@ def _details(records: pd.DataFrame, metrics: Sequence[str], marks: Marks) -> Tab
         return tuple(zip(labels, names, *columns, strict=True))
 
     header = tuple(Cell(title) for title in ("Test set", "Detector", *titles))
-    return Table("Details in %", header, tuple(map(block, ["", *ood_datasets])), labels=2)
+    blocks = [
+        block(_label(name or id_dataset, marks.datasets), lines, name)
+        for name in ["", *ood_datasets]
+    ]
+    blocks += [block(Cell(clean(name)), means, name) for name in groups]
+    return Table("Details in %", header, tuple(blocks), labels=2)
 
 
 def _names(records: pd.DataFrame) -> tuple[str, list[str], list[str]]:
@@ -125,6 +157,15 @@ def _names(records: pd.DataFrame) -> tuple[str, list[str], list[str]]:
 def _lines(summary: pd.DataFrame) -> Lines:
     lines = ({str(name): line[name] for name in line} for line in summary.to_dict("records"))
     return {(line["ood_dataset"], line["detector"]): line for line in lines}
+
+
+def _means(records: pd.DataFrame, metrics: Sequence[str], groups: Groups) -> Lines:
+    """Return the lines of the means over groups of OOD sets, by the name of the group."""
+    means: Lines = {}
+    for name, titles in groups.items():
+        own = means_over_sets(records, metrics, titles).assign(ood_dataset=name)
+        means |= _lines(summarise(own, metrics))
+    return means
 
 
 def _label(name: str, marks: Mapping[str, tuple[str, ...]]) -> Cell:

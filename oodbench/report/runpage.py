@@ -11,7 +11,7 @@ from oodbench.report.build import build
 from oodbench.report.columns import DEFAULT
 from oodbench.report.layout import Cell, clean
 from oodbench.report.plots import draw_plots
-from oodbench.results import Run
+from oodbench.results import Run, groups_of
 
 _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_seconds")
 """What a page says of ``run.json``, where it is there; the file itself has all."""
@@ -27,7 +27,7 @@ def run_page(run: Run) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     notes, deviations = (run.info.get(name, {}) for name in ("notes", "deviations"))
-    report = build(run.records, DEFAULT, notes, deviations)
+    report = build(run.records, DEFAULT, notes, deviations, groups_of([run]))
     content = {**run.info.get("request", {}), **run.info}
     plots = [
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,24 +54,25 @@ def has_single_runs(records: pd.DataFrame) -> bool:
     return bool((succeeded.groupby(GROUP).size() == 1).any())
 
 
-def means_over_sets(records: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one record a run: the mean of a measure over the OOD sets.
+def means_over_sets(
+    records: pd.DataFrame, metrics: Sequence[str], sets: Sequence[str]
+) -> pd.DataFrame:
+    """Return one record a run: the means of measures over OOD sets, without intervals.
 
     A run that lacks a set, or failed on it, has none: means over different sets do not compare.
 
     Args:
         records: columns as in `oodbench.results.RECORD`, of one ID set and classifier.
-        metric: the measure.
+        metrics: the measures.
+        sets: the OOD sets, each once.
     """
-    ood = records[records["ood_dataset"] != ""]
-    expected = ood["ood_dataset"].nunique()
+    ood = records[records["ood_dataset"].isin(sets)]
     means = []
     for _, rows in ood.groupby(["detector", *RUN], sort=False, dropna=False):
-        if (rows["status"] == "ok").sum() == expected:
-            mean = rows.iloc[[0]].assign(
-                **{"ties": rows["ties"].max(), metric: rows[metric].mean()}
-            )
-            means.append(mean)
+        if (rows["status"] == "ok").sum() == len(sets):
+            values = {metric: rows[metric].mean() for metric in metrics}
+            unknown = dict.fromkeys(("auroc_low", "auroc_high"), math.nan)
+            means.append(rows.iloc[[0]].assign(ties=rows["ties"].max(), **unknown, **values))
     return pd.concat(means) if means else ood.iloc[:0]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from oodbench.errors import UnknownName
-from oodbench.report.build import build
+from oodbench.report.build import Groups, build
 from oodbench.report.columns import COLUMNS, DEFAULT, checked
 from oodbench.report.like import arrange, arrangement, comparisons_alone
 from oodbench.report.markup import latex, markdown, page
@@ -28,6 +28,7 @@ def render(
     format: str = "markdown",  # noqa: A002 - the word that the command line uses
     notes: Mapping[str, str] | None = None,
     deviations: Mapping[str, str] | None = None,
+    groups: Mapping[str, Groups] | None = None,
     metrics: Sequence[str] | None = None,
     like: str | None = None,
 ) -> str:
@@ -46,6 +47,7 @@ def render(
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
         deviations: how a detector deviates from its paper, by its name; shown as a footnote.
         metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
+        groups: groups of OOD sets, by the name of the ID set; the mean over each is shown.
             accuracies, and in ``csv`` all.
         like: a published table, such as ``"table11"``, whose rows and order to show.
 
@@ -58,8 +60,8 @@ def render(
     if like is not None:
         records = arrange(records, arrangement(like))
     if format == "csv":
-        return _csv(records, checked(metrics or tuple(COLUMNS)))
-    report = build(records, checked(metrics or DEFAULT), notes or {}, deviations or {})
+        return _csv(records, checked(metrics or tuple(name for name in COLUMNS if name in records)))
+    report = build(records, checked(metrics or DEFAULT), notes or {}, deviations or {}, groups)
     return _WRITERS[format](report if like is None else comparisons_alone(report))
 
 

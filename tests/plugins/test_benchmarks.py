@@ -3,19 +3,26 @@
 import importlib.util
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import oodbench_benchmarks
 import oodbench_ganad
+import oodbench_openood
 from oodbench.benchmarks import load_benchmark
 from oodbench_datasets import oodbench_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "benchmarks"
 DATASETS = {
-    cls.info.name: cls for cls in (*oodbench_datasets(), *oodbench_ganad.oodbench_datasets())
+    cls.info.name: cls
+    for cls in (
+        *oodbench_datasets(),
+        *oodbench_ganad.oodbench_datasets(),
+        *oodbench_openood.oodbench_datasets(),
+    )
 }
 PATHS = sorted(FOLDER.glob("*.toml"))
 
@@ -23,11 +30,20 @@ PATHS = sorted(FOLDER.glob("*.toml"))
 def test_checkout_definitions_are_found():
     assert oodbench_benchmarks.oodbench_benchmarks() == PATHS
     assert [path.stem for path in PATHS] == [
+        "cifar10-ganad",
         "cifar10",
+        "cifar100",
         "digits",
         "fashionmnist",
+        "kmnist",
         "mnist-ganad",
         "mnist",
+        "openood-cifar10",
+        "openood-cifar100",
+        "openood-imagenet-fs",
+        "openood-imagenet",
+        "openood-imagenet200-fs",
+        "openood-imagenet200",
     ]
 
 
@@ -52,7 +68,7 @@ def test_wheel_definitions_are_found_beside_the_module(tmp_path):
 def test_definition_is_named_as_its_file_and_its_id_set(path):
     benchmark = load_benchmark(path)
     assert benchmark.name == path.stem
-    assert benchmark.id == path.stem.partition("-")[0]
+    assert benchmark.id == path.stem.removesuffix("-ganad").removesuffix("-fs")
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -88,8 +104,27 @@ def test_mnist_ganad_is_mnist_with_what_the_generator_makes():
 
 def test_cifar10_is_the_papers():
     benchmark = load_benchmark(FOLDER / "cifar10.toml")
-    assert benchmark.ood == ("cifar100", "mnist", "lsun", "svhn", "uniform", "gaussian")
+    papers = ("cifar100", "mnist", "lsun", "svhn", "uniform", "gaussian")
+    assert benchmark.ood == (*papers, "tinyimagenet", "textures")
     assert benchmark.classifier == "wideresnet16-4"
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "imagenet200", "imagenet"])
+def test_openoods_sets_are_near_or_far_and_read_by_its_lists(name):
+    benchmark = load_benchmark(FOLDER / f"openood-{name}.toml")
+    assert [*benchmark.groups] == ["near", "far"]
+    assert (*benchmark.groups["near"], *benchmark.groups["far"]) == benchmark.ood
+    for each in benchmark.ood:
+        dataset = DATASETS[each](**benchmark.parameters.get(each, {}))
+        assert dataset.lists == name
+
+
+@pytest.mark.parametrize("name", ["imagenet200", "imagenet"])
+def test_the_full_spectrum_differs_by_shifted_id_images_alone(name):
+    plain = load_benchmark(FOLDER / f"openood-{name}.toml")
+    whole = load_benchmark(FOLDER / f"openood-{name}-fs.toml")
+    assert whole.parameters.pop(whole.id) == {"shifts": ["v2", "c", "r"]}
+    assert replace(whole, name=plain.name, summary=plain.summary) == plain
 
 
 def test_digits_needs_no_files(tmp_path):

@@ -76,7 +76,7 @@ def test_the_mean_over_sets_is_taken_in_each_run() -> None:
         record("ganad", seed, ood, auroc)
         for seed, ood, auroc in [(0, "a", 0.8), (0, "b", 0.9), (1, "a", 0.6), (1, "b", 0.9)]
     )
-    means = means_over_sets(records, "auroc")
+    means = means_over_sets(records, ["auroc"], ["a", "b"])
     assert means["auroc"].tolist() == pytest.approx([0.85, 0.75])
 
 
@@ -90,10 +90,17 @@ def test_a_run_that_lacks_a_set_has_no_mean_over_sets(second: list[dict]) -> Non
             *(record("ganad", 1, "b", None, **outcome) for outcome in second),
         ]
     )
-    assert means_over_sets(records, "auroc")["seed"].tolist() == [0]
+    assert means_over_sets(records, ["auroc"], ["a", "b"])["seed"].tolist() == [0]
+
+
+def test_a_mean_over_some_sets_needs_no_others() -> None:
+    records = records_frame([record("x", 0, "a", 0.8), record("x", 0, "b", None, status="failed")])
+    means = means_over_sets(records, ["auroc"], ["a"])
+    assert means["auroc"].tolist() == [0.8]
+    assert means["auroc_low"].isna().all()
 
 
 def test_no_run_on_every_set_leaves_no_mean() -> None:
     records = records_frame([record("x", 0, "a", 0.8), record("y", 0, "b", 0.8)])
-    assert means_over_sets(records, "auroc").empty
+    assert means_over_sets(records, ["auroc"], ["a", "b"]).empty
     assert isinstance(summarise(records.iloc[:0], ["auroc"]), pd.DataFrame)

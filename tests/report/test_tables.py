@@ -96,6 +96,41 @@ def test_details_are_like_tables_3_to_10(records: pd.DataFrame) -> None:
     ]
 
 
+GROUPS = {"mnist": {"near": ["svhn", "omniglot"], "far": ["uniform"], "none": ["omniglot"]}}
+
+
+def test_groups_have_means_of_their_own(records: pd.DataFrame) -> None:
+    both = [row | {"ood_dataset": "omniglot"} for row in [record("energy", "", 0.9876)]]
+    text = render(pd.concat([records, records_frame(both)]), groups=GROUPS)
+    assert table(text, 0)[2:] == [
+        ["svhn", "98.00 (1.41)", "91.24", "**98.11**†"],
+        ["uniform", "**100.00** (0.00)", "**100.00**", "-"],
+        ["omniglot", "-", "98.76", "-"],
+        ["near", "-", "95.00", "-"],
+        ["far", "**100.00** (0.00)", "**100.00**", "-"],
+        ["none", "-", "98.76", "-"],
+        ["mean", "-", "96.67", "-"],
+    ]
+    assert "- near: mean over svhn, omniglot; far: mean over uniform; none:" in text
+
+
+def test_sets_that_the_records_lack_are_in_no_group(records: pd.DataFrame) -> None:
+    text = render(records, groups=GROUPS)
+    assert "- near: mean over svhn; far: mean over uniform.\n" in text
+    assert [row[0] for row in table(text, 0)][-3:] == ["near", "far", "mean"]
+
+
+def test_details_of_groups_are_means_without_intervals(records: pd.DataFrame) -> None:
+    *_, far, energy, _ = table(render(records, groups=GROUPS), 1)
+    assert far[:3] == ["far", "ganad", "**100.00** (0.00)"]
+    assert energy == ["", "energy", "**100.00**", "", "**0.00**", "**98.00**", "**90.00**"]
+
+
+def test_groups_are_those_of_the_id_set(records: pd.DataFrame) -> None:
+    text = render(records.assign(id_dataset="kmnist"), groups=GROUPS)
+    assert text == render(records.assign(id_dataset="kmnist"))
+
+
 def test_heading_states_the_accuracy_of_the_classifier(records: pd.DataFrame) -> None:
     assert render(records).startswith("## mnist, classifier resnet (accuracy 99.45 %)\n")
     second = records.assign(classifier_seed=1, id_accuracy=0.9965)

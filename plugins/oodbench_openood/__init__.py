@@ -1,0 +1,50 @@
+"""Bring the data sets of OpenOOD v1.5's benchmarks, read by its lists of pictures.
+
+Zhang et al., "OpenOOD v1.5: Enhanced Benchmark for Out-of-Distribution Detection", DMLR 2024,
+https://arxiv.org/abs/2306.09301.
+"""
+
+from __future__ import annotations
+
+from oodbench.contracts import Dataset, hookimpl
+from oodbench_openood.large import (
+    INaturalist,
+    LargeTextures,
+    Ninco,
+    OpenImageO,
+    OpenOodImageNet,
+    OpenOodImageNet200,
+    SsbHard,
+)
+from oodbench_openood.places import Places365
+from oodbench_openood.small import (
+    OpenOodCifar10,
+    OpenOodCifar100,
+    OpenOodMnist,
+    OpenOodPlaces365,
+    OpenOodSvhn,
+    OpenOodTextures,
+    OpenOodTinyImageNet,
+)
+
+
+@hookimpl
+def oodbench_datasets() -> tuple[type[Dataset], ...]:
+    """Return every data set class of this package."""
+    return (
+        Places365,
+        OpenOodCifar10,
+        OpenOodCifar100,
+        OpenOodTinyImageNet,
+        OpenOodMnist,
+        OpenOodSvhn,
+        OpenOodTextures,
+        OpenOodPlaces365,
+        OpenOodImageNet,
+        OpenOodImageNet200,
+        SsbHard,
+        Ninco,
+        INaturalist,
+        LargeTextures,
+        OpenImageO,
+    )
