@@ -153,11 +153,11 @@ class ListedDataset(Dataset):
 
     def _load_stand_in(self, root: Path, split: str) -> ImageSet:
         pack = self._pack(root, split)
-        found = self.load_whole(root, split) if pack is None else _read_pack(pack)
+        found = self.load_whole(root, split) if pack is None else _read_pack(pack, self.shape[0])
         missing = f"{LISTS}/{self.lists}/{split}_{self.subset}.txt"
         note = (
-            f"all {len(found):,} {split} images of {self.stand_in}, since OpenOOD's selection "
-            f"({missing}) is not in the data folder"
+            f"all {len(found):,} {split} images of {self.stand_in} at hand, since OpenOOD's "
+            f"selection ({missing}) is not in the data folder"
         )
         return ImageSet(
             found.images, self._labels(found.labels), "; ".join(filter(None, (note, found.note)))
@@ -204,10 +204,14 @@ def _parse(lines: Sequence[str], path: Path) -> Iterator[tuple[str, int]]:
             raise InvalidData(f"{path}: line {number} is not {form}") from error
 
 
-def _read_pack(path: Path) -> ImageSet:
+def _read_pack(path: Path, channels: int) -> ImageSet:
+    """Read a pack; grey images are repeated where the set is in colour."""
     try:
         with np.load(path, allow_pickle=False) as pack:
             note = str(pack["note"]) if "note" in pack.files else ""
-            return ImageSet(pack["images"], pack["labels"].astype(np.int64), note)
+            images, labels = pack["images"], pack["labels"].astype(np.int64)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidData(f"{path}: damaged, or not a pack ({error})") from error
+    if images.ndim == 3 and channels == 3:
+        images = np.broadcast_to(images[..., None], (*images.shape, 3))
+    return ImageSet(images, labels, note)

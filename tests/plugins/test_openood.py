@@ -132,9 +132,16 @@ def test_a_whole_set_stands_in_for_a_list_and_says_so(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.images, images)
     assert found.labels.tolist() == [-1] * 4
     assert found.note == (
-        "all 4 test images of TinyImageNet, since OpenOOD's selection "
+        "all 4 test images of TinyImageNet at hand, since OpenOOD's selection "
         "(benchmark_imglist/cifar10/test_tin.txt) is not in the data folder; Four images."
     )
+
+
+def test_a_grey_pack_stands_in_for_a_set_in_colour(tmp_path: Path) -> None:
+    images = pictures(2, 64, 64)
+    write_pack(tmp_path / "tinyimagenet-test.npz", images)
+    found = locate(OpenOodTinyImageNet(), "test", tmp_path, download=False).load().images
+    np.testing.assert_array_equal(found, np.repeat(images[..., None], 3, axis=3))
 
 
 def test_the_list_comes_before_what_stands_in(tmp_path: Path) -> None:
