@@ -387,11 +387,11 @@ def _titles_by_group(
     for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
         if name is None or name in found:
             continue
-        dataset = make_dataset(name, registry).fitted(id_dataset.shape)
-        split = "train" if "train" in dataset.splits else "test"
         try:
+            dataset = make_dataset(name, registry, shape=id_dataset.shape)
+            split = "train" if "train" in dataset.splits else "test"
             source = locate(dataset, split, options.data, download=options.download)
-        except DataUnavailable as error:
+        except (DataUnavailable, PluginError) as error:
             broken[detector] = str(error)
             del detectors[detector]
             continue
