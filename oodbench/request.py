@@ -87,6 +87,7 @@ class Resolved:
     Attributes:
         request: what to compare.
         benchmark: the benchmark, as changed by the options.
+        groups: what tables call the OOD sets of the request, by the name of their group.
         missing: OOD sets whose images cannot be had, with the reason.
         broken: detectors that cannot be loaded, made or planned, with the reason.
         distributions: what installed each plugin that takes part, by its name.
@@ -94,11 +95,11 @@ class Resolved:
 
     request: Request
     benchmark: Benchmark
+    groups: dict[str, tuple[str, ...]]
     missing: dict[str, str]
     broken: dict[str, str]
     distributions: dict[str, str]
 
-        groups: what tables call the OOD sets of the request, by the name of their group.
 
 def resolve(options: Options, registry: Registry) -> Resolved:
     """Find everything that the options name.
@@ -106,7 +107,6 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     Raises:
         UserError: if something that cannot be left out is unknown, unusable or not to be had.
     """
-    groups: dict[str, tuple[str, ...]]
     if options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     benchmark = find_benchmark(options, registry)
@@ -262,6 +262,7 @@ def _identify(trainable: Trainable) -> None:
             raise PluginError(
                 f"{type(trainable).__name__}.{name} must be a frozenset of Need, not {value!r}"
             )
+    trainable.auxiliary()
     digest(plugin_key(trainable))
     for part in trainable.parts().values():
         _identify(part)
@@ -277,7 +278,6 @@ def _merge_parameters(
     """
     used = {*detectors, benchmark.classifier, benchmark.id, *benchmark.ood}
     known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
-    trainable.auxiliary()
     for name in benchmark.parameters.keys() - known:
         if get_close_matches(name, known, n=1, cutoff=SLIP) and not registry.why_missing(name):
             where = f"(its parameters are set by benchmark '{benchmark.name}')"
@@ -341,6 +341,21 @@ def _make_ood(
     return made, lost
 
 
+def _titles_by_group(
+    benchmark: Benchmark,
+    made: Mapping[str, Dataset],
+    lost: Mapping[str, str],
+    missing: Mapping[str, str],
+) -> dict[str, tuple[str, ...]]:
+    """Return what tables call the members of each group whose images were found."""
+    names = (name for name in benchmark.ood if name not in lost)
+    titles = {name: title for name, title in zip(names, made, strict=True) if title not in missing}
+    return {
+        group: tuple(titles[name] for name in members)
+        for group, members in benchmark.groups_among(titles).items()
+    }
+
+
 def _locate_ood(
     datasets: Mapping[str, Dataset], lost: Mapping[str, str], options: Options
 ) -> tuple[list[Source], dict[str, str]]:
@@ -360,21 +375,6 @@ def _locate_ood(
 
 def _locate_auxiliary(
     detectors: dict[str, Detector],
-def _titles_by_group(
-    benchmark: Benchmark,
-    made: Mapping[str, Dataset],
-    lost: Mapping[str, str],
-    missing: Mapping[str, str],
-) -> dict[str, tuple[str, ...]]:
-    """Return what tables call the members of each group whose images were found."""
-    names = (name for name in benchmark.ood if name not in lost)
-    titles = {name: title for name, title in zip(names, made, strict=True) if title not in missing}
-    return {
-        group: tuple(titles[name] for name in members)
-        for group, members in benchmark.groups_among(titles).items()
-    }
-
-
     broken: dict[str, str],
     id_dataset: Dataset,
     ood: Sequence[Source],

@@ -269,9 +269,6 @@ def combine(runs: Iterable[Run]) -> pd.DataFrame:
     return distinct[list(RECORD)]
 
 
-def _describe_conflict(conflicts: pd.DataFrame) -> str:
-    """Return a sentence about the first of the records that share a key but not their measures."""
-    _, rows = next(iter(conflicts.groupby(KEY, sort=False, dropna=False)))
 def groups_of(runs: Iterable[Run]) -> dict[str, dict[str, list[str]]]:
     """Return the groups of OOD sets that runs average over, by the ID set and the group's name."""
     found: dict[str, dict[str, list[str]]] = {}
@@ -283,6 +280,9 @@ def groups_of(runs: Iterable[Run]) -> dict[str, dict[str, list[str]]]:
     return found
 
 
+def _describe_conflict(conflicts: pd.DataFrame) -> str:
+    """Return a sentence about the first of the records that share a key but not their measures."""
+    _, rows = next(iter(conflicts.groupby(KEY, sort=False, dropna=False)))
     row, directories = rows.iloc[0], "' and '".join(rows["source"])
     return (
         f"'{directories}' have different results for {row['detector']} on "

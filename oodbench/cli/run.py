@@ -112,16 +112,16 @@ def execute_run(options: argparse.Namespace) -> int:
 def _print_run(finished: Run) -> None:
     from oodbench.cli.output import print_ansi
     from oodbench.report.tables import render
+    from oodbench.results import groups_of
 
     info = finished.info
     texts = {"notes": info["notes"], "deviations": info["deviations"]}
+    texts["groups"] = groups_of([finished])
     print_ansi(render(finished.records, format="terminal", **texts))
     for title, reason in info["missing"].items():
-    from oodbench.results import groups_of
         print(f"left out: {title}: {reason}")
     if info["shipped"]:
         print(f"shipped weights were taken (--retrain trains again): {', '.join(info['shipped'])}")
-    texts["groups"] = groups_of([finished])
     print(
         f"{info['images_forwarded']:,} images passed through the classifier, of "
         f"{info['distinct_images']:,} different ones, {info['jobs_run']} jobs run, "

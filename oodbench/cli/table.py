@@ -48,11 +48,11 @@ def execute(options: argparse.Namespace) -> int:
         format=options.format,
         notes=notes,
         deviations=deviations,
+        groups=groups_of(runs),
         metrics=options.metrics,
         like=options.like,
     )
     if options.format == "terminal":
-        groups=groups_of(runs),
         print_ansi(text)
     else:
         print(text, end="")
