@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli import arguments
+
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
@@ -17,17 +19,22 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="the page (default: report.html in the run's folder)",
     )
+    arguments.add_data_folder(parser)
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Make the page of a run."""
+    from oodbench import registry
     from oodbench.errors import UserError
+    from oodbench.paths import data_folder
+    from oodbench.plot.images import find_images
     from oodbench.report.runpage import run_page
     from oodbench.results import read_run
 
     path = options.out or options.run / "report.html"
-    text = run_page(read_run(options.run))
+    run = read_run(options.run)
+    text = run_page(run, find_images(run, registry.load(), data_folder(options.data)))
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:

@@ -34,6 +34,7 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Print the table of one or several runs."""
     from oodbench.cli.output import print_ansi
+    from oodbench.report.prevalence import BALANCED, add_balanced
     from oodbench.report.tables import render
     from oodbench.results import combine, groups_of, read_run
 
@@ -43,8 +44,11 @@ def execute(options: argparse.Namespace) -> int:
     for each in runs:
         notes |= each.info["notes"]
         deviations |= each.info["deviations"]
+    records = combine(runs)
+    if not BALANCED.keys().isdisjoint(options.metrics or ()):
+        records = add_balanced(records, (each.scores() for each in runs))
     text = render(
-        combine(runs),
+        records,
         format=options.format,
         notes=notes,
         deviations=deviations,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.contracts.detector import Trainable
 from oodbench.contracts.info import Info
+from oodbench.errors import FigureUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,76 @@ class FeatureMap:
         axes.set(xticks=[], yticks=[])
 
 
+@dataclass(frozen=True)
+class MeanRanks:
+    """How detectors rank by their AUROC over several OOD sets, and how sure that is.
+
+    Attributes:
+        names: d detectors.
+        ranks: (d,) float64, their mean ranks over the sets; 1 is best.
+        p_value: of Friedman's test, that all detectors are alike.
+        difference: Nemenyi's critical difference of two mean ranks at 5 %.
+        sets: number of OOD sets.
+    """
+
+    names: Sequence[str]
+    ranks: np.ndarray
+    p_value: float
+    difference: float
+    sets: int
+
+    def describe(self) -> str:
+        """Return what the diagram says, in two sentences."""
+        shown = "< 0.0001" if self.p_value < 1e-4 else f"= {self.p_value:.2g}"
+        if self.p_value < 0.05:
+            found = f"The detectors differ over the {self.sets} OOD sets"
+        else:
+            found = f"Over the {self.sets} OOD sets no difference of the detectors is supported"
+        return (
+            f"{found} (Friedman's test, p {shown}). A bar joins detectors whose mean ranks are at "
+            f"most {self.difference:.2f} apart, which is no difference at 5 % (Nemenyi's test)."
+        )
+
+    def draw_on(self, axes: Axes, labels: Sequence[str] | None = None) -> None:
+        """Draw the diagram of critical differences (Demsar, JMLR 2006, section 3.2.4).
+
+        Args:
+            axes: what to draw on.
+            labels: what to call the detectors, different ones; by default their names.
+
+        Raises:
+            FigureUnavailable: if scikit-posthocs is not installed.
+        """
+        import numpy as np
+        import pandas as pd
+
+        try:
+            from scikit_posthocs import critical_difference_diagram
+        except ImportError as error:
+            raise FigureUnavailable(
+                "The diagram of critical differences needs scikit-posthocs: the extra 'plots' has "
+                "it, or pip install scikit-posthocs."
+            ) from error
+        labels = self.names if labels is None else labels
+        numbers = range(len(labels))  # their order in a set is the same every time
+        apart = np.abs(self.ranks[:, None] - self.ranks) > self.difference
+        drawn = critical_difference_diagram(
+            dict(zip(numbers, self.ranks, strict=True)),
+            pd.DataFrame(np.where(apart, 0.0, 1.0), numbers, numbers),
+            cd=self.difference,
+            ax=axes,
+            label_fmt_left="{label}",
+            label_fmt_right="{label}",
+            elbow_props={"color": "0.25", "linewidth": 0.8, "linestyle": "-"},
+            marker_props={"s": 9},
+            crossbar_props={"linewidth": 1.8, "linestyle": "-"},
+        )
+        for text in drawn["labels"]:
+            number = int(text.get_text())
+            parts = (labels[number], f"{self.ranks[number]:.2f}")
+            text.set_text(" ".join(parts if text.get_ha() == "right" else reversed(parts)))
+
+
 class RunView(ABC):
     """A finished run, and what was fitted in it as far as it is still in the store.
 
@@ -173,6 +244,10 @@ class RunView(ABC):
     @abstractmethod
     def fitted(self, images: Tensor) -> Tensor:
         """Return images of any geometry, float32 in [0, 1], in that of the ID set, as data sets."""
+
+    @abstractmethod
+    def mean_ranks(self) -> MeanRanks:
+        """Return how the detectors rank over the OOD sets."""
 
     @abstractmethod
     def feature_map(self) -> FeatureMap:

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from oodbench.contracts import Batch, Detector, FeatureMap, Outputs, RunView, Trainable
+from oodbench.contracts.figure import MeanRanks
 from oodbench.errors import FigureUnavailable
 from oodbench.images import select, to_geometry
 from oodbench.measures.metrics import threshold
 from oodbench.plot.features import map_features
 from oodbench.plot.restored import Fitted, Restorer
 from oodbench.registry import Registry
+from oodbench.report.ranking import mean_ranks
 from oodbench.results import Run
 from oodbench.store import Store
 
@@ -156,6 +158,10 @@ class StoredRun(RunView):
         pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, 3)
         shown = pixels.squeeze(3) if pixels.shape[3] == 1 else pixels
         return torch.from_numpy(to_geometry(shown.numpy(), self.shape)).float() / 255
+
+    def mean_ranks(self) -> MeanRanks:
+        """Return how the detectors rank over the OOD sets."""
+        return mean_ranks(self.records)
 
     def feature_map(self) -> FeatureMap:
         """Return the UMAP of ID training images."""

@@ -34,6 +34,12 @@ COLUMNS = {
     ),
     "aupr_id": Column("AUPR-ID", "AUPR-ID: area under the precision-recall curve, ID positive"),
     "aupr_ood": Column("AUPR-OOD", "AUPR-OOD: area under the precision-recall curve, OOD positive"),
+    "aupr_id_balanced": Column(
+        "AUPR-ID (1:1)", "AUPR-ID (1:1): AUPR-ID as if there were as many OOD as ID images"
+    ),
+    "aupr_ood_balanced": Column(
+        "AUPR-OOD (1:1)", "AUPR-OOD (1:1): AUPR-OOD as if there were as many OOD as ID images"
+    ),
     "fpr95": Column(
         "FPR95",
         "FPR95: share of OOD images accepted where 95 % of the ID images are",
@@ -56,7 +62,8 @@ COLUMNS = {
         larger_is_better=False,
     ),
 }
-"""The measures that a table can show, by their column name in the records."""
+"""The measures that a table can show, by their column name in the records. Those that records do
+not hold (`oodbench.report.prevalence`) are computed from the scores."""
 
 DEFAULT = ("auroc", "fpr95", "acc95", "acc99")
 """What a detailed table shows unless asked otherwise: the columns of the GANAD paper's tables."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from oodbench.report.columns import COLUMNS
-from oodbench.report.layout import Footnote, clean
+from oodbench.report.layout import Footnote, clean, percent
 from oodbench.report.summary import RUN, has_single_runs
 
 DAGGER = "†"
@@ -67,8 +67,27 @@ def general_footnotes(records: pd.DataFrame, metrics: Sequence[str]) -> tuple[Fo
         *_ties(records),
         Footnote(_runs(records)),
         *_different_images(records),
+        *([Footnote(prevalence_note(records))] if _shows_aupr(metrics) else []),
         Footnote(_definitions(records, metrics)),
     )
+
+
+def prevalence_note(records: pd.DataFrame) -> str:
+    """Return what the ratio of images does to AUPR, in the sets of the records."""
+    ood = records[(records["ood_dataset"] != "") & (records["status"] == "ok")]
+    shares = (ood["n_ood"] / (ood["n_id"] + ood["n_ood"])).dropna()
+    ends = list(dict.fromkeys(f"{percent(share)} %" for share in (shares.min(), shares.max())))
+    chance = f", for AUPR-OOD {' to '.join(ends)} here" if len(shares) else ""
+    return (
+        "AUPR depends on the ratio of ID to OOD images: chance has the share of the positive "
+        f"images{chance}, and figures compare only between sets of one ratio. AUPR (1:1) weights "
+        "both kinds as if there were as many of each, and chance has 50 % (Siblini et al., Master "
+        "your Metrics with Calibration, IDA 2020)."
+    )
+
+
+def _shows_aupr(metrics: Sequence[str]) -> bool:
+    return any(name.startswith("aupr") for name in metrics)
 
 
 def failures(records: pd.DataFrame) -> tuple[str, ...]:

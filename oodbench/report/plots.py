@@ -2,122 +2,58 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from oodbench.report.layout import clean
+from oodbench.errors import FigureUnavailable
+from oodbench.report.classes import accepted_classes, rejected_classes
+from oodbench.report.pictures import STYLE, Plot, Values, finish, heat_map, new_figure, plain
+from oodbench.report.ranking import draw_mean_ranks, mean_ranks
+from oodbench.report.shown import Shown
 from oodbench.report.summary import summarise
-from oodbench.results import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-Values: TypeAlias = npt.NDArray[np.float64]
 
 _POINTS = 400
 """Points of a drawn curve: more than an image of its size can show."""
 
-_STYLE: Any = {
-    "svg.hashsalt": "oodbench",
-    "svg.fonttype": "path",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.constrained_layout.use": True,
-}
 
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawn plot.
-
-    Attributes:
-        title: what it shows.
-        description: the same for those who cannot see it, with what there is to say about it.
-        svg: the image.
-    """
-
-    title: str
-    description: str
-    svg: bytes
-
-
-@dataclass(frozen=True)
-class ShownScores:
-    """The scores of one fit of each detector: the first classifier seed and seed.
-
-    Attributes:
-        id_dataset: title of the ID set.
-        sets: titles of the OOD sets.
-        detectors: names, in the order of the records.
-        scores: (n,) test scores by detector and title; a detector may lack some.
-    """
-
-    id_dataset: str
-    sets: tuple[str, ...]
-    detectors: tuple[str, ...]
-    scores: Mapping[tuple[str, str], Values]
-
-    def pairs(self, title: str) -> Iterator[tuple[str, Values, Values]]:
-        """Yield detector, ID scores and scores of an OOD set, where there are both."""
-        for detector in self.detectors:
-            known = self.scores.get((detector, self.id_dataset))
-            unknown = self.scores.get((detector, title))
-            if known is not None and unknown is not None:
-                yield detector, known, unknown
-
-
-def shown_scores(run: Run) -> ShownScores:
-    """Read the scores to draw."""
-    frame = run.scores()
-    tests = frame[frame["split"] == "test"]
-    records = run.records
-    scores: dict[tuple[str, str], Values] = {}
-    groups: Any = tests.groupby(["detector", "dataset"], sort=False, observed=True)
-    for (detector, title), own in groups:
-        seeds = own[["classifier_seed", "seed"]].drop_duplicates()
-        first = seeds.sort_values(["classifier_seed", "seed"]).iloc[0]
-        chosen = own[own["classifier_seed"] == first["classifier_seed"]]
-        if not pd.isna(first["seed"]):
-            chosen = chosen[chosen["seed"] == first["seed"]]
-        scores[str(detector), str(title)] = chosen["score"].to_numpy(np.float64)
-    sets = records.loc[records["ood_dataset"] != "", "ood_dataset"].unique()
-    return ShownScores(
-        str(records["id_dataset"].iloc[0]),
-        tuple(map(str, sets)),
-        tuple(map(str, records["detector"].unique())),
-        scores,
-    )
-
-
-def draw_plots(run: Run) -> list[Plot]:
+def draw_plots(records: pd.DataFrame, shown: Shown) -> tuple[list[Plot], list[str]]:
     """Draw every plot of a run.
 
-    Raises:
-        InvalidData: if the run's scores are missing or damaged.
+    Args:
+        records: columns as in `oodbench.results.RECORD`.
+        shown: scores, labels and predictions of the same run.
+
+    Returns:
+        The plots, and a sentence for each that there is none of.
     """
     import matplotlib as mpl
 
-    shown = shown_scores(run)
-    with mpl.rc_context(_STYLE):
-        return [
-            _heat_map(run.records, shown),
+    with mpl.rc_context(STYLE):
+        plots = [
+            _aurocs(records, shown),
             _curves(shown, "ROC curves", _roc, "OOD accepted as ID", "ID accepted"),
             _curves(shown, "Precision-recall curves, OOD positive", _pr, "recall", "precision"),
             *(_histograms(shown, detector) for detector in shown.detectors),
-            _cost(run.records, shown),
+            _cost(records, shown),
         ]
+        accepted, unlabelled = accepted_classes(shown)
+        plots += [*rejected_classes(shown), *accepted]
+        missing = [unlabelled] if unlabelled else []
+        try:
+            plots.append(draw_mean_ranks(mean_ranks(records)))
+        except FigureUnavailable as error:
+            missing.append(str(error))
+    return plots, missing
 
 
-def _heat_map(records: pd.DataFrame, shown: ShownScores) -> Plot:
+def _aurocs(records: pd.DataFrame, shown: Shown) -> Plot:
     summary = summarise(records, ["auroc"]).set_index(["detector", "ood_dataset"])["auroc_mean"]
     values = np.array(
         [
@@ -125,21 +61,14 @@ def _heat_map(records: pd.DataFrame, shown: ShownScores) -> Plot:
             for name in shown.detectors
         ]
     )
-    figure, (axes,) = _figure(1, 1, 1.5 + 0.9 * len(shown.sets), 1.2 + 0.3 * len(shown.detectors))
-    image = axes.imshow(values, vmin=0, vmax=100, cmap="viridis", aspect="auto")
-    axes.set_xticks(range(len(shown.sets)), map(_text, shown.sets), rotation=30, ha="right")
-    axes.set_yticks(range(len(shown.detectors)), map(_text, shown.detectors))
-    for (row, column), value in np.ndenumerate(values):
-        text = "-" if math.isnan(value) else f"{value:.1f}"
-        axes.text(column, row, text, ha="center", va="center", color="k" if value > 60 else "w")
-    figure.colorbar(image, ax=axes, label="AUROC (%)")
-    return _plot(
+    figure = heat_map(values, shown.detectors, shown.sets, label="AUROC (%)", largest=100)
+    return finish(
         figure, "AUROC of each detector on each set", "The figures are those of the table."
     )
 
 
 def _curves(
-    shown: ShownScores,
+    shown: Shown,
     title: str,
     curve: Callable[[Values, Values], tuple[Values, Values]],
     horizontal: str,
@@ -147,19 +76,19 @@ def _curves(
 ) -> Plot:
     columns = min(4, len(shown.sets))
     rows = math.ceil(len(shown.sets) / columns)
-    figure, every = _figure(rows, columns, 2.5 * columns + 1.2, 2.4 * rows + 0.3)
+    figure, every = new_figure(rows, columns, 2.5 * columns + 1.2, 2.4 * rows + 0.3)
     for axes, name in zip(every, shown.sets, strict=False):
         for detector, known, unknown in shown.pairs(name):
             across, up = curve(known, unknown)
             number = shown.detectors.index(detector)
             style = ("-", "--", ":", "-.")[number // 10 % 4]
-            axes.plot(across, up, style, color=f"C{number % 10}", label=_text(detector))
-        axes.set(title=_text(name), xlim=(0, 1), ylim=(0, 1.02), xlabel=horizontal, ylabel=vertical)
+            axes.plot(across, up, style, color=f"C{number % 10}", label=plain(detector))
+        axes.set(title=plain(name), xlim=(0, 1), ylim=(0, 1.02), xlabel=horizontal, ylabel=vertical)
     for axes in every[len(shown.sets) :]:
         axes.remove()
     handles, labels = _legend(every[: len(shown.sets)])
     figure.legend(handles, labels, loc="outside right upper", frameon=False)
-    return _plot(figure, title, f"A panel for each OOD set: {', '.join(shown.sets)}.")
+    return finish(figure, title, f"A panel for each OOD set: {', '.join(shown.sets)}.")
 
 
 def _legend(every: Sequence[Axes]) -> tuple[list[Any], list[str]]:
@@ -200,30 +129,30 @@ def _thin(across: Values, up: Values) -> tuple[Values, Values]:
     return across[chosen], up[chosen]
 
 
-def _histograms(shown: ShownScores, detector: str) -> Plot:
+def _histograms(shown: Shown, detector: str) -> Plot:
     titles = [
-        title for title in (shown.id_dataset, *shown.sets) if (detector, title) in shown.scores
+        title for title in (shown.id_dataset, *shown.sets) if (detector, title) in shown.judged
     ]
-    figure, every = _figure(max(len(titles), 1), 1, 6, 0.7 * max(len(titles), 1) + 0.5)
+    figure, every = new_figure(max(len(titles), 1), 1, 6, 0.7 * max(len(titles), 1) + 0.5)
     if titles:
         # All values, but no long tail: outliers are counted in the outermost bins.
-        pooled = np.concatenate([shown.scores[detector, title] for title in titles])
+        pooled = np.concatenate([shown.judged[detector, title].scores for title in titles])
         low, high = np.quantile(pooled, [0.005, 0.995])
         edges = np.linspace(low, high if high > low else low + 1, 61)
         for axes, title in zip(every, titles, strict=True):
-            values = shown.scores[detector, title].clip(edges[0], edges[-1])
+            values = shown.judged[detector, title].scores.clip(edges[0], edges[-1])
             color = "C0" if title == shown.id_dataset else "C1"
             axes.stairs(np.histogram(values, edges)[0] / len(values), edges, fill=True, color=color)
-            axes.set_ylabel(_text(title), rotation=0, ha="right", va="center")
+            axes.set_ylabel(plain(title), rotation=0, ha="right", va="center")
             axes.set(yticks=[], xlim=(edges[0], edges[-1]))
             axes.tick_params(labelbottom=title == titles[-1])
         every[-1].set_xlabel("score; larger = more likely out-of-distribution")
     text = f"Histograms of the ID set {shown.id_dataset} (top) and of each OOD set on one scale."
-    return _plot(figure, f"Scores of {detector}", text)
+    return finish(figure, f"Scores of {detector}", text)
 
 
-def _cost(records: pd.DataFrame, shown: ShownScores) -> Plot:
-    figure, (axes,) = _figure(1, 1, 5.5, 3.6)
+def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
+    figure, (axes,) = new_figure(1, 1, 5.5, 3.6)
     good = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
     described = []
     for number, detector in enumerate(shown.detectors):
@@ -236,28 +165,8 @@ def _cost(records: pd.DataFrame, shown: ShownScores) -> Plot:
             continue
         shown_at = max(float(seconds), 1e-3)
         axes.scatter([shown_at], [area], color=f"C{number % 10}")
-        axes.annotate(_text(detector), (shown_at, area), textcoords="offset points", xytext=(5, 4))
+        axes.annotate(plain(detector), (shown_at, area), textcoords="offset points", xytext=(5, 4))
         described.append(f"{detector} {area:.2f} % in {seconds:.3g} s")
     axes.set(xscale="log", xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
     axes.margins(0.2)
-    return _plot(figure, "AUROC against cost", f"{'; '.join(described)}.")
-
-
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    FigureCanvasSVG(figure)
-    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
-
-
-def _text(name: str) -> str:
-    """Return a name as Matplotlib shows it as it is, without reading formulas into it."""
-    return clean(name).replace("$", r"\$")
-
-
-def _plot(figure: Figure, title: str, description: str) -> Plot:
-    output = io.BytesIO()
-    figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
-    return Plot(clean(title), clean(description), output.getvalue())
+    return finish(figure, "AUROC against cost", f"{'; '.join(described)}.")

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from oodbench.report.build import build
 from oodbench.report.columns import DEFAULT
-from oodbench.report.layout import Cell, clean
+from oodbench.report.footnotes import prevalence_note
+from oodbench.report.gallery import Images, make_galleries
+from oodbench.report.layout import Cell, Table, clean
 from oodbench.report.plots import draw_plots
+from oodbench.report.prevalence import prevalence_table
+from oodbench.report.shown import read_shown
 from oodbench.results import Run, groups_of
 
 _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_seconds")
 """What a page says of ``run.json``, where it is there; the file itself has all."""
 
 
-def run_page(run: Run) -> str:
+def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
     """Return a page with a run's tables, plots and provenance, which asks nobody for anything.
+
+    Args:
+        run: the run.
+        images: where the images of its data sets are, by title, as far as they are at hand.
 
     Raises:
         InvalidData: if a file of the run is missing, damaged or something else.
@@ -29,27 +38,43 @@ def run_page(run: Run) -> str:
     notes, deviations = (run.info.get(name, {}) for name in ("notes", "deviations"))
     report = build(run.records, DEFAULT, notes, deviations, groups_of([run]))
     content = {**run.info.get("request", {}), **run.info}
-    plots = [
-        {
-            "title": plot.title,
-            "description": plot.description,
-            "data": base64.b64encode(plot.svg).decode("ascii"),
-        }
-        for plot in draw_plots(run)
-    ]
+    shown = read_shown(run)
+    plots, missing = draw_plots(run.records, shown)
+    galleries, unseen = make_galleries(shown, images or {})
+    if unseen:
+        missing.append(
+            f"No images of {', '.join(unseen)} are shown: they are not at hand as the run saw "
+            "them (oodbench report RUN --data DIR says where images are)."
+        )
     return (
         environment.from_string(_asset("run.html")).render(
             title=clean(f"Run of benchmark {run.info.get('benchmark', 'unknown')}"),
             sections=report.sections,
             footnotes=report.footnotes,
             failures=report.failures,
-            plots=plots,
+            plots=[(plot.title, plot.description, _encode(plot.svg)) for plot in plots],
+            galleries=galleries,
+            missing=[clean(sentence) for sentence in missing],
+            prevalence=_prevalence(run),
+            encode=_encode,
             marks=_marks,
             facts=[(name, _show(content[name])) for name in _FACTS if name in content],
             style=_asset("run.css"),
         )
         + "\n"
     )
+
+
+def _prevalence(run: Run) -> tuple[str, list[Table]]:
+    """Return what there is to say about AUPR, and its tables; nothing if no detector succeeded."""
+    ood = run.records[run.records["ood_dataset"] != ""]
+    if not (ood["status"] == "ok").any():
+        return "", []
+    return prevalence_note(run.records), [prevalence_table(run.records, run.scores())]
+
+
+def _encode(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _marks(cell: Cell) -> str:

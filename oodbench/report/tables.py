@@ -42,13 +42,14 @@ def render(
     precision, see `oodbench.report.summary.summarise`.
 
     Args:
-        records: columns as in `oodbench.results.RECORD`.
+        records: columns as in `oodbench.results.RECORD`, and for measures that those have not
+            (`oodbench.report.prevalence.BALANCED`) as `add_balanced` there returns.
         format: one of `FORMATS`; ``terminal`` contains ANSI codes for bold type.
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
         deviations: how a detector deviates from its paper, by its name; shown as a footnote.
         groups: groups of OOD sets, by the name of the ID set; the mean over each is shown.
         metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
-            accuracies, and in ``csv`` all.
+            accuracies, and in ``csv`` all that the records have.
         like: a published table, such as ``"table11"``, whose rows and order to show.
 
     Raises:

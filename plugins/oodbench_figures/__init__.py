@@ -1,4 +1,4 @@
-"""Bring the figures that any run can give: of scores, of the classifier, and of its features."""
+"""Bring the figures that any run can give: of scores, ranks, the classifier and its features."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from oodbench.contracts import Figure, hookimpl
 from oodbench_figures.confidence import ConfidenceAgainstScore
 from oodbench_figures.features import FeaturePlane
+from oodbench_figures.ranks import RankDiagram
 from oodbench_figures.scores import ScoreCurves
 
 
 @hookimpl
 def oodbench_figures() -> Sequence[type[Figure]]:
     """Return the figure classes."""
-    return (ScoreCurves, ConfidenceAgainstScore, FeaturePlane)
+    return (ScoreCurves, ConfidenceAgainstScore, FeaturePlane, RankDiagram)

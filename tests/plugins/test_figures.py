@@ -7,16 +7,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import auc
 
 from oodbench import registry
+from oodbench.errors import FigureUnavailable
 from oodbench.plot.view import StoredRun
 from oodbench.results import read_run
 from oodbench.store import Store
 from oodbench_figures.confidence import ConfidenceAgainstScore
 from oodbench_figures.panels import POINTS, make_panels, some
+from oodbench_figures.ranks import RankDiagram
 from oodbench_figures.scores import ScoreCurves, shown_range
+
+RANKED = {"good": 0.9, "fair": 0.8, "poor": 0.7}
 
 
 @pytest.fixture
@@ -95,3 +100,18 @@ def test_figures_are_found_without_importing_matplotlib() -> None:
     names, heavy = done.stdout.splitlines()
     assert {"scores", "confidence", "features", "growing-seeds"} <= set(names.split())
     assert heavy == "set()"
+
+
+def test_ranks_need_three_detectors(view: StoredRun) -> None:
+    with pytest.raises(FigureUnavailable, match="needs at least three detectors"):
+        RankDiagram().draw(view)
+
+
+def test_ranks_name_every_detector(view: StoredRun) -> None:
+    pytest.importorskip("scikit_posthocs")
+    records = view.records[view.records["detector"] == "energy"]
+    others = [records.assign(detector=name, auroc=auroc) for name, auroc in RANKED.items()]
+    view.records = pd.concat(others)
+    (axes,) = RankDiagram().draw(view)[""].axes
+    texts = [text.get_text() for text in axes.texts]
+    assert texts[:3] == ["good 1.00", "fair 2.00", "3.00 poor"]

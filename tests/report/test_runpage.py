@@ -14,16 +14,41 @@ from sklearn.metrics import roc_auc_score
 from oodbench.cli import main
 from oodbench.report.plots import _pr, _roc, draw_plots
 from oodbench.report.runpage import run_page
+from oodbench.report.shown import read_shown
 
 SCRIPT = "<script>alert(1)</script>"
 
 
 def test_a_page_has_tables_plots_and_provenance(tmp_path: Path) -> None:
     text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}, seeds=(0, 1)))
-    assert text.count("<img ") == 3 + 2 + 1  # heat map, ROC, PR; two histograms; cost
+    # Heat map, ROC, precision-recall; two histograms; cost; classes of the ID set.
+    assert text.count("<img ") == 3 + 2 + 1 + 1
     assert "Glyphs" in text
     assert "2.9.0" in text  # the version of torch
     assert "Mean (sample standard deviation) over runs" in text
+
+
+def test_a_page_says_what_it_cannot_show(tmp_path: Path) -> None:
+    text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}))
+    assert text.count("No images of Digits, Glyphs, Uniform are shown") == 1
+    assert "No classes are shown of sets whose images have none: Glyphs, Uniform." in text
+    assert "needs at least three detectors" in text
+
+
+def test_a_page_shows_images_that_are_at_hand(tmp_path: Path) -> None:
+    def black(positions: np.ndarray) -> np.ndarray:
+        return np.zeros((len(positions), 1, 8, 8), np.uint8)
+
+    text = run_page(make_run(tmp_path, {"energy": 1.0}), {"Glyphs": black})
+    assert text.count("data:image/png;base64,") == 1
+    assert "Glyphs: OOD images that are accepted as Digits" in text
+    assert "No images of Digits, Uniform are shown" in text
+
+
+def test_three_detectors_have_a_diagram_of_ranks(tmp_path: Path) -> None:
+    pytest.importorskip("scikit_posthocs")
+    text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0, "knn": 0.5}))
+    assert "Mean ranks over the OOD sets" in text
 
 
 def test_equal_runs_give_equal_pages(tmp_path: Path) -> None:
@@ -53,7 +78,7 @@ def test_a_detector_that_failed_on_a_set_is_no_obstacle(tmp_path: Path) -> None:
         scores=scores[kept].astype(names),
         records=records,
     )
-    assert len(draw_plots(broken)) == 6
+    assert len(draw_plots(broken.records, read_shown(broken))[0]) == 7
     assert "ValueError: NaN" in run_page(broken)
 
 

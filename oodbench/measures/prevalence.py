@@ -1,0 +1,43 @@
+"""Compute areas under precision-recall curves that do not depend on how many images there are.
+
+Precision depends on the ratio of ID to OOD images: with ten times as many OOD images the same
+scores have another AUPR. Weighting both kinds as if there were as many of each removes that; it is
+the calibrated precision of Siblini et al., "Master your Metrics with Calibration" (IDA 2020,
+https://arxiv.org/abs/1909.02827), at a reference prior of one half. Chance is 0.5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import auc, precision_recall_curve
+
+from oodbench.measures.arrays import Scores, checked_scores
+
+
+def aupr_id_balanced(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return `metrics.aupr_id` as if there were as many OOD as ID images, in [0, 1].
+
+    Raises:
+        ValueError: if there are no scores of a kind, or some are not finite.
+    """
+    return _balanced_area(-checked_scores(id_scores, "ID"), -checked_scores(ood_scores, "OOD"))
+
+
+def aupr_ood_balanced(id_scores: Scores, ood_scores: Scores) -> float:
+    """Return `metrics.aupr_ood` as if there were as many OOD as ID images, in [0, 1].
+
+    Raises:
+        ValueError: if there are no scores of a kind, or some are not finite.
+    """
+    return _balanced_area(checked_scores(ood_scores, "OOD"), checked_scores(id_scores, "ID"))
+
+
+def _balanced_area(positive: Scores, negative: Scores) -> float:
+    sizes = [len(positive), len(negative)]
+    # Ranks, because magnitudes can neither overflow nor round.
+    ranks = np.unique(np.concatenate([positive, negative]), return_inverse=True)[1]
+    precision, recall, _ = precision_recall_curve(
+        np.repeat([True, False], sizes), ranks, sample_weight=np.repeat(np.divide(1, sizes), sizes)
+    )
+    # The rounding of many small trapezoids can exceed a perfect area by some 1e-16.
+    return min(float(auc(recall, precision)), 1.0)

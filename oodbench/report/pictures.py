@@ -1,0 +1,97 @@
+"""Draw pictures as SVG images, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from oodbench.report.layout import MISSING, clean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Values: TypeAlias = npt.NDArray[np.float64]
+
+STYLE: Any = {
+    "svg.hashsalt": "oodbench",
+    "svg.fonttype": "path",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+}
+"""Matplotlib's settings while pictures are drawn."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn plot.
+
+    Attributes:
+        title: what it shows.
+        description: the same for those who cannot see it, with what there is to say about it.
+        svg: the image.
+    """
+
+    title: str
+    description: str
+    svg: bytes
+
+
+def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure of a size in inches, and its panels row by row."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasSVG(figure)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
+def plain(name: str) -> str:
+    """Return a name as Matplotlib shows it as it is, without reading formulas into it."""
+    return clean(name).replace("$", r"\$")
+
+
+def finish(figure: Figure, title: str, description: str) -> Plot:
+    """Return a drawn figure with what it shows in words."""
+    output = io.BytesIO()
+    figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
+    return Plot(clean(title), clean(description), output.getvalue())
+
+
+def heat_map(
+    values: Values, rows: Sequence[str], columns: Sequence[str], *, label: str, largest: float
+) -> Figure:
+    """Return a coloured table.
+
+    Args:
+        values: (rows, columns) percentages; NaN where there is none.
+        rows: names of the rows.
+        columns: names of the columns.
+        label: what the figures are.
+        largest: the value that has the brightest colour.
+    """
+    widest = max(map(len, columns))
+    cell = 0.5 if widest < 5 else 0.9
+    figure, (axes,) = new_figure(1, 1, 2.5 + cell * len(columns), 1.2 + 0.3 * len(rows))
+    image = axes.imshow(values, vmin=0, vmax=largest, cmap="viridis", aspect="auto")
+    axes.set_xticks(range(len(columns)), map(plain, columns))
+    if widest >= 5:
+        axes.tick_params(axis="x", rotation=30)
+        for name in axes.get_xticklabels():
+            name.set_horizontalalignment("right")
+    axes.set_yticks(range(len(rows)), map(plain, rows))
+    for (row, column), value in np.ndenumerate(values):
+        text = MISSING if math.isnan(value) else f"{value:.1f}"
+        color = "k" if value > 0.6 * largest else "w"
+        axes.text(column, row, text, ha="center", va="center", color=color)
+    figure.colorbar(image, ax=axes, label=label)
+    return figure

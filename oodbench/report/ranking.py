@@ -1,0 +1,76 @@
+"""Rank detectors over OOD sets, and draw the diagram of critical differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from oodbench.contracts.figure import MeanRanks
+from oodbench.errors import FigureUnavailable
+from oodbench.measures.paired import Floats
+from oodbench.measures.ranks import friedman
+from oodbench.report.pictures import STYLE, Plot, finish, new_figure, plain
+from oodbench.report.summary import summarise
+
+
+def mean_ranks(records: pd.DataFrame) -> MeanRanks:
+    """Rank the detectors of records that failed on no OOD set, by their mean AUROC on each.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`, of one ID set and classifier.
+
+    Raises:
+        FigureUnavailable: if there are too few detectors or sets, or no difference at all.
+    """
+    summary = summarise(records[records["ood_dataset"] != ""], ["auroc"])
+    aurocs = summary.pivot_table(
+        "auroc_mean", "detector", "ood_dataset", sort=False, dropna=False
+    ).dropna()
+    return compare_ranks([str(name) for name in aurocs.index], aurocs.to_numpy(np.float64))
+
+
+def compare_ranks(names: Sequence[str], values: Floats) -> MeanRanks:
+    """Rank detectors on each set, and test the differences of their mean ranks.
+
+    The tests are Friedman's and, for pairs, Nemenyi's (Demsar, "Statistical Comparisons of
+    Classifiers over Multiple Data Sets", JMLR 2006, section 3.2.2).
+
+    Args:
+        names: of d detectors.
+        values: (d, n) finite values on n sets; larger is better.
+
+    Raises:
+        FigureUnavailable: if there are too few detectors or sets, or no difference at all.
+    """
+    detectors, sets = values.shape
+    if detectors < 3 or sets < 2:
+        raise FigureUnavailable(
+            "A diagram of critical differences needs at least three detectors on two OOD sets, and "
+            f"there are {detectors} on {sets} without a failure."
+        )
+    found = friedman(values)
+    if math.isnan(found.critical_difference):
+        raise FigureUnavailable(
+            "A diagram of critical differences needs detectors that differ, and all are alike."
+        )
+    return MeanRanks(tuple(names), found.mean_ranks, found.p_value, found.critical_difference, sets)
+
+
+def draw_mean_ranks(ranks: MeanRanks) -> Plot:
+    """Return the diagram of critical differences.
+
+    Raises:
+        FigureUnavailable: if scikit-posthocs is not installed.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        figure, (axes,) = new_figure(1, 1, 8, 1.2 + 0.22 * len(ranks.names))
+        ranks.draw_on(axes, [plain(name) for name in ranks.names])
+        order = np.argsort(ranks.ranks, kind="stable")
+        listed = ", ".join(f"{ranks.names[number]} {ranks.ranks[number]:.2f}" for number in order)
+        description = f"{ranks.describe()} Mean ranks: {listed}."
+        return finish(figure, "Mean ranks over the OOD sets", description)

@@ -1,0 +1,35 @@
+"""Draw the diagram of critical differences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+
+class RankDiagram(Figure):
+    """Draw the detectors' mean ranks over the OOD sets; a bar joins those that do not differ.
+
+    Ranks are by AUROC, tests Friedman's and Nemenyi's (Demsar, "Statistical Comparisons of
+    Classifiers over Multiple Data Sets", JMLR 2006).
+    """
+
+    info = Info(
+        name="ranks",
+        title="Diagram of critical differences",
+        summary="Mean ranks of the detectors over the OOD sets, and which of them differ.",
+    )
+    needs = "three detectors on two OOD sets, and scikit-posthocs (extra 'plots')"
+
+    def draw(self, run: RunView) -> dict[str, Picture]:
+        """Return one picture."""
+        from matplotlib.figure import Figure as Picture
+
+        ranks = run.mean_ranks()
+        height = 0.7 + 0.11 * len(ranks.names)
+        picture = Picture(figsize=(COLUMN_WIDTH, height), layout="constrained")
+        ranks.draw_on(picture.subplots())
+        return {"": picture}
