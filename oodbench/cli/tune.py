@@ -1,0 +1,219 @@
+"""The command ``tune``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.tuning.outcome import Tried, Tuned
+    from oodbench.tuning.search import Tuning
+
+TUNED = Path("results") / "tuned"
+"""Where definitions go that no ``--out`` names a place for."""
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the command."""
+    text = "choose parameters of detectors on validation data, without a look at test images"
+    parser = commands.add_parser("tune", help=text, description=f"{text.capitalize()}.")
+    what = parser.add_argument_group("what to tune")
+    what.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
+    what.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
+    what.add_argument(
+        "--detectors",
+        type=arguments.names,
+        required=True,
+        metavar="A,B",
+        help="names, or all-posthoc, ...",
+    )
+    what.add_argument(
+        "--validation-outliers",
+        type=arguments.names,
+        metavar="A,B",
+        help="sets that no test uses, or paths; default: the benchmark's, else made of ID images",
+    )
+    what.add_argument(
+        "--ood", type=arguments.names, metavar="A,B", help="OOD test sets, which are left alone"
+    )
+    what.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
+    arguments.add_parameters(what)
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--samples",
+        type=int,
+        default=32,
+        metavar="N",
+        help="settings of each detector; of more in its space, so many are drawn (default: 32)",
+    )
+    how.add_argument(
+        "--images",
+        type=int,
+        default=1_000,
+        metavar="N",
+        help="images of each validation set at most (default: 1000)",
+    )
+    how.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    arguments.add_no_download(how)
+    how.add_argument(
+        "--engine",
+        choices=["auto", "inline", "ray"],
+        default="auto",
+        help="auto: Ray Tune where trials can run side by side; what is found is the same",
+    )
+    how.add_argument("--ray-address", metavar="ADDRESS", help="of a running Ray cluster")
+    where = parser.add_argument_group("where")
+    arguments.add_data_folder(where)
+    where.add_argument(
+        "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
+    )
+    where.add_argument(
+        "--out", type=Path, metavar="FILE", help="definition to write, a TOML file that 'run' takes"
+    )
+    where.add_argument("--force", action="store_true", help="replace --out if it is there")
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Tune detectors, print what was found, and leave a definition for ``run``."""
+    from oodbench.engine.progress import Progress
+    from oodbench.errors import UserError
+    from oodbench.paths import data_folder, store_folder
+    from oodbench.request import Options
+    from oodbench.tuning.outcome import write_benchmark
+    from oodbench.tuning.search import tune
+
+    if options.out is not None:
+        if options.out.suffix != ".toml":
+            raise UserError(f"'{options.out}' is no name of a TOML file: it has to end in .toml")
+        if options.out.exists() and not options.force:
+            raise UserError(f"'{options.out}' is there; name another --out, or --force")
+    asked = Options(
+        id=options.id,
+        benchmark=options.benchmark,
+        detectors=options.detectors,
+        ood=options.ood,
+        classifier=options.classifier,
+        parameters=options.parameters,
+        data=data_folder(options.data),
+        device=options.device,
+        download=options.download,
+    )
+    with Progress(quiet=options.json) as progress:
+        tuning = tune(
+            asked,
+            outliers=options.validation_outliers,
+            samples=options.samples,
+            images=options.images,
+            store=store_folder(options.store),
+            engine=options.engine,
+            ray_address=options.ray_address,
+            observer=progress,
+        )
+    place = options.out or TUNED / f"{tuning.benchmark.name}-{tuning.key[:8]}.toml"
+    command = _next_command(tuning, options, place)
+    write_benchmark(tuning.benchmark, _comments(tuning, command), place)
+    if options.json:
+        print(json.dumps(_content(tuning, place, command), indent=2))
+    else:
+        _print(tuning, place, command)
+    failed = [each for each in tuning.found if each.best.error]
+    return 1 if failed or tuning.broken else 0
+
+
+def _next_command(tuning: Tuning, options: argparse.Namespace, place: Path) -> str:
+    """Return the command that runs the detectors with what was found."""
+    parts = ["oodbench", "run", "--benchmark", str(place), "--detectors"]
+    parts.append(",".join(tuning.detectors))
+    for name in ("data", "store"):
+        if folder := getattr(options, name):
+            parts += [f"--{name}", str(folder)]
+    return shlex.join(parts)
+
+
+def _comments(tuning: Tuning, command: str) -> list[str]:
+    return [
+        f"Benchmark '{tuning.benchmark.name}' with parameters that were tuned on held-out images",
+        f"of its ID training set against {_list(tuning.sets)}; no test image was opened. Run it by",
+        f"    {command}",
+    ]
+
+
+def _content(tuning: Tuning, place: Path, command: str) -> dict[str, Any]:
+    return {
+        "validation_outliers": list(tuning.sets),
+        "detectors": {each.detector: _describe(each) for each in tuning.found},
+        "untunable": list(tuning.untunable),
+        "missing": tuning.missing,
+        "broken": tuning.broken,
+        "benchmark": str(place),
+        "command": command,
+    }
+
+
+def _describe(tuned: Tuned) -> dict[str, Any]:
+    def row(tried: Tried) -> dict[str, Any]:
+        auroc = {"auroc": dict(tried.auroc), "mean_auroc": tried.mean} if tried.auroc else {}
+        error = {"error": tried.error} if tried.error else {}
+        return {"settings": dict(tried.settings), **auroc, **error}
+
+    return {
+        "default": row(tuned.default),
+        "best": row(tuned.best),
+        "changed": tuned.changed,
+        "warnings": tuned.warnings(),
+        "tried": [row(tried) for tried in tuned.tried],
+    }
+
+
+def _print(tuning: Tuning, place: Path, command: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("detector", no_wrap=True)
+    for heading in ("tried", "default", "best"):
+        table.add_column(heading, justify="right")
+    table.add_column("best settings")
+    for tuned in tuning.found:
+        settings = ", ".join(f"{name} {value}" for name, value in tuned.best.settings.items())
+        table.add_row(
+            escape(tuned.detector),
+            str(len(tuned.tried)),
+            _percent(tuned.default),
+            _percent(tuned.best),
+            escape(settings) if tuned.changed else "default",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"\nMean AUROC in %, of held-out ID training images against {escape(_list(tuning.sets))}. "
+        "No test image was opened.",
+        highlight=False,
+    )
+    for tuned in tuning.found:
+        for warning in tuned.warnings():
+            print(f"warning: {tuned.detector}: {warning}")
+    if tuning.untunable:
+        print(f"nothing to tune: {', '.join(tuning.untunable)}")
+    for reasons in (tuning.missing, tuning.broken):
+        for name, reason in reasons.items():
+            print(f"left out: {name}: {reason}")
+    print(f"\n{place}\n{command}")
+
+
+def _list(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _percent(tried: Tried) -> str:
+    return f"{100 * tried.mean:.2f}" if tried.auroc else "failed"

@@ -1,0 +1,70 @@
+"""List the settings of a detector that are worth trying."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oodbench.contracts import Detector, parameters
+from oodbench.errors import InvalidParameter
+from oodbench.registry import Entry
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A detector with some settings.
+
+    Attributes:
+        name: name of the detector.
+        settings: the parameters that are tuned.
+        detector: the detector itself.
+        number: 0 for what a run takes without tuning.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    detector: Detector
+    number: int
+
+    @property
+    def label(self) -> str:
+        """Return what tells it from every other candidate."""
+        return f"{self.name} #{self.number}"
+
+
+def list_candidates(
+    entry: Entry[Detector], default: Detector, fixed: Collection[str], samples: int, seed: int
+) -> list[Candidate]:
+    """Return the default and other settings from the space that the detector declares.
+
+    All of them if they are not more than ``samples``, else so many that are drawn by seed without
+    repetition. Settings that the detector refuses, because they do not fit one another, are left
+    out.
+
+    Args:
+        entry: the detector's class.
+        default: the detector with the parameters that it has without tuning.
+        fixed: parameters that keep their values.
+        samples: settings besides the default at most.
+        seed: draws them.
+    """
+    present = parameters(default)
+    space = {name: values for name, values in default.space.items() if name not in fixed}
+    start = {name: present[name] for name in space}
+    grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+    others = [settings for settings in grid if settings != start]
+    if len(others) > samples:
+        drawn = np.random.Generator(np.random.Philox(seed)).permutation(len(others))[:samples]
+        others = [others[position] for position in np.sort(drawn)]
+    found = [Candidate(entry.name, start, default, 0)]
+    for settings in others:
+        try:
+            detector = entry.create(**{**present, **settings})
+        except InvalidParameter:
+            continue
+        found.append(Candidate(entry.name, settings, detector, len(found)))
+    return found

@@ -1,0 +1,109 @@
+"""Run trials side by side with Ray Tune: on this machine, or on a cluster that shares the store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oodbench.engine import Observer, Results
+from oodbench.engine.inline import run_inline
+from oodbench.engine.progress import Progress
+from oodbench.engine.ray import connected
+from oodbench.engine.worker import Outcome
+from oodbench.jobs import Job, Ref, Request, Resources
+from oodbench.store import Store
+from oodbench.tuning.trials import Trial
+
+ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # or paths that a user gave would mean something else
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or an interrupted search would end as if complete
+}
+"""How Ray Tune has to be set up before it is started."""
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    request: Request,
+    store: Store,
+    device: str,
+    address: str | None,
+    observer: Observer,
+) -> dict[str, str]:
+    """Run trials, each with one CPU.
+
+    Args:
+        trials: what they share is in the store.
+        request: says how many CPUs and GPUs of this machine to use.
+        store: where artifacts are; on a cluster, a folder that all machines share.
+        device: ``"cpu"`` or ``"cuda"``.
+        address: of a running cluster; None starts Ray on this machine.
+        observer: told what happens.
+
+    Returns:
+        Why trials failed, by the labels of their candidates.
+
+    Raises:
+        UserError: if the cluster cannot be reached.
+    """
+    if not trials:
+        return {}
+    os.environ.update(ENVIRONMENT)
+    known = {trial.candidate.label: _on_one_cpu(trial) for trial in trials}
+    whole = Job(Ref("tune", "trials"), f"{len(known)} trials", {}, {}, Resources(1, 0.0))
+    gpus = max(job.resources.gpus for trial in trials for job in trial.jobs)
+    with (
+        connected(request.cpus, request.gpus, address),
+        tempfile.TemporaryDirectory(dir=store.root.resolve() / "tmp") as folder,
+    ):
+        from ray import tune
+
+        attempt = tune.with_parameters(
+            _attempt, trials=known, root=store.root.resolve(), device=device
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(attempt, {"cpu": 1, "gpu": gpus}),
+            param_space={"candidate": tune.grid_search(list(known))},
+            tune_config=tune.TuneConfig(metric="auroc", mode="max"),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=folder,
+                verbose=0,
+            ),
+        )
+        observer.started(whole)
+        found = list(tuner.fit())
+        observer.finished(whole, Outcome())
+    reasons = {label: _reason(result) for label, result in zip(known, found, strict=True)}
+    return {label: reason for label, reason in reasons.items() if reason}
+
+
+def _on_one_cpu(trial: Trial) -> Trial:
+    jobs = [
+        dataclasses.replace(job, resources=Resources(1, job.resources.gpus)) for job in trial.jobs
+    ]
+    return dataclasses.replace(trial, jobs=jobs)
+
+
+def _attempt(config: dict[str, str], trials: dict[str, Trial], root: Path, device: str) -> None:
+    """Run one trial in a Ray worker; of one that fails, the AUROC is reported as 0."""
+    from ray import tune
+
+    trial = trials[config["candidate"]]
+    store = Store(root)
+    results = Results()
+    run_inline(trial.jobs, store, device, Progress(quiet=True), results)
+    failure = trial.why_failed(results)
+    found = {} if failure else trial.measure(store)
+    mean = sum(found.values()) / len(found) if found else 0.0
+    tune.report({"auroc": mean, "failure": failure})
+
+
+def _reason(result: Any) -> str:
+    """Return why a trial failed; empty if it did not."""
+    if result.error is not None:  # its process was lost
+        return f"its process was lost: {str(result.error).strip().splitlines()[-1]}"
+    return str(result.metrics["failure"])

@@ -1,0 +1,144 @@
+"""Tune detectors from end to end: resolve, list candidates, run their trials, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oodbench import registry
+from oodbench.contracts import Benchmark
+from oodbench.engine import ENGINES, Observer
+from oodbench.errors import UserError
+from oodbench.jobs import Ref
+from oodbench.keys import digest
+from oodbench.request import Options, Resolved
+from oodbench.store import Store
+from oodbench.tuning.candidates import Candidate, list_candidates
+from oodbench.tuning.outcome import Tried, Tuned, tuned_benchmark
+from oodbench.tuning.trials import Search, plan_search, run_search
+from oodbench.tuning.validation import find_validation
+
+SAMPLES = 32
+"""Settings of a detector that are tried, besides its default, unless a user says otherwise."""
+
+IMAGES = 1_000
+"""Images of each validation set, likewise."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What came of tuning.
+
+    Attributes:
+        benchmark: the benchmark, with the best settings as parameters.
+        found: what was found for each detector that has something to tune.
+        detectors: all detectors that can be run, tuned or not.
+        untunable: those that declare nothing to tune, or whose parameters were all given.
+        broken: detectors that cannot be loaded, made or planned, with the reason.
+        sets: what tables call the validation outliers.
+        missing: validation outliers whose images cannot be had, with the reason.
+        key: what identifies the search.
+    """
+
+    benchmark: Benchmark
+    found: Sequence[Tuned]
+    detectors: Sequence[str]
+    untunable: Sequence[str]
+    broken: dict[str, str]
+    sets: Sequence[str]
+    missing: dict[str, str]
+    key: str
+
+
+def tune(
+    options: Options,
+    *,
+    outliers: Sequence[str] | None,
+    samples: int = SAMPLES,
+    images: int = IMAGES,
+    store: Path,
+    engine: str = "auto",
+    ray_address: str | None = None,
+    observer: Observer,
+) -> Tuning:
+    """Choose the settings of detectors by their mean AUROC on validation data.
+
+    Args:
+        options: as of a run; parameters that they give are kept, and ``ood`` are the test sets.
+        outliers: names of data sets, or paths to images, that no benchmark tests; None for those
+            that the benchmark declares.
+        samples: settings of each detector that are tried besides its default at most.
+        images: images of each validation set at most.
+        store: where what was computed is kept.
+        engine: ``"auto"``, ``"inline"`` or ``"ray"``; what is found is the same.
+        ray_address: address of a Ray cluster that shares data and store.
+        observer: told what happens.
+
+    Raises:
+        UserError: if the request cannot be served.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
+    if samples < 1:
+        raise UserError(f"tuning tries at least 1 setting, not {samples}")
+    known = registry.load()
+    validation = find_validation(options, outliers, images, known)
+    resolved, benchmark = validation.resolved, validation.benchmark
+    seed = benchmark.selection_seed
+    candidates = _list_all(resolved, options, known, samples, seed)
+    tunable = {each.name for each in candidates if each.number}
+    if not tunable:
+        raise UserError("none of these detectors has anything to tune")
+    candidates = [each for each in candidates if each.name in tunable]
+    opened = Store(store)
+    search = plan_search(resolved.request, candidates, opened)
+    chosen = _choose_engine(engine, ray_address, search)
+    failed = run_search(search, opened, chosen, ray_address, observer)
+    found = _gather(search, failed, opened)
+    return Tuning(
+        benchmark=tuned_benchmark(benchmark, options.parameters, found),
+        found=found,
+        detectors=list(resolved.request.detectors),
+        untunable=[name for name in resolved.request.detectors if name not in tunable],
+        broken=resolved.broken,
+        sets=resolved.request.titles()[1:],
+        missing=resolved.missing,
+        key=_key(search),
+    )
+
+
+def _list_all(
+    resolved: Resolved, options: Options, known: registry.Registry, samples: int, seed: int
+) -> list[Candidate]:
+    return [
+        candidate
+        for name, default in resolved.request.detectors.items()
+        for candidate in list_candidates(
+            known.detectors[name], default, options.parameters.get(name, {}), samples, seed
+        )
+    ]
+
+
+def _choose_engine(engine: str, address: str | None, search: Search) -> str:
+    """Return ``"ray"`` where trials can run side by side, if the choice is left to us."""
+    if engine != "auto":
+        return engine
+    side_by_side = search.request.cpus > 1 and len(search.pending) > 1
+    return "ray" if address or side_by_side else "inline"
+
+
+def _gather(search: Search, failed: dict[str, str], store: Store) -> list[Tuned]:
+    """Return what was tried of each detector, in the order of the candidates."""
+    tried: dict[str, list[Tried]] = {}
+    for trial in search.trials:
+        candidate = trial.candidate
+        error = failed.get(candidate.label, "")
+        auroc = {} if error else trial.measure(store)
+        tried.setdefault(candidate.name, []).append(Tried(candidate.settings, auroc, error))
+    return [Tuned(name, settings) for name, settings in tried.items()]
+
+
+def _key(search: Search) -> str:
+    refs: list[Ref] = [ref for trial in search.trials for ref in trial.targets()]
+    return digest([[*ref] for ref in refs])

@@ -1,0 +1,12 @@
+"""Bring detectors that learn to reconstruct ID images, and score by what they cannot."""
+
+from collections.abc import Sequence
+
+from oodbench.contracts import Detector, hookimpl
+from oodbench_reconstruction.detectors import Autoencoder, VariationalAutoencoder
+
+
+@hookimpl
+def oodbench_detectors() -> Sequence[type[Detector]]:
+    """Return the detector classes."""
+    return (Autoencoder, VariationalAutoencoder)

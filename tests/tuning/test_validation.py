@@ -1,0 +1,112 @@
+"""Detectors are tuned on images that they are not fitted on, and that nobody tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oodbench import registry
+from oodbench.contracts import Benchmark
+from oodbench.errors import UserError
+from oodbench.request import Options
+from oodbench.stages.selection import positions_of
+from oodbench.tuning.validation import Validation, find_validation, hold_out
+
+LOADED = registry.load()
+
+
+def benchmark(calibration: int) -> Benchmark:
+    return Benchmark(name="b", id="i", ood=("o",), classifier="c", calibration_images=calibration)
+
+
+@pytest.fixture
+def find(tmp_path: Path, tiny: Path):
+    """Return a function that finds validation data for msp on the tiny benchmark."""
+
+    def find_for(outliers=None, images: int = 50, **options) -> Validation:
+        defaults = {"benchmark": str(tiny), "detectors": ["msp"], "download": False}
+        defaults |= {"data": tmp_path / "data", "device": "cpu"}
+        return find_validation(Options(**{**defaults, **options}), outliers, images, LOADED)
+
+    return find_for
+
+
+def test_held_out_images_are_others_than_those_for_thresholds() -> None:
+    held_out = hold_out(1000, 100, benchmark(300))
+    assert len(np.unique(held_out)) == 100
+    assert (np.diff(held_out) > 0).all()
+    assert not set(held_out) & set(positions_of("calibration", 1000, 300, 0))
+
+
+def test_of_few_images_a_fifth_is_held_out() -> None:
+    assert len(hold_out(50, 100, benchmark(10))) == 10
+
+
+def test_images_for_thresholds_are_held_out_where_others_do_not_suffice() -> None:
+    held_out = hold_out(1000, 100, benchmark(950))
+    rest = positions_of("rest", 1000, 950, 0)
+    assert set(rest) < set(held_out)
+    assert len(held_out) == 100
+
+
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(UserError, match="of 4 ID training images none can be held out"):
+        hold_out(4, 100, benchmark(1))
+
+
+def test_what_is_held_out_is_kept_from_detectors_and_not_from_the_classifier(find) -> None:
+    request = find().resolved.request
+    held_out, rest, whole = (
+        each.load().images.reshape(-1, 64) for each in (request.test, request.train, request.taught)
+    )
+    assert len(held_out) == 50
+    assert len(held_out) + len(rest) == len(whole) == 1201
+    joined = np.concatenate([held_out, rest])
+    assert sorted(map(bytes, joined)) == sorted(map(bytes, whole))
+
+
+def test_without_a_declaration_outliers_are_those_that_ship(find) -> None:
+    titles = find().resolved.request.titles()
+    assert titles == ["Digits", "Inverted ID", "Jigsaw ID", "Mixed ID"]
+
+
+def test_sets_that_ship_for_tuning_are_left_out_where_they_are_tested(find) -> None:
+    titles = find(ood=["jigsaw-id"]).resolved.request.titles()
+    assert titles == ["Digits", "Inverted ID", "Mixed ID"]
+
+
+def test_a_benchmark_declares_its_outliers(find, tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "declares.toml"
+    path.write_text('validation = ["gaussian"]\n' + tiny.read_text())
+    assert find(benchmark=str(path)).resolved.request.titles() == ["Digits", "Gaussian"]
+    assert find(["glyphs"], benchmark=str(path)).resolved.request.titles()[1:] == ["Glyphs"]
+
+
+@pytest.mark.parametrize("name", ["uniform", "digits"])
+def test_a_test_set_is_refused(find, name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' is the ID set or an OOD test set of benchmark"):
+        find([name])
+
+
+def test_the_images_of_a_test_set_are_refused_under_another_name(find, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pack = tmp_path / "data" / "svhn-test.npz"
+    np.savez(pack, images=np.zeros((5, 8, 8), np.uint8), labels=np.zeros(5, np.int64))
+    with pytest.raises(UserError, match="is the ID set or an OOD test set of benchmark 'tiny'"):
+        find([str(pack)], ood=["svhn"])
+
+
+def test_training_images_of_outliers_are_taken_where_there_are_any(find, tmp_path: Path) -> None:
+    for split, value in (("train", 1), ("test", 2)):
+        images = np.full((5, 8, 8), value, np.uint8)
+        path = tmp_path / f"mine-{split}.npz"
+        np.savez(path, images=images, labels=np.zeros(5, np.int64))
+    (source,) = find([str(tmp_path / "mine")]).resolved.request.ood
+    assert (source.load().images == 1).all()
+
+
+def test_no_images_are_refused(find) -> None:
+    with pytest.raises(UserError, match="at least 1 image of each set, not 0"):
+        find(images=0)
