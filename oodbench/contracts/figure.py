@@ -150,7 +150,6 @@ class MeanRanks:
         drawn = critical_difference_diagram(
             dict(zip(numbers, self.ranks, strict=True)),
             pd.DataFrame(np.where(apart, 0.0, 1.0), numbers, numbers),
-            cd=self.difference,
             ax=axes,
             label_fmt_left="{label}",
             label_fmt_right="{label}",
@@ -158,6 +157,7 @@ class MeanRanks:
             marker_props={"s": 9},
             crossbar_props={"linewidth": 1.8, "linestyle": "-"},
         )
+        axes.set_title(f"mean rank; critical difference {self.difference:.2f}", pad=12)
         for text in drawn["labels"]:
             number = int(text.get_text())
             parts = (labels[number], f"{self.ranks[number]:.2f}")
