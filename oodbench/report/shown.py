@@ -101,7 +101,9 @@ def _first_fit(own: pd.DataFrame) -> pd.DataFrame:
     seeds = own[["classifier_seed", "seed"]].drop_duplicates()
     first = seeds.sort_values(["classifier_seed", "seed"]).iloc[0]
     chosen = own[own["classifier_seed"] == first["classifier_seed"]]
-    return chosen if pd.isna(first["seed"]) else chosen[chosen["seed"] == first["seed"]]
+    if not pd.isna(first["seed"]):
+        chosen = chosen[chosen["seed"] == first["seed"]]
+    return chosen
 
 
 def _judge(part: pd.DataFrame, predictions: pd.DataFrame, title: str, limit: float) -> Judged:
