@@ -100,7 +100,7 @@ def _first_fit(own: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the first classifier seed and seed."""
     seeds = own[["classifier_seed", "seed"]].drop_duplicates()
     first = seeds.sort_values(["classifier_seed", "seed"]).iloc[0]
-    chosen = own[own["classifier_seed"] == first["classifier_seed"]]
+    chosen: pd.DataFrame = own[own["classifier_seed"] == first["classifier_seed"]]
     if not pd.isna(first["seed"]):
         chosen = chosen[chosen["seed"] == first["seed"]]
     return chosen
