@@ -22,6 +22,7 @@ COMMANDS = (
     "verify",
     "plot",
     "audit",
+    "tune",
     "data",
     "export",
     "curves",

@@ -10,6 +10,7 @@ _GENERATOR = {"recipe": "tiny", "steps": 30}
 _GANAD = {**_GENERATOR, "anomaly_steps": 40}
 QUICK = {
     "wgan-critic": {**_GENERATOR, "steps": 80},
+    **dict.fromkeys(("autoencoder", "vae"), {"steps": 150}),
     **dict.fromkeys(("ganad", "ganad-oe", "ganad-real", "ganad-joint"), _GANAD),
     **{name: {**_GENERATOR, "count": 70} for name in ("ganad-fakes", "ganad-anomalies")},
 }
