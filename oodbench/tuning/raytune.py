@@ -75,7 +75,8 @@ def run_trials(
             ),
         )
         observer.started(whole)
-        found = list(tuner.fit())
+        grid = tuner.fit()
+        found = [grid[number] for number in range(len(grid))]
         observer.finished(whole, Outcome())
     reasons = {label: _reason(result) for label, result in zip(known, found, strict=True)}
     return {label: reason for label, reason in reasons.items() if reason}
