@@ -104,6 +104,8 @@ BASE = "base"
 def record(classifier: Classifier) -> dict[str, Any]:
     """Return what ``run.json`` says of a classifier: ``{name: parameters}``."""
     values = plain(parameters(classifier))
+    if isinstance(classifier, UserCheckpoint):
+        values["path"] = classifier.full_name  # where it lay is nobody's business
     if isinstance(classifier, DerivedClassifier):
         values[BASE] = record(classifier.base)
     return {name_of(classifier): values}

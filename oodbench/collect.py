@@ -12,9 +12,11 @@ import pandas as pd
 
 from oodbench import hardware
 from oodbench.artifacts import list_artifacts
+from oodbench.auxiliary import notes_on_auxiliary
+from oodbench.classifiers import name_of, record
 from oodbench.contracts import parameters
 from oodbench.engine import Results
-from oodbench.jobs import Plan, Ref
+from oodbench.jobs import OF_CLASSIFIERS, Plan, Ref
 from oodbench.keys import plain
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
@@ -82,7 +84,7 @@ class Collector:
                         "id_dataset": id_dataset,
                         "ood_dataset": ood_dataset,
                         "detector": name,
-                        "classifier": request.classifier.info.name,
+                        "classifier": name_of(request.classifier),
                         "classifier_seed": classifier_seed,
                         "seed": None,
                         "status": "failed",
@@ -137,7 +139,11 @@ class Collector:
                 note = self._store.open(*predicted.extract).meta["note"]
                 if note and predicted.split == "test":
                     notes[predicted.dataset] = note
-        return notes
+        learned = notes_on_auxiliary(self._resolved.request, self._plan, self._store)
+        return notes | {
+            title: "; ".join([*filter(None, [notes.get(title)]), text])
+            for title, text in learned.items()
+        }
 
     def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return the groups of OOD sets to average over, by the title of the ID set."""
@@ -166,7 +172,7 @@ class Collector:
         """Return what is known of the shipped weights that were taken, by the job they spared."""
         found = {}
         for ref in sorted(self._results.reused | self._results.done):
-            if ref.stage in ("train", "fit"):
+            if ref.stage in (*OF_CLASSIFIERS, "fit"):
                 run = self._store.open(*ref).meta.get("shipped")
                 if run:
                     found[self._plan.jobs[ref].title] = run
@@ -209,7 +215,7 @@ class Collector:
             "detectors": {
                 name: plain(parameters(each)) for name, each in request.detectors.items()
             },
-            "classifier": {request.classifier.info.name: plain(parameters(request.classifier))},
+            "classifier": record(request.classifier),
             "seeds": list(request.seeds),
             "classifier_seeds": list(request.classifier_seeds),
             "images_per_set": request.images_per_set,

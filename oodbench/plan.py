@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from oodbench.contracts import Detector, GeneratedDataset, Need, Trainable
+from oodbench.classifiers import identify, name_of
+from oodbench.contracts import CustomClassifier, Detector, GeneratedDataset, Need, Trainable
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import code_digest, digest, plugin_key
 from oodbench.pretrained import Weights, identity_of
@@ -63,6 +64,7 @@ class _Planner:
         self._scoring = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
         self._code = {stage: [*map(code_digest, modules)] for stage, modules in CODE.items()}
+        self._classifier = name_of(request.classifier)
         self._detector_keys = {name: plugin_key(each) for name, each in request.detectors.items()}
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
@@ -143,16 +145,7 @@ class _Planner:
 
     def _plan_classifier(self, seed: int) -> None:
         request = self.request
-        plain = {"seed": seed, "precision": request.precision}
-        weights = self._shipped(request.classifier, seed)
-        train = self._add(
-            "train",
-            f"train {request.classifier.info.name} (seed {seed})",
-            plain | {"classifier": request.classifier, "weights": weights},
-            {"train": self._prepare(request.taught or request.train, None)},
-            self._heavy,
-            plain | _key(weights) | {"classifier": plugin_key(request.classifier)},
-        )
+        train = self._plan_training(seed)
         splits = {
             split: self._extract(train, split, "all")
             for split in self._images
@@ -169,6 +162,25 @@ class _Planner:
         for name, detector in request.detectors.items():
             for detector_seed in request.seeds if detector.stochastic else (None,):
                 self._plan_detector(name, detector, detector_seed, extracted)
+
+    def _plan_training(self, seed: int) -> Ref:
+        classifier = self.request.classifier
+        plain = {"seed": seed, "precision": self.request.precision}
+        weights = self._shipped(classifier, seed)
+        inputs = {"train": self._prepare(self.request.taught or self.request.train, None)}
+        stage = "train"
+        if isinstance(classifier, CustomClassifier):
+            stage = "obtain"
+            if auxiliary := classifier.auxiliary():
+                inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
+        return self._add(
+            stage,
+            f"train {self._classifier} (seed {seed})",
+            plain | {"classifier": classifier, "weights": weights},
+            inputs,
+            self._heavy,
+            plain | _key(weights) | {"classifier": identify(classifier)},
+        )
 
     def _in_order(self, splits: Mapping[_Split, Ref]) -> dict[_Split, Ref]:
         """Return what belongs to splits in the order of the table."""
@@ -198,7 +210,7 @@ class _Planner:
         for split, ref in extracted.splits.items():
             self.plan.predicted.append(
                 Predicted(
-                    self.request.classifier.info.name,
+                    self._classifier,
                     extracted.seed,
                     split.title,
                     "calibration" if split == self._train else "test",
@@ -266,7 +278,7 @@ class _Planner:
             split: self._score(name, detector, seed, fit, split, extracted)
             for split in extracted.splits
         }
-        key = (name, self.request.classifier.info.name, extracted.seed, seed)
+        key = (name, self._classifier, extracted.seed, seed)
         for split, ref in scores.items():
             part = "calibration" if split == self._train else "test"
             self.plan.scored.append(Scored(*key, split.title, part, ref))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +11,16 @@ from typing import Any
 
 from oodbench import hardware
 from oodbench.benchmarks import load_benchmark
-from oodbench.contracts import Benchmark, Dataset, Detector, Need, Trainable
+from oodbench.classifiers import make_classifier, names_of
+from oodbench.contracts import (
+    Benchmark,
+    Classifier,
+    CustomClassifier,
+    Dataset,
+    Detector,
+    Need,
+    Trainable,
+)
 from oodbench.errors import (
     DataUnavailable,
     InvalidParameter,
@@ -49,7 +58,8 @@ class Options:
         benchmark: name of a benchmark, or path of a TOML file; instead of, or beside, ``id``.
         detectors: names, or detector objects of your own.
         ood: names of data sets, or paths to images, in place of the benchmark's OOD sets.
-        classifier: name of the classifier, in place of the benchmark's.
+        classifier: name of the classifier, in place of the benchmark's; or a file of its weights.
+        arch: name of the classifier whose network that file is of.
         seeds: seeds of what detectors draw; a number n means 0 to n - 1.
         classifier_seeds: seeds of the classifiers; likewise.
         parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
@@ -68,6 +78,7 @@ class Options:
     detectors: Sequence[str | Detector] = (ALL,)
     ood: Sequence[str] | None = None
     classifier: str | None = None
+    arch: str | None = None
     seeds: int | Sequence[int] = 1
     classifier_seeds: int | Sequence[int] = 1
     parameters: Parameters = field(default_factory=dict)
@@ -111,10 +122,10 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     benchmark = find_benchmark(options, registry)
     found, unloaded = _find_detectors(options.detectors, registry)
-    parameters = _merge_parameters(benchmark, options.parameters, found, registry)
+    makers = names_of(benchmark.classifier, options.arch, registry, options.parameters)
+    parameters = _merge_parameters(benchmark, options.parameters, found, makers, registry)
     detectors, unmade = _make_detectors(found, registry, parameters)
-    entry = registry.classifiers[benchmark.classifier]
-    classifier = entry.create(**parameters.get(entry.name, {}))
+    classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
     seeds = _seeds(options.seeds, "seeds")
     classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
     gpus = hardware.resolve_gpus(options.device)
@@ -125,14 +136,18 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     train = locate(id_dataset, "train", options.data, download=options.download)
     test = locate(id_dataset, options.split, options.data, download=options.download)
     ood, missing = _locate_ood(ood_datasets, lost, options)
-    auxiliary = _locate_auxiliary(detectors, unmade, id_dataset, ood, options, registry)
+    known = {source.fingerprint for source in (train, test)}
+    tested = {source.fingerprint for source in ood}
+    auxiliary = _Auxiliary(known, tested, id_dataset, options, registry)
+    auxiliary.add_detectors(detectors, unmade)
+    auxiliary.add_classifier(classifier)
     request = Request(
         train=train,
         test=test,
         ood=ood,
         classifier=classifier,
         detectors=detectors,
-        auxiliary=auxiliary,
+        auxiliary=auxiliary.found,
         seeds=seeds,
         classifier_seeds=classifier_seeds,
         images_per_set=benchmark.images_per_set,
@@ -146,7 +161,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     )
     used = (
         (registry.detectors, found),
-        (registry.classifiers, [benchmark.classifier]),
+        (registry.classifiers, makers),
         (registry.datasets, [benchmark.id, *benchmark.ood]),
     )
     distributions = {
@@ -269,14 +284,18 @@ def _identify(trainable: Trainable) -> None:
 
 
 def _merge_parameters(
-    benchmark: Benchmark, asked: Parameters, detectors: Mapping[str, Any], registry: Registry
+    benchmark: Benchmark,
+    asked: Parameters,
+    detectors: Mapping[str, Any],
+    classifiers: Sequence[str],
+    registry: Registry,
 ) -> dict[str, dict[str, Any]]:
     """Return the benchmark's parameters, overridden by those asked for.
 
     Those that a benchmark sets for a plugin that is not installed are ignored, unless its name
     looks like a slip.
     """
-    used = {*detectors, benchmark.classifier, benchmark.id, *benchmark.ood}
+    used = {*detectors, *classifiers, benchmark.id, *benchmark.ood}
     known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
     for name in benchmark.parameters.keys() - known:
         if get_close_matches(name, known, n=1, cutoff=SLIP) and not registry.why_missing(name):
@@ -373,32 +392,55 @@ def _locate_ood(
     return sources, missing
 
 
-def _locate_auxiliary(
-    detectors: dict[str, Detector],
-    broken: dict[str, str],
-    id_dataset: Dataset,
-    ood: Sequence[Source],
-    options: Options,
-    registry: Registry,
-) -> dict[str, Source]:
-    """Find what detectors learn from besides the ID set; move those that cannot to ``broken``."""
-    tested = {source.fingerprint for source in ood}
-    found: dict[str, Source] = {}
-    for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
-        if name is None or name in found:
-            continue
-        try:
-            dataset = make_dataset(name, registry, shape=id_dataset.shape)
-            split = "train" if "train" in dataset.splits else "test"
-            source = locate(dataset, split, options.data, download=options.download)
-        except (DataUnavailable, PluginError) as error:
-            broken[detector] = str(error)
-            del detectors[detector]
-            continue
-        if source.fingerprint in tested:
-            raise UserError(f"{detector} would learn from the images of '{name}' that are tested")
-        found[name] = source
-    return found
+@dataclass
+class _Auxiliary:
+    """Find what detectors and the classifier learn from besides the ID set.
+
+    Attributes:
+        id_images: fingerprints of the ID images.
+        tested: fingerprints of the OOD images.
+        id_dataset: to whose geometry images are fitted.
+        options: where to look for images.
+        registry: finds data sets.
+        found: what was found, by name.
+    """
+
+    id_images: Set[str]
+    tested: Set[str]
+    id_dataset: Dataset
+    options: Options
+    registry: Registry
+    found: dict[str, Source] = field(default_factory=dict)
+
+    def add_detectors(self, detectors: dict[str, Detector], broken: dict[str, str]) -> None:
+        """Find what detectors ask for; move those whose images cannot be had to ``broken``."""
+        for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
+            try:
+                self._find(name, detector)
+            except (DataUnavailable, PluginError) as error:
+                broken[detector] = str(error)
+                del detectors[detector]
+
+    def add_classifier(self, classifier: Classifier) -> None:
+        """Find what the classifier asks for.
+
+        Raises:
+            DataUnavailable: if it cannot be had.
+        """
+        if isinstance(classifier, CustomClassifier):
+            self._find(classifier.auxiliary(), classifier.full_name)
+
+    def _find(self, name: str | None, learner: str) -> None:
+        if name is None or name in self.found:
+            return
+        dataset = make_dataset(name, self.registry, shape=self.id_dataset.shape)
+        split = "train" if "train" in dataset.splits else "test"
+        source = locate(dataset, split, self.options.data, download=self.options.download)
+        if source.fingerprint in self.tested:
+            raise UserError(f"{learner} would learn from the images of '{name}' that are tested")
+        if source.fingerprint in self.id_images:
+            raise UserError(f"{learner} would learn that the ID images of '{name}' are outliers")
+        self.found[name] = source
 
 
 def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:

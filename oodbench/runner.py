@@ -16,7 +16,7 @@ from oodbench.contracts import Benchmark, Detector
 from oodbench.engine import ENGINES, Observer, Results, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.errors import UserError
-from oodbench.jobs import Job, Plan, Ref
+from oodbench.jobs import OF_CLASSIFIERS, Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
@@ -58,6 +58,7 @@ def run(
     benchmark: str | None = None,
     ood: Sequence[str] | None = None,
     classifier: str | None = None,
+    arch: str | None = None,
     seeds: int | Sequence[int] = 1,
     classifier_seeds: int | Sequence[int] = 1,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
@@ -81,7 +82,8 @@ def run(
         detectors: names, or detector objects of your own; ``"all"`` for every registered one.
         benchmark: name of a benchmark or path of a TOML file.
         ood: names of data sets or paths to images, in place of the benchmark's OOD sets.
-        classifier: name of the classifier, in place of the benchmark's.
+        classifier: name of the classifier, in place of the benchmark's; or a file of its weights.
+        arch: name of the classifier whose network that file is of.
         seeds: seeds of what detectors draw; a number n means 0 to n - 1.
         classifier_seeds: seeds of the classifiers; likewise.
         parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
@@ -110,6 +112,7 @@ def run(
         detectors=detectors,
         ood=ood,
         classifier=classifier,
+        arch=arch,
         seeds=seeds,
         classifier_seeds=classifier_seeds,
         parameters=parameters or {},
@@ -237,7 +240,7 @@ def _pays_off(prepared: Prepared) -> bool:
         for job in prepared.pending
         if not job.spec.get("weights")
         and (
-            job.ref.stage == "train"
+            job.ref.stage in OF_CLASSIFIERS
             or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
         )
     ]

@@ -111,7 +111,12 @@ def test_a_type_that_cannot_be_checked_is_passed_on() -> None:
     [
         ("detectors", "enrgy", "unknown detector 'enrgy'; did you mean 'energy'?"),
         ("datasets", "fashionmnst", "unknown data set 'fashionmnst'; did you mean 'fashionmnist'?"),
-        ("classifiers", "x", "unknown classifier 'x'; known: preact-resnet, wideresnet16-4."),
+        (
+            "classifiers",
+            "x",
+            "unknown classifier 'x'; known: energy-bounded, logit-norm, outlier-exposure, "
+            "preact-resnet, resnet18, timm, torchvision, wideresnet16-4.",
+        ),
         ("benchmarks", "minst", "unknown benchmark 'minst'; did you mean 'mnist'?"),
     ],
 )

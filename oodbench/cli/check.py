@@ -30,13 +30,18 @@ def execute(options: argparse.Namespace) -> int:
     from rich.markup import escape
 
     from oodbench import registry
+    from oodbench.classifiers import make_classifier
     from oodbench.errors import UnknownName
 
-    entry = _find(options.name, registry.load())
+    loaded = registry.load()
+    entry = _find(options.name, loaded)
     for name in options.parameters:
         if name != entry.name:
             raise UnknownName("plugin to check", name, [entry.name])
-    plugin = entry.create(**options.parameters.get(entry.name, {}))
+    if entry.kind == "classifier":
+        plugin = make_classifier(options.name, loaded, options.parameters)
+    else:
+        plugin = entry.create(**options.parameters.get(entry.name, {}))
     from oodbench.testing import outcomes
 
     console = Console(soft_wrap=True, highlight=False)

@@ -35,7 +35,12 @@ def add(commands: Any) -> None:
         what.add_argument(
             "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
         )
-        what.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
+        what.add_argument(
+            "--classifier", metavar="NAME", help="name, or a file of weights; default: benchmark's"
+        )
+        what.add_argument(
+            "--arch", metavar="NAME", help="classifier whose network the weights are of"
+        )
         what.add_argument(
             "--seeds",
             type=arguments.seeds,
@@ -177,6 +182,7 @@ def _options(options: argparse.Namespace) -> Options:
         detectors=options.detectors,
         ood=options.ood,
         classifier=options.classifier,
+        arch=options.arch,
         seeds=options.seeds,
         classifier_seeds=options.classifier_seeds,
         parameters=options.parameters,

@@ -18,7 +18,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from oodbench.errors import UserError
-from oodbench.jobs import Job
+from oodbench.jobs import OF_CLASSIFIERS, Job
 from oodbench.plugins import describe
 from oodbench.stages import Work
 from oodbench.store import Draft, Store
@@ -78,7 +78,7 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
             checkpoint.unlink(missing_ok=True)
     except UserError as error:
         # what a detector refuses is its own affair; without images or classifier nothing goes on
-        is_users = job.ref.stage in ("prepare", "train")
+        is_users = job.ref.stage in ("prepare", *OF_CLASSIFIERS)
         return Outcome(str(error), traceback.format_exc(), is_users)
     except (
         Exception,

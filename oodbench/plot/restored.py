@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from oodbench.artifacts import artifacts_of
+from oodbench.classifiers import remake
 from oodbench.contracts import Context, Detector, Trainable
 from oodbench.errors import FigureUnavailable, UserError
 from oodbench.plugins import describe
@@ -119,12 +120,12 @@ class Restorer:
     @functools.cached_property
     def classifier(self) -> nn.Module:
         """The trained classifier, in evaluation mode."""
-        ((name, parameters),) = self._info["request"]["classifier"].items()
-        made = self._registry.classifiers[name].create(**parameters)
+        recorded = self._info["request"]["classifier"]
+        made = remake(recorded, self._registry)
         try:
             return load_classifier(made, self._trained, DEVICE)
         except (RuntimeError, KeyError, OSError) as error:
-            raise _unreadable(name, error) from error
+            raise _unreadable(next(iter(recorded)), error) from error
 
     def detector(self, name: str) -> Fitted:
         """Return a detector as it was in the run, its first seed.

@@ -42,7 +42,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     meta = work.inputs["train"].meta
     shape, num_classes = tuple(meta["shape"]), meta["num_classes"]
     torch.manual_seed(spec["seed"])
-    module = classifier.build(shape, num_classes)  # type: ignore[arg-type]
+    module = classifier.build(shape, num_classes)
     if not classifier.load(module, num_classes):
         module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         work.draft.meta["train_accuracy"] = _train(module, classifier, spec, work)

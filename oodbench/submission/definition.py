@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.contracts import Benchmark, Dataset, parameters
+from oodbench.classifiers import make_classifier, name_of, record
+from oodbench.contracts import Benchmark, Dataset
 from oodbench.errors import OodbenchError
 from oodbench.images import select, title_in
-from oodbench.keys import plain
 from oodbench.registry import Registry
 from oodbench.request import make_dataset
 from oodbench.sources import locate
@@ -78,8 +78,7 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
         for name in benchmark.ood
         for dataset in [make_dataset(name, registry, chosen).fitted(shape)]
     }
-    entry = registry.classifiers[benchmark.classifier]
-    classifier = entry.create(**chosen.get(benchmark.classifier, {}))
+    classifier = make_classifier(benchmark.classifier, registry, chosen)
     sets: dict[str, ExpectedSet] = {}
     absent: dict[str, str] = {}
     for title, dataset in {id_dataset.info.label: id_dataset, **ood}.items():
@@ -95,7 +94,7 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
         benchmark=benchmark,
         id_title=id_dataset.info.label,
         ood_titles=tuple(ood),
-        classifier=plain(parameters(classifier)),
+        classifier=record(classifier)[name_of(classifier)],
         train=train,
         sets=sets,
         absent=absent,

@@ -64,7 +64,7 @@ class DeepSvdd(Detector):
         width: int = 32,
         dimensions: int = 128,
         epochs: int = 10,
-        batch_size: int = 200,
+        batch_size: int = 64,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-6,
     ) -> None:
