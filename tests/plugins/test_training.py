@@ -33,8 +33,14 @@ def test_energy_bounded_learning_adds_squared_violations_of_both_margins() -> No
     inside = (energy[:2] + 6).clamp(min=0).square().mean()
     outside = (-1 - energy[2:]).clamp(min=0).square().mean()
     method = EnergyBounded(weight=0.2, margin_in=-6, margin_out=-1)
-    found = method.loss(LOGITS, LABELS, 0.7)
+    found = method.loss(LOGITS, LABELS, 0.95)
     assert found.item() == pytest.approx((CROSS_ENTROPY + 0.2 * (inside + outside)).item())
+
+
+def test_margins_count_in_the_last_part_of_the_training_alone() -> None:
+    method = EnergyBounded(start=0.6)
+    assert method.loss(LOGITS, LABELS, 0.59).item() == pytest.approx(CROSS_ENTROPY.item())
+    assert method.loss(LOGITS, LABELS, 0.6).item() > CROSS_ENTROPY.item() + 1
 
 
 def test_logit_normalisation_divides_by_norm_and_temperature() -> None:
