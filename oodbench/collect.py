@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,7 @@ from oodbench.artifacts import list_artifacts
 from oodbench.auxiliary import notes_on_auxiliary
 from oodbench.classifiers import name_of, record
 from oodbench.contracts import parameters
+from oodbench.costs import classifier_parameters, costs_of
 from oodbench.engine import Results
 from oodbench.jobs import OF_CLASSIFIERS, Plan, Ref
 from oodbench.keys import plain
@@ -161,12 +163,12 @@ class Collector:
         }
 
     def deviations(self) -> dict[str, str]:
-        """Return how detectors deviate from their papers, by name."""
-        return {
-            name: " ".join(detector.info.deviations)
+        """Return how detectors deviate from their papers and from their defaults, by name."""
+        found = {
+            name: " ".join([*detector.info.deviations, *_chosen(detector)])
             for name, detector in self._resolved.request.detectors.items()
-            if detector.info.deviations
         }
+        return {name: text for name, text in found.items() if text}
 
     def shipped(self) -> dict[str, Any]:
         """Return what is known of the shipped weights that were taken, by the job they spared."""
@@ -198,6 +200,8 @@ class Collector:
             "hardware": hardware.describe(),
             "versions": versions(),
             "plugins": self._resolved.distributions,
+            "costs": costs_of(self._plan, self._store, set(self._results.blamed)),
+            "classifier_parameters": classifier_parameters(self._plan, self._store),
             "jobs": {"/".join(ref): self._plan.jobs[ref].title for ref in reached},
             "artifacts": list_artifacts(self._plan),
             "jobs_run": len(self._results.done),
@@ -260,6 +264,17 @@ class Collector:
             "images_forwarded": forwarded["extract"],
             "images_forwarded_by_detectors": forwarded["score"],
         }
+
+
+def _chosen(plugin: object) -> list[str]:
+    """Return a sentence on the parameters that are not the plugin's defaults, if there are any."""
+    defaults = inspect.signature(type(plugin)).parameters
+    chosen = [
+        f"{name}={plain(value)}"
+        for name, value in parameters(plugin).items()
+        if value != defaults[name].default
+    ]
+    return [f"Here with {', '.join(chosen)}."] if chosen else []
 
 
 def _joined(frames: list[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:

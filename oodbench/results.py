@@ -14,9 +14,7 @@ Every figure of the records can be computed again from the two Parquet files
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import shutil
 import tempfile
 import time
@@ -29,6 +27,7 @@ import pandas as pd
 import pyarrow
 
 from oodbench.errors import InvalidData, UserError
+from oodbench.runfiles import RUN, read_columns, read_info, read_table, sha256, verified
 
 KEY = ["id_dataset", "ood_dataset", "detector", "classifier", "classifier_seed", "seed"]
 """The columns that name a record. ``ood_dataset`` is empty in the row of the ID set itself, and
@@ -90,12 +89,7 @@ PREDICTION = {
 }
 """Columns and dtypes of the predictions."""
 
-_RECORDS, _SCORES, _PREDICTIONS, _RUN = (
-    "records.csv",
-    "scores.parquet",
-    "predictions.parquet",
-    "run.json",
-)
+_RECORDS, _SCORES, _PREDICTIONS = "records.csv", "scores.parquet", "predictions.parquet"
 _WRITING = ".writing-"
 
 ABANDONED_SECONDS = 24 * 3600
@@ -122,7 +116,7 @@ class Run:
         Raises:
             InvalidData: if the file is missing, damaged or something else.
         """
-        return _read_parquet(_verified(self.directory, _SCORES, self.info), SCORE)
+        return _read_parquet(verified(self.directory, _SCORES, self.info), SCORE)
 
     def predictions(self) -> pd.DataFrame:
         """Read the predictions, columns and dtypes as in `PREDICTION`.
@@ -130,7 +124,7 @@ class Run:
         Raises:
             InvalidData: if the file is missing, damaged or something else.
         """
-        return _read_parquet(_verified(self.directory, _PREDICTIONS, self.info), PREDICTION)
+        return _read_parquet(verified(self.directory, _PREDICTIONS, self.info), PREDICTION)
 
 
 def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -187,12 +181,12 @@ def write_run(
             )
             for file_name, text in (texts or {}).items():
                 (new / file_name).write_text(text, encoding="utf-8", newline="\n")
-            files = {path.name: _sha256(path) for path in sorted(new.iterdir())}
+            files = {path.name: sha256(path) for path in sorted(new.iterdir())}
             content = json.dumps({**info, "files": files}, indent=2, allow_nan=False)
-            (new / _RUN).write_text(content + "\n", encoding="utf-8")
+            (new / RUN).write_text(content + "\n", encoding="utf-8")
             # Without run.json the directory counts as unfinished while files are exchanged.
-            (directory / _RUN).unlink(missing_ok=True)
-            for file_name in [*files, _RUN]:
+            (directory / RUN).unlink(missing_ok=True)
+            for file_name in [*files, RUN]:
                 (new / file_name).replace(directory / file_name)
     except OSError as error:
         raise UserError(f"cannot write the run to '{directory}': {error}") from error
@@ -215,18 +209,8 @@ def read_run(directory: Path) -> Run:
         UserError: if the directory holds no finished run.
         InvalidData: if a file is missing, damaged or something else; the message names it.
     """
-    path = directory / _RUN
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(info["files"], dict):
-            raise TypeError("no table of files")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"'{directory}' holds no finished run: there is no {_RUN} in it") from error
-    except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidData(f"'{path}' is damaged, or not the {_RUN} of a run") from error
-    return Run(directory, info, read_records(_verified(directory, _RECORDS, info)))
+    info = read_info(directory)
+    return Run(directory, info, read_records(verified(directory, _RECORDS, info)))
 
 
 def read_records(path: Path) -> pd.DataFrame:
@@ -235,22 +219,41 @@ def read_records(path: Path) -> pd.DataFrame:
     Raises:
         InvalidData: if the file is unreadable, lacks a column or holds a value of a wrong type.
     """
-    try:
-        # As text: no detector is called NaN by accident, and Python parses floats exactly.
-        texts = pd.read_csv(path, dtype="str", keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InvalidData(f"cannot read records from '{path}': {error}") from error
-    _require_columns(texts.columns, RECORD, path)
-    columns = {}
-    for name, dtype in RECORD.items():
-        try:
-            columns[name] = _parse(texts[name], dtype)
-        except ValueError as error:
-            raise InvalidData(f"'{path}', column {name}: {error}") from error
-    records = pd.DataFrame(columns)
-    if not records["status"].isin(["ok", "failed"]).all():
+    values = _record_columns(path)
+    return pd.DataFrame({name: pd.Series(values[name], dtype=RECORD[name]) for name in RECORD})
+
+
+def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read the records of a run as plain values, row by row, without a data frame.
+
+    Args:
+        directory: of the run.
+        info: what its ``run.json`` says.
+
+    Returns:
+        For each record its values by column; a missing float is NaN, a missing integer None.
+
+    Raises:
+        InvalidData: if the file is missing, damaged or something else.
+    """
+    values = _record_columns(verified(directory, _RECORDS, info))
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def read_score_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
+    """Read the scores of a run as they are in the file, columns as in `SCORE`.
+
+    Raises:
+        InvalidData: if the file is missing, damaged or something else.
+    """
+    return read_table(verified(directory, _SCORES, info), SCORE)
+
+
+def _record_columns(path: Path) -> dict[str, list[Any]]:
+    values = read_columns(path, RECORD)
+    if not {*values["status"]} <= {"ok", "failed"}:
         raise InvalidData(f"'{path}', column status: expected ok or failed in every row")
-    return records
+    return values
 
 
 def combine(runs: Iterable[Run]) -> pd.DataFrame:
@@ -293,13 +296,9 @@ def _describe_conflict(conflicts: pd.DataFrame) -> str:
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    table = read_table(path, columns)
     try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InvalidData(f"'{path}' is damaged, or no Parquet file") from error
-    _require_columns(frame.columns, columns, path)
-    try:
-        return _conform(frame, columns)
+        return _conform(table.to_pandas(), columns)
     except (TypeError, ValueError) as error:
         raise InvalidData(f"'{path}' holds values of a wrong type: {error}") from error
 
@@ -312,43 +311,3 @@ def _conform(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
         if dtype == "float64" and frame[name].dtype == "float32"
     }
     return frame[list(columns)].astype({**columns, **narrow})
-
-
-def _require_columns(found: Iterable[str], columns: Mapping[str, str], path: Path) -> None:
-    missing = [name for name in columns if name not in set(found)]
-    if missing:
-        raise InvalidData(
-            f"'{path}' is not a run's {path.name}: it has no column {', '.join(missing)}"
-        )
-
-
-def _parse(texts: pd.Series[str], dtype: str) -> pd.Series[Any]:
-    """Return the texts of one column as values; empty ones are missing, where the dtype allows."""
-    if dtype == "str":
-        return texts
-    if dtype == "float64":
-        return pd.Series([float(text) if text else math.nan for text in texts], dtype=dtype)
-    integers = [int(text) if text or dtype == "int64" else None for text in texts]
-    return pd.Series(integers, dtype=dtype)
-
-
-def _verified(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
-    """Return the path of a run's file, or raise `InvalidData` if it is not as it was written."""
-    path = directory / name
-    try:
-        digest = _sha256(path)
-    except FileNotFoundError as error:
-        raise InvalidData(f"the run in '{directory}' has lost its {name}") from error
-    except OSError as error:
-        raise InvalidData(f"cannot read '{path}': {error.strerror}") from error
-    if digest != info["files"].get(name):
-        raise InvalidData(
-            f"'{path}' is not as the run left it (its checksum differs from that in {_RUN}): it is "
-            "truncated or was changed; repeat the run"
-        )
-    return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.leaderboard.finding import OpenPack
+    from oodbench.submission.admission import Verifier
 
 
 def add(commands: Any) -> None:
@@ -13,7 +20,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "leaderboard", help="build the leaderboard's page and tables from folders of runs"
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="searched for runs")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="searched for runs and packs"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -24,16 +33,17 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the Markdown tables here as well"
     )
+    arguments.add_data_folder(parser)
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Build the leaderboard; runs that are ill-formed are named and left out."""
+    """Build the leaderboard; runs that are ill-formed and packs that do not verify are left out."""
     from oodbench.errors import UserError
     from oodbench.leaderboard.build import read_leaderboard
     from oodbench.leaderboard.texts import write_markdown
 
-    found = read_leaderboard(options.folders)
+    found = read_leaderboard(options.folders, _opener(options.data))
     for each in found.skipped:
         print(f"left out: {each.path}: {each.reason}", file=sys.stderr)
     written = found.write(options.out)
@@ -46,3 +56,16 @@ def execute(options: argparse.Namespace) -> int:
     entries = sum(len(board.standings) for board in found.boards)
     print(f"{len(found.boards)} tables, {entries} entries: {written[0]}")
     return 0
+
+
+def _opener(data: Path | None) -> OpenPack:
+    """Return what opens packs; plugins and torch are imported for the first of them."""
+
+    @functools.cache
+    def verifier() -> Verifier:
+        from oodbench.paths import data_folder
+        from oodbench.submission.admission import Verifier
+
+        return Verifier(data_folder(data))
+
+    return lambda pack: verifier().open(pack)

@@ -17,6 +17,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from oodbench.engine.memory import PeakMemory
 from oodbench.errors import UserError
 from oodbench.jobs import OF_CLASSIFIERS, Job
 from oodbench.plugins import describe
@@ -66,8 +67,10 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
             with store.create(*job.ref) as draft:
                 curves.draft = draft
                 checkpoint = store.checkpoint(*job.ref)
-                stage.run(spec, Work(inputs, draft, device, checkpoint, curves))
+                with PeakMemory(device) as peak:
+                    stage.run(spec, Work(inputs, draft, device, checkpoint, curves))
                 draft.meta.update(
+                    **peak.figures,
                     title=job.title,
                     seconds=time.perf_counter() - started,
                     finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from oodbench.leaderboard.entries import Attempt, Entry, Protocol
+from oodbench.leaderboard.entries import COSTS, Attempt, Entry, Protocol, Row, Seeds
 from oodbench.measures.intervals import Summary, mean_auroc_interval, over_seeds
 from oodbench.measures.paired import (
     Components,
@@ -42,6 +42,27 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What an entry took, means over its runs; NaN where none was recorded.
+
+    Attributes:
+        fit_seconds: time to fit.
+        images_per_second: images scored in a second, the forward pass apart.
+        peak_memory: most bytes in the memory of the process while it fitted and scored.
+        peak_gpu_memory: most bytes that torch had on the GPU.
+        parameters: numbers that the fitted detector keeps.
+        forward_passes: how often an image passes through the classifier to be scored.
+    """
+
+    fit_seconds: float
+    images_per_second: float
+    peak_memory: float
+    peak_gpu_memory: float
+    parameters: float
+    forward_passes: float
+
+
+@dataclass(frozen=True)
 class Standing:
     """Where an entry stands.
 
@@ -55,8 +76,7 @@ class Standing:
         fpr95: mean over OOD sets of the FPR95.
         accepted: share of ID test images accepted where 95 % of the calibration images are.
         runs: number of runs that succeeded.
-        fit_seconds: mean time to fit, NaN where unknown.
-        images_per_second: images scored in a second, the forward pass apart.
+        costs: what it took.
     """
 
     entry: Entry
@@ -68,8 +88,7 @@ class Standing:
     fpr95: Figure
     accepted: Figure
     runs: int
-    fit_seconds: float
-    images_per_second: float
+    costs: Costs
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,7 @@ class Board:
         sets: titles of the OOD sets, in the order of the benchmark.
         groups: OOD sets by the name of their group.
         id_accuracy: the classifiers' accuracy on the ID test images.
+        classifier_parameters: numbers that the classifier's weights are; None if not recorded.
         standings: ranked ones, then those that failed on a set.
         test: Friedman's over the OOD sets; None where nothing is ranked.
     """
@@ -91,8 +111,14 @@ class Board:
     sets: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
     id_accuracy: Figure
+    classifier_parameters: int | None
     standings: tuple[Standing, ...]
     test: Friedman | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the groups, then the titles of the OOD sets."""
+        return (*self.groups, *self.sets)
 
     @property
     def classifier(self) -> str:
@@ -122,56 +148,66 @@ def build_boards(entries: Iterable[Entry]) -> list[Board]:
 def _board(protocol: Protocol, entries: Sequence[Entry]) -> Board:
     complete = [entry for entry in entries if entry.attempts]
     means = [mean_components([each.components for each in entry.attempts]) for entry in complete]
+    groups = _groups(entries)
     test = None
     ranked: list[Standing] = []
     if complete:
         ranks = tied_ranks([each.area for each in means], _adjusted(complete, means))
         test = friedman(np.stack([each.areas for each in means]))
         ranked = [
-            replace(_standing(entry, mean), rank=rank, mean_rank=float(mean_rank))
+            replace(_standing(entry, mean, groups), rank=rank, mean_rank=float(mean_rank))
             for entry, mean, rank, mean_rank in zip(
                 complete, means, ranks, test.mean_ranks, strict=True
             )
         ]
         ranked.sort(key=lambda each: (-each.auroc.mean, each.entry.detector))
-    unranked = [_standing(entry, None) for entry in entries if not entry.attempts]
+    unranked = [_standing(entry, None, groups) for entry in entries if not entry.attempts]
     first = entries[0]
     trained = {
-        seed: value
+        row["classifier_seed"]: row["id_accuracy"]
         for entry in entries
-        for seed, value in entry.records.dropna(subset="id_accuracy")[
-            ["classifier_seed", "id_accuracy"]
-        ].itertuples(index=False)
+        for row in entry.records
+        if not math.isnan(row["id_accuracy"])
     }
     return Board(
         first.benchmark,
         protocol,
         first.sets,
-        first.groups,
+        groups,
         _figure(over_seeds([trained[seed] for seed in sorted(trained)])),
+        next((each.classifier_parameters for each in entries if each.classifier_parameters), None),
         (*ranked, *unranked),
         test,
     )
 
 
-def _standing(entry: Entry, mean: Components | None) -> Standing:
+def _groups(entries: Iterable[Entry]) -> dict[str, tuple[str, ...]]:
+    """Return the groups of OOD sets that any run names; where two differ, those of the first."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        for name, titles in entry.groups.items():
+            groups.setdefault(name, titles)
+    return groups
+
+
+def _standing(
+    entry: Entry, mean: Components | None, groups: Mapping[str, tuple[str, ...]]
+) -> Standing:
     """Return a standing, as yet without rank; ``mean`` are the components over its runs."""
     order = entry.protocol.sets
     places = {title: order.index(title) for title in entry.sets}
-    ok = entry.records[entry.records["status"] == "ok"]
-    id_rows, ood_rows = ok[ok["ood_dataset"] == ""], ok[ok["ood_dataset"] != ""]
-    whole = [
-        rows["fpr95"].mean()
-        for _, rows in ood_rows.groupby(["classifier_seed", "seed"], sort=False, dropna=False)
-        if len(rows) == len(order)
-    ]
-    seconds = ok["score_seconds"].sum()
-    images = ood_rows["n_ood"].sum() + id_rows["n_id"].sum()
+    ok = [row for row in entry.records if row["status"] == "ok"]
+    id_rows = [row for row in ok if not row["ood_dataset"]]
+    ood_rows = [row for row in ok if row["ood_dataset"]]
+    by_run: dict[Seeds, list[float]] = {}
+    for row in ood_rows:
+        by_run.setdefault((row["classifier_seed"], row["seed"]), []).append(row["fpr95"])
+    whole = [float(np.mean(own)) for own in by_run.values() if len(own) == len(order)]
 
     def area(titles: Sequence[str]) -> Figure:
         chosen = [places[title] for title in titles]
         if mean is None or not chosen:
-            own = ood_rows.loc[ood_rows["ood_dataset"].isin(titles), "auroc"].tolist()
+            own = [row["auroc"] for row in ood_rows if row["ood_dataset"] in titles]
             return _figure(over_seeds(own)) if len(titles) == 1 else Figure(math.nan)
         return _area(entry.attempts, mean, chosen)
 
@@ -180,20 +216,38 @@ def _standing(entry: Entry, mean: Components | None) -> Standing:
         rank=None,
         mean_rank=math.nan,
         auroc=area(entry.sets),
-        groups={name: area(titles) for name, titles in entry.groups.items()},
+        groups={name: area(titles) for name, titles in groups.items()},
         sets={title: area([title]) for title in entry.sets},
         fpr95=_figure(over_seeds(whole)),
-        accepted=_figure(over_seeds(id_rows["acc95"].dropna().tolist())),
+        accepted=_figure(over_seeds(_known(id_rows, "acc95"))),
         runs=len(entry.attempts),
-        fit_seconds=float(id_rows["fit_seconds"].mean()),
-        images_per_second=float(images / seconds) if seconds > 0 else math.nan,
+        costs=_costs(entry.costs, id_rows, ood_rows),
     )
+
+
+def _costs(noted: Sequence[Row], id_rows: Sequence[Row], ood_rows: Sequence[Row]) -> Costs:
+    seconds = sum(_known([*id_rows, *ood_rows], "score_seconds"))
+    images = sum(_known(id_rows, "n_id")) + sum(_known(ood_rows, "n_ood"))
+    return Costs(
+        fit_seconds=_mean(_known(id_rows, "fit_seconds")),
+        images_per_second=images / seconds if seconds > 0 else math.nan,
+        **{name: _mean(_known(noted, name)) for name in COSTS},
+    )
+
+
+def _known(rows: Sequence[Row], name: str) -> list[float]:
+    """Return the values of a column that are there."""
+    return [row[name] for row in rows if row[name] is not None and not math.isnan(row[name])]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
 
 
 def _area(attempts: Sequence[Attempt], mean: Components, sets: Sequence[int]) -> Figure:
     """Return the mean AUROC on some sets with its interval over images and runs."""
     own = mean.select(sets)
-    runs = over_seeds([float(np.mean(each.components.areas[list(sets)])) for each in attempts])
+    runs = over_seeds([float(np.mean(each.areas[list(sets)])) for each in attempts])
     if runs.count == 1 or not runs.std > 0:
         return Figure(runs.mean, runs.std, *mean_auroc_interval(own))
     images = Estimate(own.area, float(covariance([own])[0, 0]))
@@ -209,8 +263,9 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     differences = areas[:, None] - areas
     variances = np.maximum(np.diag(spread)[:, None] + np.diag(spread) - 2 * spread, 0.0)
     p_values = two_sided_p(differences, variances)
+    runs = [_Runs.of(entry.attempts) for entry in entries]
     for first, second in itertools.combinations(range(count), 2):
-        groups = _run_variances(entries[first].attempts, entries[second].attempts)
+        groups = _run_variances(runs[first], runs[second])
         if groups[0]:
             images = Estimate(differences[first, second], variances[first, second])
             p_values[first, second] = add_run_variance(images, *groups).p_value
@@ -220,29 +275,47 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     return np.minimum(adjusted, adjusted.T)
 
 
-def _run_variances(
-    first: Sequence[Attempt], second: Sequence[Attempt]
-) -> tuple[list[float], list[int]]:
+@dataclass(frozen=True)
+class _Runs:
+    """How the mean AUROC of an entry varies over its runs.
+
+    Attributes:
+        count: number of runs.
+        variance: over all of them; NaN for a single one.
+        by_classifier: its mean over the runs on each classifier, by the classifier's seed.
+    """
+
+    count: int
+    variance: float
+    by_classifier: Mapping[int, float]
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt]) -> _Runs:
+        """Return the variation over some attempts."""
+        areas: dict[int, list[float]] = {}
+        for each in attempts:
+            areas.setdefault(each.classifier_seed, []).append(each.area)
+        count = len(attempts)
+        variance = (
+            float(np.var([each.area for each in attempts], ddof=1)) if count > 1 else math.nan
+        )
+        return cls(count, variance, {seed: float(np.mean(part)) for seed, part in areas.items()})
+
+
+def _run_variances(first: _Runs, second: _Runs) -> tuple[list[float], list[int]]:
     """Return the variances over runs of a difference, and the numbers of runs.
 
     Detectors that share two classifiers or more are paired by classifier, which accounts for
     classifiers and seeds at once; others are independent samples of runs.
     """
-    if len(first) == len(second) == 1:
+    if first.count == second.count == 1:
         return [], []
-    one, two = _by_classifier(first), _by_classifier(second)
+    one, two = first.by_classifier, second.by_classifier
     if len(one) > 1 and one.keys() == two.keys():
         differences = [one[seed] - two[seed] for seed in one]
         return [float(np.var(differences, ddof=1))], [len(differences)]
-    groups = [[each.components.area for each in own] for own in (first, second) if len(own) > 1]
-    return [float(np.var(own, ddof=1)) for own in groups], [len(own) for own in groups]
-
-
-def _by_classifier(attempts: Sequence[Attempt]) -> dict[int, float]:
-    areas: dict[int, list[float]] = {}
-    for each in attempts:
-        areas.setdefault(each.classifier_seed, []).append(each.components.area)
-    return {seed: float(np.mean(own)) for seed, own in areas.items()}
+    several = [own for own in (first, second) if own.count > 1]
+    return [own.variance for own in several], [own.count for own in several]
 
 
 def _figure(summary: Summary) -> Figure:

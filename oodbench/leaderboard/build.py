@@ -8,7 +8,8 @@ from pathlib import Path
 
 from oodbench.errors import UserError
 from oodbench.leaderboard.boards import Board, build_boards
-from oodbench.leaderboard.entries import Skipped, find_entries
+from oodbench.leaderboard.entries import Skipped
+from oodbench.leaderboard.finding import OpenPack, find_entries
 from oodbench.leaderboard.page import write_page
 from oodbench.leaderboard.published import Published, find_published
 from oodbench.leaderboard.texts import write_csv, write_latex, write_markdown
@@ -21,7 +22,7 @@ class Leaderboard:
     Attributes:
         boards: one for each protocol.
         published: figures of other sources.
-        skipped: runs that were left out.
+        skipped: runs and packs that were left out, and why.
     """
 
     boards: Sequence[Board]
@@ -51,12 +52,16 @@ class Leaderboard:
         return [folder / name for name in contents]
 
 
-def read_leaderboard(roots: Sequence[Path]) -> Leaderboard:
-    """Read every run and every file of published figures in some folders.
+def read_leaderboard(roots: Sequence[Path], open_pack: OpenPack | None = None) -> Leaderboard:
+    """Read every run, every pack and every file of published figures in some folders.
+
+    Args:
+        roots: the folders.
+        open_pack: verifies and opens a pack; without it packs are left out.
 
     Raises:
         UserError: if a folder does not exist.
         InvalidData: if a file of published figures is ill-formed.
     """
-    entries, skipped = find_entries(roots)
+    entries, skipped = find_entries(roots, open_pack)
     return Leaderboard(build_boards(entries), find_published(roots), skipped)

@@ -1,29 +1,28 @@
-"""Read runs as entries: a detector, on the images and the classifier that it was compared on."""
+"""Bring the runs of a detector on the same images and classifier together in one entry."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-import pandas as pd
+from oodbench.measures.paired import Components, Floats
 
-from oodbench.errors import InvalidData, OodbenchError, UserError
-from oodbench.measures.paired import Components, components
-from oodbench.results import Run, read_run
+Seeds: TypeAlias = tuple[int, int | None]
+"""The seed of a classifier, and that of a detector; None where it draws nothing."""
 
-TOLERANCE = 1e-9
-"""How far a recorded AUROC may be from the one that the scores give, for rounding."""
+Row: TypeAlias = Mapping[str, Any]
+"""A record, see `oodbench.results.read_rows`."""
+
+COSTS = ("peak_memory", "peak_gpu_memory", "parameters", "forward_passes")
+"""What ``run.json`` notes down of each detector's costs, see `oodbench.costs`."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A directory that is no part of the leaderboard, and why."""
+    """A run or a pack that is no part of the leaderboard, and why."""
 
     path: Path
     reason: str
@@ -62,6 +61,21 @@ class Attempt:
     seed: int | None
     components: Components
 
+    @property
+    def seeds(self) -> Seeds:
+        """Return both seeds."""
+        return self.classifier_seed, self.seed
+
+    @cached_property
+    def areas(self) -> Floats:
+        """Return the AUROC on each OOD set, (k,)."""
+        return self.components.areas
+
+    @cached_property
+    def area(self) -> float:
+        """Return the mean AUROC over the OOD sets."""
+        return self.components.area
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -77,8 +91,10 @@ class Entry:
         plugin: distribution that it came from, with its version.
         paper: the publication, as it is cited, and its address; empty where there is none.
         deviations: how it deviates from that.
-        runs: directories of the runs.
+        runs: folders of runs, and packs that were verified.
         records: their rows of this detector.
+        costs: `COSTS` as each run noted them down; None where it did not.
+        classifier_parameters: numbers that the classifier's weights are; None if not recorded.
         attempts: what succeeded on every OOD set.
     """
 
@@ -92,145 +108,15 @@ class Entry:
     paper: tuple[str, str]
     deviations: str
     runs: tuple[Path, ...]
-    records: pd.DataFrame
+    records: tuple[Row, ...]
+    costs: tuple[Row, ...]
+    classifier_parameters: int | None
     attempts: tuple[Attempt, ...]
 
     @property
     def identity(self) -> tuple[Protocol, str, str, str]:
         """Return what entries have in common that are different seeds of one another."""
         return self.protocol, self.detector, self.parameters, self.plugin
-
-    @property
-    def seeds(self) -> frozenset[tuple[int, int | None]]:
-        """Return the pairs of classifier seed and seed that were computed."""
-        return frozenset((each.classifier_seed, each.seed) for each in self.attempts)
-
-
-def find_entries(roots: Iterable[Path]) -> tuple[list[Entry], list[Skipped]]:
-    """Read every run in some folders, found by what is in them.
-
-    Raises:
-        UserError: if a folder does not exist.
-    """
-    entries: list[Entry] = []
-    skipped = []
-    for directory in _directories(roots):
-        try:
-            entries += read_entries(read_run(directory))
-        except OodbenchError as error:
-            skipped.append(Skipped(directory, str(error)))
-    return merge(entries), skipped
-
-
-def _directories(roots: Iterable[Path]) -> Iterator[Path]:
-    """Yield the directories that hold a ``run.json``, each once, in alphabetical order."""
-    found = set()
-    for root in roots:
-        if not root.is_dir():
-            raise UserError(f"'{root}' is not a folder")
-        for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            if "run.json" in files:
-                found.add(Path(folder))
-    yield from sorted(found)
-
-
-def read_entries(run: Run) -> list[Entry]:
-    """Return an entry for each detector of a run, its AUROCs computed anew from the scores.
-
-    Raises:
-        InvalidData: if the run does not say what it compared, or its records are not those of its
-            scores.
-    """
-    try:
-        return list(_entries(run))
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        reason = f"its run.json lacks or has ill-formed content: {error!r}"
-        raise InvalidData(f"'{run.directory}' is not a run of oodbench: {reason}") from error
-
-
-def _entries(run: Run) -> Iterator[Entry]:
-    request = run.info["request"]
-    ((classifier, parameters),) = request["classifier"].items()
-    records = run.records
-    (id_dataset,) = records["id_dataset"].unique()
-    if set(records["classifier"]) != {classifier}:
-        raise InvalidData(
-            f"'{run.directory}': its records name another classifier than its request"
-        )
-    sets = tuple(records.loc[records["ood_dataset"] != "", "ood_dataset"].unique())
-    attempts, images = _attempts(run, id_dataset, tuple(sorted(sets)))
-    settings = ("images_per_set", "calibration_images", "selection_seed")
-    data = [request["fingerprints"], [request[name] for name in settings], images]
-    protocol = Protocol(
-        id_dataset, classifier, _as_json(parameters), tuple(sorted(sets)), _digest(data)
-    )
-    groups = {name: tuple(titles) for name, titles in request.get("groups", {}).items()}
-    for detector, rows in records.groupby("detector", sort=False):
-        name = str(detector)
-        paper = run.info.get("papers", {}).get(name, {})
-        yield Entry(
-            protocol=protocol,
-            sets=sets,
-            benchmark=str(run.info["benchmark"]),
-            groups=groups,
-            detector=name,
-            parameters=_as_json(request["detectors"].get(name, {})),
-            plugin=str(run.info["plugins"].get(name, "unknown")),
-            paper=(str(paper.get("citation", "")), str(paper.get("url", ""))),
-            deviations=str(run.info["deviations"].get(name, "")),
-            runs=(run.directory,),
-            records=rows,
-            attempts=tuple(attempts.get(name, ())),
-        )
-
-
-def _attempts(
-    run: Run, id_dataset: str, sets: tuple[str, ...]
-) -> tuple[dict[str, list[Attempt]], str]:
-    """Return the attempts by detector, and a digest of which images were scored."""
-    scores = run.scores()
-    tests = scores[scores["split"] == "test"]
-    attempts: dict[str, list[Attempt]] = {}
-    images = set()
-    fitted = ["detector", "classifier_seed", "seed"]
-    groups: Any = tests.groupby(fitted, sort=False, observed=True, dropna=False)
-    for (detector, classifier_seed, seed), own in groups:
-        parts = {str(name): part for name, part in own.groupby("dataset", observed=True)}
-        if set(parts) != {id_dataset, *sets}:
-            continue  # failed on some set, as its records say
-        ordered = {name: part.sort_values("index") for name, part in parts.items()}
-        names = (id_dataset, *sets)
-        images.add(_digest([_hash(ordered[name]["index"].to_numpy()) for name in names]))
-        values = [ordered[name]["score"].to_numpy() for name in names]
-        found = components(values[0], values[1:])
-        attempt = Attempt(int(classifier_seed), None if pd.isna(seed) else int(seed), found)
-        _compare_records(run, str(detector), attempt, sets)
-        attempts.setdefault(str(detector), []).append(attempt)
-    if len(images) > 1:
-        raise InvalidData(f"'{run.directory}': its detectors were not scored on the same images")
-    return attempts, images.pop() if images else ""
-
-
-def _compare_records(run: Run, detector: str, attempt: Attempt, sets: tuple[str, ...]) -> None:
-    """Raise `InvalidData` unless the records have the AUROCs that the scores give."""
-    records = run.records
-    rows = records[
-        (records["detector"] == detector)
-        & (records["classifier_seed"] == attempt.classifier_seed)
-        & (
-            (records["seed"] == attempt.seed)
-            if attempt.seed is not None
-            else records["seed"].isna()
-        )
-    ].set_index("ood_dataset")["auroc"]
-    for title, area in zip(sets, attempt.components.areas, strict=True):
-        recorded = float(rows[title])
-        if not abs(recorded - area) <= TOLERANCE:
-            raise InvalidData(
-                f"'{run.directory}': the records have AUROC {recorded:.6f} for {detector} on "
-                f"{title}, but its scores give {area:.6f}"
-            )
 
 
 def merge(entries: Iterable[Entry]) -> list[Entry]:
@@ -239,52 +125,58 @@ def merge(entries: Iterable[Entry]) -> list[Entry]:
     A run that repeats seeds of an entry with equal AUROCs adds its directory alone; one that has
     other figures for them becomes an entry of its own.
     """
-    merged: list[Entry] = []
-    by_identity: dict[Any, list[int]] = {}
+    merged: list[_Merged] = []
+    by_identity: dict[Any, list[_Merged]] = {}
     for entry in entries:
-        places = by_identity.setdefault(entry.identity, [])
-        for place in places:
-            joined = _join(merged[place], entry)
-            if joined is not None:
-                merged[place] = joined
-                break
-        else:
-            places.append(len(merged))
-            merged.append(entry)
-    return merged
+        others = by_identity.setdefault(entry.identity, [])
+        areas = {each.seeds: tuple(each.areas) for each in entry.attempts}
+        joined = next((other for other in others if other.agrees(areas)), None)
+        if joined is None:
+            joined = _Merged(entry)
+            others.append(joined)
+            merged.append(joined)
+        joined.add(entry, areas)
+    return [each.entry() for each in merged]
 
 
-def _join(first: Entry, second: Entry) -> Entry | None:
-    """Return two entries as one; None if they contradict each other."""
-    known = {(each.classifier_seed, each.seed): each.components.areas for each in first.attempts}
-    for each in second.attempts:
-        areas = known.get((each.classifier_seed, each.seed))
-        if areas is not None and not np.array_equal(areas, each.components.areas):
-            return None
-    new = second.seeds - first.seeds
-    failed = second.records["status"] == "failed"
-    pairs = zip(second.records["classifier_seed"], second.records["seed"], strict=True)
-    fresh = [(int(one), None if pd.isna(two) else int(two)) in new for one, two in pairs]
-    return Entry(
-        **{
-            **vars(first),
-            "runs": (*first.runs, *second.runs),
-            "records": pd.concat([first.records, second.records[np.array(fresh) | failed]]),
-            "attempts": (
-                *first.attempts,
-                *(each for each in second.attempts if (each.classifier_seed, each.seed) in new),
-            ),
-        }
-    )
+_Areas: TypeAlias = dict[Seeds, tuple[float, ...]]
 
 
-def _as_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+@dataclass
+class _Merged:
+    """Entries that do not contradict each other, and the AUROCs of their attempts."""
 
+    first: Entry
+    areas: _Areas = field(default_factory=dict)
+    runs: list[Path] = field(default_factory=list)
+    records: list[Row] = field(default_factory=list)
+    costs: list[Row] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(_as_json(value).encode()).hexdigest()
+    def agrees(self, areas: _Areas) -> bool:
+        """Return whether seeds that both have are seeds with the same AUROCs."""
+        return all(self.areas.get(seeds, own) == own for seeds, own in areas.items())
 
+    def add(self, entry: Entry, areas: _Areas) -> None:
+        """Add an entry that agrees; of seeds that are known only what failed is new."""
+        is_first = not self.runs
+        new = areas.keys() - self.areas.keys()
+        self.areas.update(areas)
+        self.runs += entry.runs
+        self.costs += entry.costs
+        self.attempts += [each for each in entry.attempts if each.seeds in new]
+        self.records += [
+            row
+            for row in entry.records
+            if is_first or row["status"] == "failed" or (row["classifier_seed"], row["seed"]) in new
+        ]
 
-def _hash(indices: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(indices, dtype="<i8").tobytes()).hexdigest()
+    def entry(self) -> Entry:
+        """Return all as one entry."""
+        return replace(
+            self.first,
+            runs=tuple(self.runs),
+            records=tuple(self.records),
+            costs=tuple(self.costs),
+            attempts=tuple(self.attempts),
+        )

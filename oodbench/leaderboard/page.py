@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from oodbench.leaderboard import texts
-from oodbench.leaderboard.boards import Board, Figure, Standing, describe_parameters
+from oodbench.leaderboard.boards import Board, Standing, describe_parameters
 from oodbench.leaderboard.entries import Skipped
 from oodbench.leaderboard.published import Published
-from oodbench.report.layout import MISSING, clean
+from oodbench.leaderboard.standings import RANK, Column, columns, labels
+from oodbench.report.layout import clean
 
 RUN_FILES = ("run.json", "records.csv", "scores.parquet", "predictions.parquet", "table.md")
 """The files of a run that an entry links to, where they are."""
 
-
-@dataclass(frozen=True)
-class _Cell:
-    """A cell of the standings: what it shows, and what it is sorted by.
-
-    Attributes:
-        text: a name or figure.
-        order: a number as text; the smallest of all where there is no figure.
-        spread: what follows in brackets.
-        anchor: of the entry that a detector's name leads to.
-    """
-
-    text: str
-    order: str = ""
-    spread: str = ""
-    anchor: str = ""
+Sources: TypeAlias = Mapping[Path, Mapping[str, Any]]
+"""What is shown of each run's folder and of each pack."""
 
 
 def write_page(
@@ -57,10 +43,11 @@ def write_page(
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     runs = {path for board in boards for each in board.standings for path in each.entry.runs}
+    sources = {path: _source(path, folder) for path in runs}
     return (
         environment.from_string(_asset("page.html")).render(
             boards=[
-                _view(board, f"board-{number}", published, folder)
+                _view(board, f"board-{number}", published, sources)
                 for number, board in enumerate(boards, start=1)
             ],
             count_runs=len(runs),
@@ -82,24 +69,21 @@ def _asset(name: str) -> str:
 
 
 def _view(
-    board: Board, anchor: str, published: Sequence[Published], folder: Path
+    board: Board, anchor: str, published: Sequence[Published], sources: Sources
 ) -> dict[str, Any]:
     """Return what the template shows of a board."""
-    columns = [("Rank", "num"), ("Detector", "string"), ("AUROC", "num"), ("95 % interval", "num")]
-    columns += [(clean(name), "num") for name in (*board.groups, *board.sets)]
-    costs = ("FPR95", "ID accepted", "Mean rank", "Runs", "Fit (s)", "Images/s")
-    columns += [(name, "num") for name in costs]
-    names = texts.labels(board)
+    shown = columns(board)
     own = [line for line in published if line.belongs_to(board)]
     return {
         "anchor": anchor,
         "heading": texts.heading(board),
         "sets": [clean(title) for title in board.sets],
-        "columns": [{"title": title, "type": kind} for title, kind in columns],
+        "published_columns": [clean(title) for title in board.columns],
+        "columns": [column.title for column in shown],
         "rows": [
-            _row(board, standing, name, f"{anchor}-entry-{number}", folder)
+            _row(shown, standing, name, f"{anchor}-entry-{number}", sources)
             for number, (name, standing) in enumerate(
-                zip(names, board.standings, strict=True), start=1
+                zip(labels(board), board.standings, strict=True), start=1
             )
         ],
         "test": texts.describe_test(board),
@@ -108,65 +92,53 @@ def _view(
                 "detector": clean(line.detector),
                 "place": clean(line.place),
                 "measure": clean(line.measure),
-                "figures": [line.text(title) for title in board.sets],
+                "figures": [line.text(title) for title in board.columns],
             }
             for line in own
         ],
     }
 
 
-def _row(board: Board, standing: Standing, name: str, anchor: str, folder: Path) -> dict[str, Any]:
+def _row(
+    shown: Sequence[Column], standing: Standing, name: str, anchor: str, sources: Sources
+) -> dict[str, Any]:
     entry = standing.entry
     citation, url = entry.paper
-    errors = entry.records.loc[entry.records["status"] == "failed", "error"].unique()
+    errors = dict.fromkeys(row["error"] for row in entry.records if row["status"] == "failed")
     return {
         "anchor": anchor,
         "name": name,
-        "cells": _cells(board, standing, name, anchor),
+        "rank": _cell(RANK, standing),
+        "cells": [_cell(column, standing) for column in shown],
         "parameters": describe_parameters(entry.parameters),
         "plugin": clean(entry.plugin),
         "paper": clean(citation),
         "url": url if urlsplit(url).scheme in ("http", "https") else "",
         "deviations": clean(entry.deviations),
         "errors": clean("; ".join(errors)),
-        "runs": [
-            {
-                "name": clean(_relative(path, folder)),
-                "files": [
-                    {"name": file, "address": quote(f"{_relative(path, folder)}/{file}")}
-                    for file in RUN_FILES
-                    if (path / file).exists()
-                ],
-            }
-            for path in entry.runs
-        ],
+        "runs": [sources[path] for path in entry.runs],
     }
 
 
-def _cells(board: Board, standing: Standing, name: str, anchor: str) -> list[_Cell]:
-    rank = math.inf if standing.rank is None else standing.rank
-    return [
-        _Cell(MISSING if standing.rank is None else str(standing.rank), _order(rank)),
-        _Cell(name, anchor=anchor),
-        _figure(standing.auroc),
-        _Cell(texts.interval(standing.auroc), _order(standing.auroc.low)),
-        *(_figure(standing.groups[group]) for group in board.groups),
-        *(_figure(standing.sets[title]) for title in board.sets),
-        _figure(standing.fpr95),
-        _figure(standing.accepted),
-        _Cell(
-            MISSING if math.isnan(standing.mean_rank) else f"{standing.mean_rank:.2f}",
-            _order(standing.mean_rank),
-        ),
-        _Cell(str(standing.runs), _order(standing.runs)),
-        _Cell(texts.seconds(standing.fit_seconds), _order(standing.fit_seconds)),
-        _Cell(texts.rate(standing.images_per_second), _order(standing.images_per_second)),
-    ]
+def _source(path: Path, folder: Path) -> dict[str, Any]:
+    """Return what is shown of a run's folder or of a pack, with links from the page's folder."""
+    name = _relative(path, folder)
+    if path.is_file():
+        kind, files = "verified pack", [(path.name, name)]
+    else:
+        own = {each.name for each in os.scandir(path)}
+        kind, files = "own run", [(file, f"{name}/{file}") for file in RUN_FILES if file in own]
+    return {
+        "name": clean(name),
+        "kind": kind,
+        "files": [{"name": clean(title), "address": quote(address)} for title, address in files],
+    }
 
 
-def _figure(figure: Figure) -> _Cell:
-    cell = texts.cell(figure)
-    return _Cell(cell.text, _order(figure.mean), cell.spread)
+def _cell(column: Column, standing: Standing) -> dict[str, str]:
+    """Return what a cell shows, its deviation, and the number as text that it is sorted by."""
+    cell = column.cell(standing)
+    return {"text": cell.text, "spread": cell.spread, "order": _order(column.order(standing))}
 
 
 def _order(value: float) -> str:

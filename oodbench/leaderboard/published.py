@@ -34,7 +34,7 @@ _SHARED = ("source", "url", "table", "id_dataset", "detector", "measure", "runs"
 
 @dataclass(kw_only=True)
 class Published:
-    """The figures of one detector in one table of a publication, by OOD set.
+    """The figures of one detector in one table of a publication, by OOD set or group of them.
 
     Attributes:
         source: the publication.
@@ -45,7 +45,8 @@ class Published:
         measure: what the figures are.
         runs: how many runs they are means of; empty where it is not said.
         protocol: how they were measured.
-        figures: percentages as printed, with their standard deviation, by title of the OOD set.
+        figures: percentages as printed, with their standard deviation, by title of the OOD set or
+            name of the group, such as near.
         notes: what is odd about single figures.
     """
 
@@ -71,13 +72,13 @@ class Published:
         return " ".join(filter(None, (self.protocol, *self.notes, self.url)))
 
     def belongs_to(self, board: Board) -> bool:
-        """Return whether a board has the ID set, and one of the OOD sets."""
+        """Return whether a board has the ID set, and one of the OOD sets or groups."""
         return self.id_dataset == board.protocol.id_dataset and any(
-            title in self.figures for title in board.sets
+            title in self.figures for title in board.columns
         )
 
     def text(self, title: str) -> str:
-        """Return the figure on an OOD set as printed."""
+        """Return the figure on an OOD set or group as printed."""
         percent, std = self.figures.get(title, (MISSING, ""))
         return f"{percent} ({std})" if std else percent
 

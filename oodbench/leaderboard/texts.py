@@ -6,20 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple, fields
 
-from oodbench.leaderboard.boards import Board, Figure, Standing
+from oodbench.leaderboard.boards import Board, Costs, Figure, Standing
 from oodbench.leaderboard.published import Published
+from oodbench.leaderboard.standings import RANK, columns, labels
 from oodbench.measures.ranks import Friedman
-from oodbench.report.layout import (
-    MISSING,
-    Cell,
-    Footnote,
-    Report,
-    Section,
-    Table,
-    clean,
-    percent,
-)
+from oodbench.report.layout import Cell, Footnote, Report, Section, Table, clean, percent
 from oodbench.report.markup import latex, markdown
 
 RANKING = (
@@ -35,12 +28,19 @@ DEFINITIONS = (
     "ID accepted: share of ID test images accepted at the threshold that keeps 95 % of the "
     "calibration images.",
     "Fit: seconds to fit, mean over runs. Images/s: images scored in a second, apart from the "
-    "forward pass that all detectors share; timings are those of the machine of each run.",
+    "forward pass that all detectors share. Memory: highest resident memory of the process while "
+    "it fitted and scored, libraries included. They are those of the machine of each run.",
+    "Parameters: numbers that the fitted detector keeps, apart from the classifier's. Passes: how "
+    "often an image passes through the classifier to be scored, once for all detectors that use "
+    "its outputs included. '-': not recorded.",
+    "Runs are read from their folders; their AUROCs are computed anew from the scores. Packs are "
+    "shown if every figure follows from the scores, and images and protocol are the benchmark's.",
 )
 CSV_COLUMNS = (
     *("benchmark", "id_dataset", "classifier", "classifier_parameters", "ood_dataset", "detector"),
     *("parameters", "plugin", "rank", "runs"),
     *("auroc_mean", "auroc_std", "auroc_low", "auroc_high"),
+    *(each.name for each in fields(Costs)),
 )
 PUBLISHED = "Published elsewhere, under other protocols: not ranked, not to be compared as they are"
 
@@ -66,6 +66,7 @@ def write_csv(boards: Sequence[Board]) -> str:
             figures = {**standing.sets, **_named_groups(standing), "(mean)": standing.auroc}
             for title, figure in figures.items():
                 values = (figure.mean, figure.std, figure.low, figure.high)
+                values += astuple(standing.costs)
                 writer.writerow(
                     [
                         *(board.name, protocol.id_dataset, protocol.classifier),
@@ -96,48 +97,15 @@ def format_p(test: Friedman) -> str:
 
 
 def heading(board: Board) -> str:
-    """Return the names of benchmark and classifier, and the latter's accuracy."""
+    """Return the names of benchmark and classifier, and the latter's size and accuracy."""
+    text = f"{board.name}: {board.protocol.id_dataset}, {board.classifier}"
+    if board.classifier_parameters is not None:
+        text += f" with {board.classifier_parameters:,} parameters"
     accuracy = board.id_accuracy
-    if math.isnan(accuracy.mean):
-        return clean(f"{board.name}: {board.protocol.id_dataset}, {board.classifier}")
-    spread = "" if math.isnan(accuracy.std) else f" ({percent(accuracy.std)})"
-    return clean(
-        f"{board.name}: {board.protocol.id_dataset}, {board.classifier}, accuracy "
-        f"{percent(accuracy.mean)}{spread} %"
-    )
-
-
-def labels(board: Board) -> list[str]:
-    """Return a label for each standing; detectors that occur more than once have parameters."""
-    names = [standing.entry.detector for standing in board.standings]
-    return [
-        clean(
-            name
-            if names.count(name) == 1
-            else f"{name} {standing.entry.parameters} {standing.entry.plugin}"
-        )
-        for name, standing in zip(names, board.standings, strict=True)
-    ]
-
-
-def seconds(value: float) -> str:
-    """Return a time in seconds, to the hundredth where it is short."""
-    return MISSING if math.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
-
-
-def rate(value: float) -> str:
-    """Return images a second, with three significant digits."""
-    if math.isnan(value):
-        return MISSING
-    digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
-    return f"{round(value, digits):,.0f}"
-
-
-def interval(figure: Figure) -> str:
-    """Return an interval in percent."""
-    if math.isnan(figure.low):
-        return MISSING
-    return f"{percent(figure.low)}–{percent(figure.high)}"
+    if not math.isnan(accuracy.mean):
+        spread = "" if math.isnan(accuracy.std) else f" ({percent(accuracy.std)})"
+        text += f", accuracy {percent(accuracy.mean)}{spread} %"
+    return clean(text)
 
 
 def _named_groups(standing: Standing) -> dict[str, Figure]:
@@ -168,47 +136,24 @@ def citations(boards: Sequence[Board], published: Sequence[Published]) -> list[s
 
 
 def _tables(board: Board, published: Sequence[Published]) -> Iterator[Table]:
-    names = labels(board)
-    groups = list(board.groups)
-    columns = ["Rank", "Detector", "AUROC", "95 % interval", *groups, *board.sets]
-    columns += ["FPR95", "ID accepted", "Mean rank", "Runs", "Fit (s)", "Images/s"]
+    shown = columns(board)
+    titles = [RANK.title, "Detector", *(column.title for column in shown)]
     rows = tuple(
-        (
-            Cell(MISSING if standing.rank is None else str(standing.rank)),
-            Cell(name),
-            cell(standing.auroc),
-            Cell(interval(standing.auroc)),
-            *(cell(standing.groups[group]) for group in groups),
-            *(cell(standing.sets[title]) for title in board.sets),
-            cell(standing.fpr95),
-            cell(standing.accepted),
-            Cell(MISSING if math.isnan(standing.mean_rank) else f"{standing.mean_rank:.2f}"),
-            Cell(str(standing.runs)),
-            Cell(seconds(standing.fit_seconds)),
-            Cell(rate(standing.images_per_second)),
-        )
-        for name, standing in zip(names, board.standings, strict=True)
+        (RANK.cell(standing), Cell(name), *(column.cell(standing) for column in shown))
+        for name, standing in zip(labels(board), board.standings, strict=True)
     )
     caption = "AUROC in %: mean over the OOD sets, and on each"
-    yield Table(caption, tuple(map(Cell, map(clean, columns))), (rows,), labels=2)
+    yield Table(caption, tuple(map(Cell, titles)), (rows,), labels=2)
     own = [each for each in published if each.belongs_to(board)]
     if own:
-        header = ["Detector", "Source", "Measure", *board.sets]
+        header = ["Detector", "Source", "Measure", *board.columns]
         lines = tuple(
             (
                 Cell(clean(line.detector)),
                 Cell(clean(line.place)),
                 Cell(clean(line.measure)),
-                *(Cell(line.text(title)) for title in board.sets),
+                *(Cell(line.text(title)) for title in board.columns),
             )
             for line in own
         )
         yield Table(PUBLISHED, tuple(map(Cell, map(clean, header))), (lines,), labels=3)
-
-
-def cell(figure: Figure) -> Cell:
-    """Return mean and deviation in percent."""
-    if math.isnan(figure.mean):
-        return Cell(MISSING)
-    spread = "" if math.isnan(figure.std) else f"({percent(figure.std)})"
-    return Cell(percent(figure.mean), spread=spread)

@@ -44,6 +44,7 @@ class Definition:
         benchmark: the definition itself.
         id_title: what tables call the ID set.
         ood_titles: what they call the OOD sets.
+        groups: titles of OOD sets by the name of a group, such as near.
         classifier: the parameters of the classifier.
         train: the ID training images; None where they are not here.
         sets: ID and OOD test sets that are here, by title.
@@ -53,6 +54,7 @@ class Definition:
     benchmark: Benchmark
     id_title: str
     ood_titles: tuple[str, ...]
+    groups: Mapping[str, list[str]]
     classifier: Mapping[str, Any]
     train: ExpectedSet | None
     sets: Mapping[str, ExpectedSet]
@@ -78,6 +80,7 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
         for name in benchmark.ood
         for dataset in [make_dataset(name, registry, chosen).fitted(shape)]
     }
+    titles = dict(zip(benchmark.ood, ood, strict=True))
     classifier = make_classifier(benchmark.classifier, registry, chosen)
     sets: dict[str, ExpectedSet] = {}
     absent: dict[str, str] = {}
@@ -94,6 +97,9 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
         benchmark=benchmark,
         id_title=id_dataset.info.label,
         ood_titles=tuple(ood),
+        groups={
+            group: [titles[name] for name in names] for group, names in benchmark.groups.items()
+        },
         classifier=record(classifier)[name_of(classifier)],
         train=train,
         sets=sets,

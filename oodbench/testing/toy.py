@@ -88,7 +88,7 @@ class ToyClassifier(nn.Module):
     features, none of them negative: 12 respond to the patterns, and 20 to textures that the
     patterns do not have. The head ignores textures, so that noise gets small logits and yet
     features that are far from those of any ID image. It is set up, not trained, and thus the
-    same everywhere.
+    same everywhere. Its layer of dropout does nothing in evaluation mode, as usual.
     """
 
     def __init__(self) -> None:
@@ -105,6 +105,7 @@ class ToyClassifier(nn.Module):
         )
         self.filters = Filters(len(templates) + len(textures))
         self.bias = nn.Parameter(torch.zeros(len(templates) + len(textures)))
+        self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(len(templates) + len(textures), NUM_CLASSES)
         self.requires_grad_(False).eval()
         self.filters.weight.copy_(torch.cat([templates / 4, textures * 0.4]).reshape(-1, 8, 8))
@@ -117,7 +118,8 @@ class ToyClassifier(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to features (n, 32), at least 0."""
         responses = self.filters(x - 0.5).sum(dim=(2, 3))
-        return F.relu(responses + self.bias)
+        features: Tensor = self.dropout(F.relu(responses + self.bias))
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to logits (n, 3)."""

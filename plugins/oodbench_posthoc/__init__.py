@@ -19,6 +19,7 @@ from oodbench_posthoc.lts import LogitScaling
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
 from oodbench_posthoc.maxlogit import MaximumLogit
+from oodbench_posthoc.mcd import MonteCarloDropout
 from oodbench_posthoc.msp import MaximumSoftmax
 from oodbench_posthoc.multi_mahalanobis import LayeredMahalanobis
 from oodbench_posthoc.nac import NeuronCoverage
@@ -39,7 +40,6 @@ from oodbench_posthoc.vra import VariationalRectification
 ABSENT = {
     "mcm": "takes embeddings of the classes' names, which a classifier of images does not have",
     "webo": "takes a weight for each class, which training with pytorch-ood's VOS loss yields",
-    "mcd": "takes a classifier with dropout, and none that ships has any",
 }
 """Detectors of pytorch-ood that cannot be derived from a classifier, with the reason."""
 
@@ -91,4 +91,6 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         LayeredMahalanobis,
         GramMatrices,
         NeuronCoverage,
+        # of a classifier with dropout
+        MonteCarloDropout,
     )

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oodbench.contracts import Batch, Context, Detector, Need, PluginError, Stream, parameters
+from oodbench_posthoc.memory import check_memory
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from oodbench.contracts.detector import State
 
@@ -91,19 +92,26 @@ class FittedAdapter(Adapter):
 
     Attributes:
         by_class: whether it learns something about each class, so that none may be missing.
+        copies: how often pytorch-ood holds all that it is fitted on, besides the original.
     """
 
     by_class: ClassVar[bool] = False
+    copies: ClassVar[float] = 2.0
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Fit pytorch-ood's detector on what the classifier makes of the training images.
 
         Raises:
-            PluginError: if a class has no training images, and the detector wants some of each.
+            PluginError: if a class has no training images, and the detector wants some of each;
+                if all images at once do not fit into memory.
         """
-        values, labels = gather(train, self.read)
+        values, labels = gather(train, self.read, self.copies)
         if self.by_class:
             check_classes(labels, train.num_classes)
+        return self.fit_values(values, labels, context)
+
+    def fit_values(self, values: Tensor, labels: Tensor, context: Context) -> Self:
+        """Fit pytorch-ood's detector on the values (n, ...) and labels (n,) of training images."""
         fitted = self.construct(context)
         before = dict(vars(fitted))
         self.learn(fitted, values, labels)
@@ -162,6 +170,7 @@ class FittedLogitsAdapter(FittedAdapter):
     """A detector of pytorch-ood that is fitted on logits, and scores them, in float64."""
 
     needs = frozenset({Need.LOGITS})
+    copies = 4.0
 
     def read(self, batch: Batch) -> Tensor:
         """Return the logits: (n, k) float64, for the reason that `LogitsAdapter` gives."""
@@ -238,23 +247,39 @@ class Unfitted(FittedAdapter):
         return self.restore({}, context)
 
 
-class HeadGradientAdapter(Unfitted, FeaturesAdapter):
-    """A detector of pytorch-ood that measures gradients in the weights of a network.
+class HeadGradientAdapter(FeaturesAdapter):
+    """A detector of pytorch-ood that measures gradients in the weights of the classifier's head.
 
-    The network is the classifier's head, applied to penultimate features: the gradients in its
-    weights are those that the whole network has there.
+    The gradients that a loss has in a linear head are the outer products of its gradients in the
+    logits and of the features. Their norms are products of norms, so that no gradient of an image
+    is ever made, where pytorch-ood makes one as large as the head for each.
     """
 
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
-    of_classifier: ClassVar = {"model": lambda classifier: classifier.head}
-    chunk: ClassVar[int] = 32
-    """Images at once, since each has a gradient as large as the head."""
+    fit_needs = frozenset({Need.CLASSIFIER})
+    head_: nn.Linear
 
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score features (n, d)."""
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Take the head of the classifier."""
+        return self.restore({}, context)
+
+    def state(self) -> State:
+        """Return nothing: what it needs is the classifier's."""
+        return {}
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Take the head of the classifier.
+
+        Raises:
+            PluginError: if it is not linear.
+        """
         import torch
 
-        return torch.cat([original.predict(part) for part in torch.split(values, self.chunk)])
+        head: Any = context.classifier.head
+        if not isinstance(head, torch.nn.Linear):
+            raise PluginError(f"works on a linear head, and this one is a {type(head).__name__}")
+        self.head_ = head
+        return self
 
 
 class PerturbingAdapter(FittedAdapter):
@@ -275,21 +300,33 @@ class PerturbingAdapter(FittedAdapter):
         return scores
 
 
-def gather(train: Stream, read: Callable[[Batch], Tensor]) -> tuple[Tensor, Tensor]:
+def gather(
+    train: Stream, read: Callable[[Batch], Tensor], copies: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Return something of all images of a stream.
 
     Args:
         train: the images.
         read: returns it of a batch, (n, ...).
+        copies: how many more copies of it there must be room for.
 
     Returns:
         What was read, (N, ...), and the labels, (N,) int64.
+
+    Raises:
+        PluginError: if there is too little memory, before any is taken.
     """
     import torch
 
-    batches = list(train)
-    values = torch.cat([read(batch) for batch in batches])
-    return values, torch.cat([batch.labels for batch in batches])
+    first = read(next(iter(train)))
+    check_memory(len(train) * first[0].nbytes * (1 + copies), len(train), first.device)
+    values = first.new_empty((len(train), *first.shape[1:]))
+    labels, done = [], 0
+    for batch in train:
+        values[done : done + len(batch)] = read(batch)
+        labels.append(batch.labels)
+        done += len(batch)
+    return values, torch.cat(labels)
 
 
 def check_classes(labels: Tensor, num_classes: int) -> None:

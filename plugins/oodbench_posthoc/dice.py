@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.contracts import Info, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
 from oodbench_posthoc.checks import check_fraction
+from oodbench_posthoc.streamed import MeanAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK = 64
-"""Images that are scored at once."""
 
-
-class SparseHead(FeaturesAdapter):
+class SparseHead(MeanAdapter):
     """Score by the energy, with only those weights of the head that contribute most (DICE).
 
     s(x) = -log sum_y exp((W * M) z + b)_y, where z are the penultimate features, W and b are the
@@ -51,8 +48,9 @@ class SparseHead(FeaturesAdapter):
         self.sparsity = sparsity
 
     def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score features (n, d), few at once: pytorch-ood holds n times the head's weights."""
-        import torch
+        """Score features (n, d); pytorch-ood holds n times the head's weights to make logits."""
+        from torch.nn.functional import linear
 
-        parts = torch.split(values, CHUNK)
-        return torch.cat([super(SparseHead, self).judge(original, part) for part in parts])
+        logits = linear(values, original.masked_w, original.bias.to(values.device))
+        scores: Tensor = original.detector(logits)
+        return scores

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from oodbench.contracts import Info, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench_posthoc.streamed import MeanAdapter
 
 
-class BoundaryDistance(FeaturesAdapter):
+class BoundaryDistance(MeanAdapter):
     """Score by how near the features are to the decision boundaries of the head (fDBD).
 
     s(x) = -mean over c != y of |f_y(x) - f_c(x)| / (|w_y - w_c| |z - m|), where z are the

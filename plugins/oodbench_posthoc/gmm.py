@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from oodbench.contracts import Info
-from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench.contracts import Context, Info, PluginError, Stream
+from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.checks import check_positive
+from oodbench_posthoc.memory import check_memory
+from oodbench_posthoc.streamed import StreamedAdapter
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
 
 
-class ClassGaussians(FeaturesAdapter):
+class ClassGaussians(StreamedAdapter):
     """Score by how unlikely the features are under one Gaussian for each class.
 
     s(x) = -log sum_y p_y N(z; m_y, S_y), where z are the penultimate features, and p_y, m_y and S_y
@@ -34,3 +39,48 @@ class ClassGaussians(FeaturesAdapter):
     def __init__(self, *, regularization: float = 1e-6) -> None:
         check_positive("regularization", regularization)
         self.regularization = regularization
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Fit a Gaussian to each class.
+
+        Raises:
+            PluginError: if a class has no images, or its covariance is not positive definite; if
+                the covariances do not fit into memory.
+        """
+        features = next(iter(train)).features
+        covariances = 8 * train.num_classes * features.shape[1] ** 2
+        check_memory(3 * covariances, len(train), features.device)
+        return super().fit(train, context)
+
+    def learn_from_stream(self, train: Stream, context: Context) -> State:
+        """Return what describes the Gaussians: means (k, d), inverse covariances and the rest."""
+        import torch
+
+        k, first = train.num_classes, next(iter(train)).features.double()
+        shift, d = first.mean(dim=0), first.shape[1]
+        counts, sums, squares = (first.new_zeros(shape) for shape in ((k,), (k, d), (k, d, d)))
+        for batch in train:
+            shifted = batch.features.double() - shift
+            for number in batch.labels.unique():
+                members = shifted[batch.labels == number]
+                counts[number] += len(members)
+                sums[number] += members.sum(dim=0)
+                squares[number].addmm_(members.T, members)
+        check_classes(torch.arange(k)[counts.cpu() > 0], k)
+        means = sums / counts[:, None]
+        for number in range(k):
+            squares[number] /= counts[number]
+            squares[number] -= torch.outer(means[number], means[number])
+            squares[number].diagonal().add_(self.regularization)
+        factors, failed = torch.linalg.cholesky_ex(squares)
+        if failed.any():
+            raise PluginError(
+                f"the covariance of class {int(failed.nonzero()[0])} is not positive definite; "
+                f"increase regularization, which is {self.regularization}"
+            )
+        return {
+            "_mu": means + shift,
+            "_precision": torch.cholesky_inverse(factors),
+            "_log_det": 2 * factors.diagonal(dim1=1, dim2=2).log().sum(dim=1),
+            "_log_weights": (counts / len(train)).log(),
+        }

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, Paper
+from oodbench.contracts import Batch, Info, Paper
 from oodbench_posthoc.adapter import HeadGradientAdapter
 from oodbench_posthoc.checks import check_positive
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class GradientNorm(HeadGradientAdapter):
     """Score by how little the head's weights would have to change to predict all classes alike.
 
     s(x) = -|dL / dW|_1, where L is the cross-entropy between the uniform distribution and
-    softmax(f(x) / T), f(x) are the logits, and W are the weights of the head.
+    p = softmax(f(x) / T), f(x) are the logits, and W are the weights of the head. Since
+    dL / df = (p - 1/k) / T, that is -|p - 1/k|_1 |z|_1 / T, where z are the penultimate features.
 
     Args:
         temperature: T > 0.
@@ -23,10 +27,6 @@ class GradientNorm(HeadGradientAdapter):
     """
 
     original = "GradNorm"
-    of_classifier: ClassVar = {
-        **HeadGradientAdapter.of_classifier,
-        "param_filter": lambda _: lambda name: name == "weight",
-    }
     info = Info(
         name="gradnorm",
         title="GradNorm",
@@ -44,3 +44,9 @@ class GradientNorm(HeadGradientAdapter):
     def __init__(self, *, temperature: float = 1.0) -> None:
         check_positive("temperature", temperature)
         self.temperature = temperature
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the negative norm of the gradients: (n,) float32."""
+        probabilities = (self.head_(batch.features) / self.temperature).softmax(dim=1)
+        of_logits = (probabilities - 1 / probabilities.shape[1]) / self.temperature
+        return -of_logits.abs().sum(dim=1) * batch.features.abs().sum(dim=1)

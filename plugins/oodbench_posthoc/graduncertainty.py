@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Info, Paper
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import Batch, Info, Paper
 from oodbench_posthoc.adapter import HeadGradientAdapter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALLEST = 1e-12
+"""What torch's binary cross-entropy divides by at least, p (1 - p) being smaller."""
 
 
 class GradientUncertainty(HeadGradientAdapter):
     """Score by how little the head would have to change to predict every class at once.
 
     s(x) = -(|dL / dW|^2 + |dL / db|^2), where L is the binary cross-entropy between softmax(f(x))
-    and a label of ones, f(x) are the logits, and W and b are the weights and bias of the head.
+    and a label of ones, f(x) are the logits, and W and b are the weights and bias of the head. With
+    g = dL / df, that is -|g|^2 (|z|^2 + 1), where z are the penultimate features.
     """
 
     original = "GradUncertainty"
@@ -31,3 +40,13 @@ class GradientUncertainty(HeadGradientAdapter):
             "gradients of ID and OOD images apart (pytorch-ood).",
         ),
     )
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the negative squared norm of the gradients: (n,) float32."""
+        features, head = batch.features, self.head_
+        probabilities = head(features).softmax(dim=1)
+        others = 1 - probabilities
+        weighted = -others * probabilities / (others * probabilities).clamp(min=SMALLEST)
+        of_logits = weighted - probabilities * weighted.sum(dim=1, keepdim=True)
+        of_head = features.square().sum(dim=1) + (head.bias is not None)
+        return -of_logits.square().sum(dim=1) * of_head

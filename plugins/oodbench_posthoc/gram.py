@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from oodbench.contracts import Context, Info, Paper, Stream
 from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.layers import LayersAdapter, Loader
+from oodbench_posthoc.memory import check_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,7 @@ class GramMatrices(LayersAdapter):
         """Return a new detector of pytorch-ood that reads all layers in one pass."""
         original = super().construct(context)
         original._create_feature_list = self._outputs
+        original._gram_vector = row_sums
         return original
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -66,13 +68,26 @@ class GramMatrices(LayersAdapter):
         return logits, maps
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the ranges."""
+        """Learn the ranges.
+
+        Raises:
+            PluginError: if a class has no training images; if there is too little memory.
+        """
         import torch
 
         check_classes(torch.cat([batch.labels for batch in train]), train.num_classes)
         self.fitted_ = self.construct(context)
+        self._check_memory(train, context)
         self.fitted_.fit(Loader(train))
         return self
+
+    def _check_memory(self, train: Stream, context: Context) -> None:
+        """Refuse what pytorch-ood cannot keep: a float32 of each image, map and power, twice."""
+        import torch
+
+        maps, _ = self.layers(torch.zeros(1, *context.shape, device=context.device))
+        numbers = sum(each.shape[1] for each in maps) * len(maps)
+        check_memory(2 * 4 * len(train) * numbers, len(train), torch.device("cpu"))
 
     def judge(self, original: Any, values: Tensor) -> Tensor:
         """Score images (n, c, h, w)."""
@@ -98,3 +113,20 @@ class GramMatrices(LayersAdapter):
             setattr(self.fitted_, name, rows)
         self.fitted_.layer_norm = state["layer_norm"]
         return self
+
+
+def row_sums(maps: Tensor, power: int) -> Tensor:
+    """Return the sums of the rows of a Gram matrix, as pytorch-ood does, but without the matrix.
+
+    Args:
+        maps: F, (n, c, h, w).
+        power: p.
+
+    Returns:
+        The p-th root of the size of each sum of a row of F^p F^p', with its sign: (n, c).
+    """
+    flat = raised = maps.flatten(2)
+    for _ in range(power - 1):
+        raised = raised * flat
+    sums = (raised @ raised.sum(dim=1)[:, :, None])[:, :, 0]
+    return sums.sign() * sums.abs() ** (1 / power)

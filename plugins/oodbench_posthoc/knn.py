@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from oodbench.contracts import Context, Info, Paper, Stream
-from oodbench_posthoc.adapter import FeaturesAdapter, gather
+from oodbench.contracts import (
+    Batch,
+    Context,
+    Detector,
+    Info,
+    InvalidParameter,
+    Need,
+    Paper,
+    PluginError,
+    Stream,
+)
 from oodbench_posthoc.checks import check_count
+from oodbench_posthoc.nearest import distance_to_nearest
+from oodbench_posthoc.streamed import gather_rows
 
 if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
+    from torch import Tensor
 
 
-class NearestNeighbours(FeaturesAdapter):
+class NearestNeighbours(Detector):
     """Score by how far the k-th nearest training image is, by the direction of the features.
 
     s(x) = |z - z_(k)|, in [0, 2], where z are the penultimate features, scaled to length 1, and
     z_(k) are those of the training image that is the k-th nearest (section 3 of the paper).
 
-    What pytorch-ood fits is an index of scikit-learn's, which would have to be pickled to be kept.
-    The training features are kept instead, and indexed anew where images are scored.
+    The search is exact, and goes through all training images that are kept: pytorch-ood's is an
+    index of scikit-learn's, which compares with all of them as well, in float64 and on the CPU.
 
     Args:
         neighbours: k; the paper takes 50 for CIFAR-10, 200 for CIFAR-100 and 1,000 for ImageNet.
+        share: share of the training images that are kept, drawn at random but always the same, in
+            (0, 1]; of ImageNet, the paper keeps 1 % in some experiments.
 
     Raises:
-        InvalidParameter: if it is less than 1.
+        InvalidParameter: if there are less than 1 of the first, or the share is outside of (0, 1].
     """
 
+    family = "posthoc"
     original = "KNN"
-    renamed: ClassVar = {"k": "neighbours"}
+    needs = frozenset({Need.FEATURES})
     info = Info(
         name="knn",
         title="KNN",
@@ -44,26 +58,41 @@ class NearestNeighbours(FeaturesAdapter):
     )
     space: ClassVar = {"neighbours": (50, 100, 200, 500, 1000)}
 
-    def __init__(self, *, neighbours: int = 50) -> None:
+    def __init__(self, *, neighbours: int = 50, share: float = 1.0) -> None:
         check_count("neighbours", neighbours)
+        if not 0 < share <= 1:
+            raise InvalidParameter(f"share must be greater than 0 and at most 1, not {share}")
         self.neighbours = neighbours
+        self.share = share
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Index the features of the training images."""
-        features, _ = gather(train, self.read)
-        return self.restore({"features": features}, context)
+        """Keep the directions of the features of training images.
 
-    def state(self) -> State:
-        """Return the features of the training images, as "features": (n, d) float32."""
-        return {"features": self._features}
+        Raises:
+            PluginError: if fewer are kept than the neighbours that are looked for.
+        """
+        kept = self._draw(len(train))
+        if len(kept) < self.neighbours:
+            raise PluginError(
+                f"looks for the {self.neighbours} nearest of just {len(kept)} training images"
+            )
+        self.bank_ = gather_rows(train, lambda batch: directions(batch.features), kept)
+        return self
 
-    def restore(self, state: State, context: Context) -> Self:
-        """Index the features that `state` returned, on the CPU, where scikit-learn computes."""
+    def _draw(self, images: int) -> Tensor:
+        """Return the positions of the images to keep, in order."""
         import torch
 
-        features = state["features"]
-        assert isinstance(features, torch.Tensor)
-        self._features = features.cpu()
-        self.fitted_ = self.construct(context)
-        self.fitted_.fit_features(self._features, torch.zeros(len(features)))
-        return self
+        if self.share == 1:
+            return torch.arange(images)
+        order = torch.randperm(images, generator=torch.Generator().manual_seed(0))
+        return order[: max(round(self.share * images), 1)].sort().values
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the distance to the k-th nearest: (n,) float64."""
+        return distance_to_nearest(directions(batch.features), self.bank_, self.neighbours)
+
+
+def directions(features: Tensor) -> Tensor:
+    """Return features (n, d) scaled to length 1; those of length 0 stay as they are."""
+    return features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)

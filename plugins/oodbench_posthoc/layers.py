@@ -56,12 +56,35 @@ class Layers:
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the maps of each layer, (n, c, h, w), and the logits, (n, k)."""
-        maps: list[Tensor] = []
+        return self._pass(images, lambda maps: maps)
+
+    def opened(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the same, such that gradients of the logits can be taken in the maps.
+
+        They begin at the first layer: the classifier is frozen, and images take no gradients.
+        """
+        import torch
+
+        with torch.enable_grad():
+            return self._pass(
+                images,
+                lambda maps: maps if maps.requires_grad else maps.detach().requires_grad_(),
+            )
+
+    def _pass(
+        self, images: Tensor, change: Callable[[Tensor], Tensor]
+    ) -> tuple[list[Tensor], Tensor]:
+        found: list[Tensor] = []
+
+        def keep(_: nn.Module, maps: Tensor) -> Tensor:
+            found.append(change(maps))
+            return found[-1]
+
         with ExitStack() as stack:
             for module in self.modules:
-                stack.enter_context(_hooked(module, lambda _, out: maps.append(out)))
+                stack.enter_context(_hooked(module, keep))
             logits: Tensor = self.classifier(images)
-        return maps, logits
+        return found, logits
 
     def logits(self, images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the logits (n, k) after the maps of the last layer are changed."""
@@ -89,21 +112,17 @@ class Loader:
 
     Args:
         train: the stream.
-        change: is applied to images (n, c, h, w).
     """
 
-    def __init__(
-        self, train: Stream, change: Callable[[Tensor], Tensor] = lambda images: images
-    ) -> None:
+    def __init__(self, train: Stream) -> None:
         self._train = train
-        self._change = change
 
     def __len__(self) -> int:
         return len(self._train)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self._train:
-            yield self._change(batch.inputs), batch.labels
+            yield batch.inputs, batch.labels
 
 
 class LayersAdapter(FittedAdapter):

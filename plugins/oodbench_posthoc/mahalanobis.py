@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import Context, Info, Paper, Stream
+from oodbench_posthoc.streamed import StreamedAdapter, inverse_of, moments_of
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
 
 
-class Mahalanobis(FeaturesAdapter):
+class Mahalanobis(StreamedAdapter):
     """Score by how far the features are from those of every class.
 
     s(x) = min_y (z - m_y)' S^-1 (z - m_y) / 2, where z are the penultimate features, m_y is their
@@ -35,3 +40,8 @@ class Mahalanobis(FeaturesAdapter):
             "diagonal, which is then relative to it (pytorch-ood).",
         ),
     )
+
+    def learn_from_stream(self, train: Stream, context: Context) -> State:
+        """Return the means "mu" (k, d), and "cov" and its inverse "precision" (d, d), float32."""
+        moments = moments_of(train)
+        return {"mu": moments.means.float(), **inverse_of(moments.within)}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Info, Need, Paper, Stream
-from oodbench_posthoc.adapter import PerturbingAdapter, check_classes, gather
+from oodbench.contracts import Context, Info, Need, Paper, Stream
+from oodbench_posthoc.adapter import PerturbingAdapter
 from oodbench_posthoc.checks import check_positive
+from oodbench_posthoc.mahalanobis import Mahalanobis
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from oodbench.contracts.detector import State
 
 
@@ -55,11 +54,7 @@ class PerturbedMahalanobis(PerturbingAdapter):
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Learn means and covariance of the features, as `Mahalanobis` does."""
-        features, labels = gather(train, _features)
-        check_classes(labels, train.num_classes)
-        self.fitted_ = self.construct(context)
-        self.fitted_.fit_features(features, labels)
-        return self
+        return self.restore(Mahalanobis().fit(train, context).state(), context)
 
     def state(self) -> State:
         """Return the means "mu" (k, d) and the inverse covariance "precision" (d, d), float32."""
@@ -73,7 +68,3 @@ class PerturbedMahalanobis(PerturbingAdapter):
             value: Any = state[name]
             setattr(self.fitted_._base, name, value.to(context.device))
         return self
-
-
-def _features(batch: Batch) -> Tensor:
-    return batch.features

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Context, Info, Paper, Stream
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
 from oodbench_posthoc.checks import check_count, check_positive
-from oodbench_posthoc.layers import LayersAdapter, Loader
+from oodbench_posthoc.layers import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from oodbench.contracts.detector import State
 
 
-class NeuronCoverage(LayersAdapter):
+class NeuronCoverage(Detector):
     """Score by how rarely neurons were in the same state on training images (NAC-UE).
 
     s(x) = -sum_l mean_i min(N_i(b_i) / o, 1), where the state of neuron i of layer l is the sigmoid
@@ -31,8 +31,9 @@ class NeuronCoverage(LayersAdapter):
         InvalidParameter: if a count is less than 1 or the steepness not greater than 0.
     """
 
+    family = "posthoc"
     original = "NACUE"
-    renamed: ClassVar = {"m_bins": "bins", "alpha": "steepness", "o_star": "full"}
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
     info = Info(
         name="nac-ue",
         title="NAC-UE",
@@ -61,43 +62,63 @@ class NeuronCoverage(LayersAdapter):
         self.steepness = steepness
         self.full = full
 
-    def construct(self, context: Context | None = None) -> Any:
-        """Return a new detector of pytorch-ood, on the layers of the classifier."""
-        original = super().construct(context)
-        original.model = self.layers.classifier
-        return original
-
-    def arguments(self, names: Any, context: Context | None) -> dict[str, Any]:
-        """Return the arguments of pytorch-ood's constructor, the layers among them."""
-        return {**super().arguments(names, context), "layers": self.layers.modules}
-
     def fit(self, train: Stream, context: Context) -> Self:
         """Count how often neurons are in which state."""
-        self.fitted_ = self.construct(context)
-        self.fitted_.fit(Loader(train, _open))
+        self.layers = Layers(context.classifier, context)
+        totals: list[Tensor] = []
+        for batch in train:
+            counts = [self._count(states) for states in self._states(batch.inputs)]
+            totals = (
+                [old + new for old, new in zip(totals, counts, strict=True)] if totals else counts
+            )
+        self.counts_ = totals
         return self
 
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score images (n, c, h, w)."""
-        scores: Tensor = original.predict(_open(values))
+    def score(self, batch: Batch) -> Tensor:
+        """Return the negative coverage, summed over layers: (n,) float32."""
+        import torch
+
+        scores = torch.zeros(len(batch), device=batch.labels.device)
+        for counts, states in zip(self.counts_, self._states(batch.inputs), strict=True):
+            covered = (counts / self.full).clamp(max=1)
+            scores -= covered.gather(1, states.T).mean(dim=0)
         return scores
+
+    def _states(self, images: Tensor) -> list[Tensor]:
+        """Return the bins that the neurons of each layer are in: (n, c) int64.
+
+        One pass back from the logits serves all layers.
+        """
+        import torch
+        from pytorch_ood.detector.nac import _bin_indices_geometric
+
+        with torch.enable_grad():
+            maps, logits = self.layers.opened(images)
+            divergence = -(logits.softmax(dim=1) + 1e-12).log().mean(dim=1).sum()
+            gradients = torch.autograd.grad(divergence, maps)
+        means = (
+            (each.detach() * gradient).mean(dim=(2, 3))
+            for each, gradient in zip(maps, gradients, strict=True)
+        )
+        return [
+            _bin_indices_geometric((self.steepness * each).sigmoid(), m=self.bins) for each in means
+        ]
+
+    def _count(self, states: Tensor) -> Tensor:
+        """Return how often each neuron is in each bin, by the bins (n, c): (c, bins) int64."""
+        import torch
+
+        neurons = states.shape[1]
+        first = torch.arange(neurons, device=states.device) * self.bins
+        return (states + first).flatten().bincount(minlength=neurons * self.bins).view(neurons, -1)
 
     def state(self) -> State:
         """Return the "counts-l" (c, bins) int64 of layers l."""
-        return {f"counts-{n}": each.counts for n, each in enumerate(self.fitted_._stats)}
+        return {f"counts-{number}": counts for number, counts in enumerate(self.counts_)}
 
     def restore(self, state: State, context: Context) -> Self:
         """Take back what `state` returned."""
-        from pytorch_ood.detector.nac import _LayerStats
-
-        self.fitted_ = self.construct(context)
-        for number in range(len(self.layers)):
-            counts: Any = state[f"counts-{number}"]
-            self.fitted_._stats.append(_LayerStats(self.bins, self.full, counts))
-        self.fitted_._fitted = True
+        self.layers = Layers(context.classifier, context)
+        counts: list[Any] = [state[f"counts-{number}"] for number in range(len(self.layers))]
+        self.counts_ = [each.to(context.device) for each in counts]
         return self
-
-
-def _open(images: Tensor) -> Tensor:
-    """Return images of which gradients can be taken, since the classifier is frozen."""
-    return images.detach().clone().requires_grad_()

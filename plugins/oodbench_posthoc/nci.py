@@ -6,10 +6,10 @@ import math
 from typing import ClassVar
 
 from oodbench.contracts import Info, InvalidParameter, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench_posthoc.streamed import MeanAdapter
 
 
-class NeuralCollapse(FeaturesAdapter):
+class NeuralCollapse(MeanAdapter):
     """Score by how little the features align with the weights of the predicted class (NCI).
 
     s(x) = -w_y' (z - m) / |z - m| - a |z|_1, where z are the penultimate features, m is their mean

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Info, Need, Paper
+from oodbench.contracts import Batch, Context, Info, Need, Paper, PluginError, Stream
 from oodbench_posthoc.adapter import FeaturesAdapter
 from oodbench_posthoc.checks import check_count
+from oodbench_posthoc.nearest import most_alike
+from oodbench_posthoc.streamed import gather_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NeighbourGuidance(FeaturesAdapter):
@@ -44,3 +49,37 @@ class NeighbourGuidance(FeaturesAdapter):
     def __init__(self, *, neighbours: int = 10) -> None:
         check_count("neighbours", neighbours)
         self.neighbours = neighbours
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Keep the features of all training images, as long as the energy of each.
+
+        Raises:
+            PluginError: if there are fewer than the neighbours that are looked for.
+        """
+        import torch
+        from torch.nn.functional import normalize
+
+        if len(train) < self.neighbours:
+            raise PluginError(
+                f"looks for the {self.neighbours} nearest of just {len(train)} training images"
+            )
+        head: Any = context.classifier.head
+
+        def guides(batch: Batch) -> Tensor:
+            energies: Tensor = head(batch.features).logsumexp(dim=1, keepdim=True)
+            return normalize(batch.features, dim=1) * energies
+
+        with torch.no_grad():
+            bank = gather_rows(train, guides, torch.arange(len(train)))
+        return self.restore({"_scaled_features": bank}, context)
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score features (n, d); pytorch-ood sorts more of the products than have to be."""
+        from torch.nn.functional import normalize
+
+        energies = original.head(values).logsumexp(dim=1)
+        products, _ = most_alike(
+            normalize(values, dim=1), original._scaled_features, self.neighbours
+        )
+        scores: Tensor = -products.mean(dim=1) * energies
+        return scores

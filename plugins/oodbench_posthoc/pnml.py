@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Info, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import Context, Info, Need, Paper, Stream
+from oodbench_posthoc.streamed import StreamedAdapter
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
 
 
-class LikelihoodRegret(FeaturesAdapter):
+class LikelihoodRegret(StreamedAdapter):
     """Score by the regret against a learner that knew the true class (pNML).
 
     s(x) = log sum_y p_y / (p_y + (1 - p_y) p_y^g) / log k, with g = q / (1 + q) and
@@ -30,3 +35,18 @@ class LikelihoodRegret(FeaturesAdapter):
         deviations=("The head is given features of length 1, its bias as it is (pytorch-ood).",),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+
+    def learn_from_stream(self, train: Stream, context: Context) -> State:
+        """Return "_feature_projector", (X'X)^+: (d, d) float32."""
+        import torch
+        from torch.nn.functional import normalize
+
+        first = next(iter(train)).features
+        products = first.new_zeros((first.shape[1], first.shape[1]), dtype=torch.float64)
+        for batch in train:
+            directions = normalize(batch.features.double(), dim=1)
+            products.addmm_(directions.T, directions)
+        # what pytorch-ood's float32 takes for 0 counts as 0
+        smallest = len(products) * torch.finfo(torch.float32).eps
+        inverse = torch.linalg.pinv(products, rtol=smallest, hermitian=True)
+        return {"_feature_projector": inverse.float()}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import Context, Info, Paper, Stream
+from oodbench_posthoc.streamed import StreamedAdapter, inverse_of, moments_of
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
 
 
-class RelativeMahalanobis(FeaturesAdapter):
+class RelativeMahalanobis(StreamedAdapter):
     """Score by how much farther the features are from every class than from the data as a whole.
 
     s(x) = min_y (z - m_y)' S^-1 (z - m_y) - (z - m)' T^-1 (z - m), where z are the penultimate
@@ -33,3 +38,13 @@ class RelativeMahalanobis(FeaturesAdapter):
             "their diagonals, which is then relative to it (pytorch-ood).",
         ),
     )
+
+    def learn_from_stream(self, train: Stream, context: Context) -> State:
+        """Return what `Mahalanobis` learns, and of all images the same as "background_..."."""
+        moments = moments_of(train)
+        background = {"mu": moments.mean.float(), **inverse_of(moments.total)}
+        return {
+            "mu": moments.means.float(),
+            **inverse_of(moments.within),
+            **{f"background_{name}": value for name, value in background.items()},
+        }

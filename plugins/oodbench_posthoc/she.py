@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from oodbench.contracts import Context, Info, Need, Paper, Stream
-from oodbench_posthoc.adapter import FeaturesAdapter, check_classes, gather
+from oodbench_posthoc.adapter import FeaturesAdapter, check_classes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class HopfieldEnergy(FeaturesAdapter):
@@ -37,21 +40,46 @@ class HopfieldEnergy(FeaturesAdapter):
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the pattern of each class.
+        """Learn the pattern of each class, batch by batch.
 
         Raises:
             PluginError: if a class has no training images.
         """
         import torch
 
-        features, labels = gather(train, self.read)
-        check_classes(labels, train.num_classes)
         head: Any = context.classifier.head
-        with torch.no_grad():
-            right = head(features).argmax(dim=1) == labels
-        patterns = []
-        for number in range(train.num_classes):
-            members = labels == number
-            chosen = members & right
-            patterns.append(features[chosen if chosen.any() else members].mean(dim=0))
-        return self.restore({"patterns": torch.stack(patterns)}, context)
+        first = next(iter(train)).features
+        everybody, right = (_Sums(train.num_classes, first) for _ in range(2))
+        for batch in train:
+            with torch.no_grad():
+                correct = head(batch.features).argmax(dim=1) == batch.labels
+            everybody.add(batch.features, batch.labels)
+            right.add(batch.features[correct], batch.labels[correct])
+        check_classes(everybody.counts.nonzero()[:, 0], train.num_classes)
+        never = right.counts == 0
+        means = torch.where(never[:, None], everybody.means(), right.means())
+        return self.restore({"patterns": means.float()}, context)
+
+
+class _Sums:
+    """Sums of features by class, in float64.
+
+    Args:
+        classes: their number.
+        like: features (n, d) on the device to compute on.
+    """
+
+    def __init__(self, classes: int, like: Tensor) -> None:
+        import torch
+
+        self.counts = torch.zeros(classes, dtype=torch.int64, device=like.device)
+        self._sums = like.new_zeros((classes, like.shape[1]), dtype=torch.float64)
+
+    def add(self, features: Tensor, labels: Tensor) -> None:
+        """Add features (n, d) of images of classes (n,)."""
+        self.counts += labels.bincount(minlength=len(self.counts))
+        self._sums.index_add_(0, labels, features.double())
+
+    def means(self) -> Tensor:
+        """Return the mean features (k, d) of each class, NaN where it has none."""
+        return self._sums / self.counts[:, None]

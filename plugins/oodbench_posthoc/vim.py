@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from oodbench.contracts import Context, Info, InvalidParameter, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench.contracts import Context, Info, InvalidParameter, Need, Paper, Stream
 from oodbench_posthoc.checks import check_count
+from oodbench_posthoc.streamed import StreamedAdapter
+
+if TYPE_CHECKING:
+    from oodbench.contracts.detector import State
 
 
-class VirtualLogitMatching(FeaturesAdapter):
+class VirtualLogitMatching(StreamedAdapter):
     """Score by how far the features are off the space of the training images, against the logits.
 
     s(x) = a |z - P z| - log sum_y exp(f_y(x)), where z are the penultimate features about the
@@ -65,3 +68,26 @@ class VirtualLogitMatching(FeaturesAdapter):
                 f"classifier has, not {self.dimension}"
             )
         return found
+
+    def learn_from_stream(self, train: Stream, context: Context) -> State:
+        """Return what is outside of the principal space, and "alpha", a, in two passes.
+
+        The former is "principal_subspace" (d, r) float32, as pytorch-ood calls it: the r directions
+        in which training images vary least.
+        """
+        import torch
+
+        original = self.construct(context)
+        weights, bias, origin = (each.double() for each in (original.w, original.b, original.u))
+        squares = weights.new_zeros((len(origin), len(origin)))
+        for batch in train:
+            centred = batch.features.double() - origin
+            squares.addmm_(centred.T, centred)
+        vectors = torch.linalg.eigh(squares).eigenvectors  # those that vary least come first
+        outside = vectors[:, : len(origin) - original.d].contiguous()
+        logits = norms = torch.zeros((), dtype=torch.float64, device=origin.device)
+        for batch in train:
+            features = batch.features.double()
+            logits = logits + (features @ weights.T + bias).amax(dim=1).sum()
+            norms = norms + ((features - origin) @ outside).norm(dim=1).sum()
+        return {"principal_subspace": outside.float(), "alpha": float(logits / norms)}

@@ -10,7 +10,7 @@ import pytest
 from made_runs import make_run, scores_of
 
 from oodbench.leaderboard.boards import Board, build_boards
-from oodbench.leaderboard.entries import find_entries
+from oodbench.leaderboard.finding import find_entries
 from oodbench.measures.intervals import auroc_interval
 
 
@@ -48,8 +48,8 @@ def test_figures_are_those_of_the_records(tmp_path: Path) -> None:
     glyphs = ood[ood["ood_dataset"] == "Glyphs"]["auroc"]
     assert standing.sets["Glyphs"].mean == pytest.approx(glyphs.mean())
     assert standing.fpr95.mean == pytest.approx(ood.groupby("seed")["fpr95"].mean().mean())
-    assert standing.fit_seconds == pytest.approx(2)
-    assert standing.images_per_second == pytest.approx((60 + 50 + 40) / 0.03)
+    assert standing.costs.fit_seconds == pytest.approx(2)
+    assert standing.costs.images_per_second == pytest.approx((60 + 50 + 40) / 0.03)
 
 
 def test_the_interval_of_a_single_run_on_a_set_is_delongs(tmp_path: Path) -> None:
@@ -71,6 +71,25 @@ def test_groups_have_means_of_their_own(tmp_path: Path) -> None:
         "near": standing.sets["Glyphs"],
         "far": standing.sets["Uniform"],
     }
+
+
+def test_groups_that_one_run_names_are_those_of_the_board(tmp_path: Path) -> None:
+    make_run(tmp_path / "first", {"energy": 1.0})
+    groups = {"near": ["Glyphs", "a set that was left out"], "far": ["another"]}
+    make_run(tmp_path / "second", {"msp": 1.0}, request={"groups": groups})
+    found = board(tmp_path)
+    assert found.groups == {"near": ("Glyphs",)}
+    assert all(each.groups["near"] == each.sets["Glyphs"] for each in found.standings)
+
+
+def test_costs_are_means_over_the_runs_that_noted_them_down(tmp_path: Path) -> None:
+    for number, memory in enumerate((1e9, None, 2e9)):
+        costs = {"ganad": {"peak_memory": memory, "parameters": 1234}}
+        make_run(tmp_path / str(number), {"ganad": 1.0}, seeds=(number,), costs=costs)
+    (standing,) = board(tmp_path).standings
+    assert standing.costs.peak_memory == 1.5e9
+    assert standing.costs.parameters == 1234
+    assert math.isnan(standing.costs.forward_passes)
 
 
 def test_what_failed_on_a_set_has_no_rank_and_comes_last(tmp_path: Path) -> None:

@@ -123,6 +123,28 @@ def test_the_csv_has_fractions_for_each_set_and_the_mean(tmp_path: Path) -> None
     assert rows["(mean)"]["rank"] == "1"
 
 
+def test_costs_are_shown_and_those_not_recorded_are_dashes(tmp_path: Path) -> None:
+    costs = {"energy": {"peak_memory": 812_300_000, "parameters": 1234, "forward_passes": 3.0}}
+    make_run(tmp_path / "runs" / "new", {"energy": 2.0}, costs=costs, classifier_parameters=78_000)
+    make_run(tmp_path / "runs" / "old", {"msp": 1.0})
+    texts = build(tmp_path / "runs", tmp_path / "site")
+    lines = [line for line in texts["leaderboard.md"].splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[-4:-1]] for line in lines]
+    assert cells[0] == ["Memory (MB)", "Parameters", "Passes"]
+    assert cells[2:] == [["812", "1,234", "3"], ["-", "-", "-"]]
+    assert "net (width 4) with 78,000 parameters" in texts["leaderboard.md"]
+    first, *_ = csv.DictReader(io.StringIO(texts["leaderboard.csv"]))
+    assert (float(first["peak_memory"]), float(first["fit_seconds"])) == (812_300_000, 2.0)
+
+
+def test_latex_has_the_groups_in_booktabs(tmp_path: Path) -> None:
+    groups = {"near": ["Glyphs"], "far": ["Uniform"]}
+    make_run(tmp_path / "runs", {"energy": 1.0}, request={"groups": groups})
+    text = build(tmp_path / "runs", tmp_path / "site")["leaderboard.tex"]
+    assert r"\toprule" in text
+    assert "AUROC & 95 \\% interval & near & far & Glyphs & Uniform & FPR95" in text
+
+
 def publish(folder: Path, **changes: str) -> None:
     row = dict.fromkeys(COLUMNS, "")
     row |= {"source": "Some et al. 2020", "table": "3", "id_dataset": "Digits"}
@@ -146,6 +168,18 @@ def test_published_figures_stand_apart_and_are_not_ranked(tmp_path: Path) -> Non
     assert "not ranked" in apart
     assert "Another network. The caption says otherwise." in texts["index.html"]
     assert "their-ad" not in texts["leaderboard.csv"]
+
+
+def test_published_figures_of_a_group_stand_in_its_column(tmp_path: Path) -> None:
+    groups = {"near": ["Glyphs"], "far": ["Uniform"]}
+    make_run(tmp_path / "runs" / "run", {"energy": 1.0}, request={"groups": groups})
+    publish(tmp_path / "runs" / "published", ood_dataset="far", std="")
+    page = build(tmp_path / "runs", tmp_path / "site")["index.html"]
+    (_, apart) = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    assert re.findall(r"<t[hd][^>]*>([^<]*)", apart)[3:] == [
+        *("near", "far", "Glyphs", "Uniform"),
+        *("their-ad", "Some et al. 2020, Table 3", "AUROC", "-", "99.99", "-", "-"),
+    ]
 
 
 def test_published_figures_of_another_id_set_are_not_shown(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from made_runs import SETS, make_run
 
 from oodbench.errors import UserError
-from oodbench.leaderboard.entries import find_entries
+from oodbench.leaderboard.finding import find_entries
 
 
 def test_runs_are_found_wherever_they_lie(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_seeds_of_several_runs_are_one_entry(tmp_path: Path) -> None:
     make_run(tmp_path / "first", {"ganad": 1.0}, seeds=(0, 1))
     make_run(tmp_path / "second", {"ganad": 1.0}, seeds=(1, 2))
     ((entry,), _) = find_entries([tmp_path])
-    assert sorted(entry.seeds) == [(0, 0), (0, 1), (0, 2)]
+    assert sorted(each.seeds for each in entry.attempts) == [(0, 0), (0, 1), (0, 2)]
     assert entry.runs == (tmp_path / "first", tmp_path / "second")
     assert len(entry.records) == 3 * (1 + len(SETS))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_ood import detector as pytorch_ood
 
-from oodbench.contracts import InvalidParameter
+from oodbench.contracts import Batch, InvalidParameter, PluginError
 from oodbench.testing import fit, toy_problem
 from oodbench_posthoc.ash import ActivationShaping
 from oodbench_posthoc.gradnorm import GradientNorm
@@ -72,6 +72,33 @@ def test_the_gradients_of_the_head_alone_are_those_that_the_network_has_there():
     theirs = pytorch_ood.GradUncertainty(CLASSIFIER, lambda name: name.startswith("head."))
     expected = theirs.predict(IMAGES)
     torch.testing.assert_close(scores_of(GradientUncertainty()), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_a_network_that_is_sure_are_those_of_pytorch_ood():
+    problem = toy_problem()
+    head = torch.nn.Linear(32, 3).requires_grad_(False)
+    head.weight.mul_(100)
+    features = problem.classifier.features(IMAGES)
+    assert head(features).softmax(dim=1).max() == 1
+    context = problem.context(GradientUncertainty.needs)
+    context.classifier.head = head
+    for ours, theirs in (
+        (GradientUncertainty(), pytorch_ood.GradUncertainty(head)),
+        (
+            GradientNorm(temperature=2.0),
+            pytorch_ood.GradNorm(head, lambda name: name == "weight", temperature=2.0),
+        ),
+    ):
+        batch = Batch(torch.full((len(features),), -1), _features=features)
+        scores = ours.restore({}, context).score(batch)
+        torch.testing.assert_close(scores, theirs.predict(features), rtol=1e-5, atol=1e-30)
+
+
+def test_a_head_that_is_not_linear_is_refused():
+    context = PROBLEM.context(GradientNorm.needs)
+    context.classifier.head = torch.nn.Sequential(context.classifier.head)
+    with pytest.raises(PluginError, match="works on a linear head, and this one is a Sequential"):
+        GradientNorm().restore({}, context)
 
 
 @pytest.mark.parametrize("step", [0.0014, 0.05])

@@ -14,7 +14,6 @@ ADAPTERS = {adapter.original: adapter for adapter in oodbench_detectors()}
 ABSENT_CLASSES = {
     "MCM": "mcm",
     "WeightedEBO": "webo",
-    "MCD": "mcd",
 }
 
 

@@ -3,16 +3,17 @@
 import pytest
 import torch
 from pytorch_ood import detector as pytorch_ood
+from pytorch_ood.detector.rankfeat import _remove_rank1
 from torch import nn
 
 from oodbench.contracts import Context, PluginError
 from oodbench.testing import ToyClassifier, fit, toy_problem
 from oodbench_classifiers.preact_resnet import PreactResNet
-from oodbench_posthoc.gram import GramMatrices
+from oodbench_posthoc.gram import GramMatrices, row_sums
 from oodbench_posthoc.layers import Layers
 from oodbench_posthoc.multi_mahalanobis import LayeredMahalanobis
 from oodbench_posthoc.nac import NeuronCoverage
-from oodbench_posthoc.rankfeat import RankFeature
+from oodbench_posthoc.rankfeat import RankFeature, without_dominant
 
 PROBLEM = toy_problem()
 CLASSIFIER = PROBLEM.classifier
@@ -55,7 +56,7 @@ def test_gram_scores_as_in_pytorch_ood():
         torch.manual_seed(0)
         theirs = pytorch_ood.Gram(logits_of, [maps_of], 3).fit(TRAIN)
     torch.testing.assert_close(
-        scores_of(GramMatrices()), theirs.predict(IMAGES), rtol=1e-5, atol=1e-6
+        scores_of(GramMatrices()), theirs.predict(IMAGES), rtol=1e-5, atol=1e-5
     )
 
 
@@ -66,6 +67,21 @@ def test_nac_scores_as_in_pytorch_ood():
     theirs.fit([(images.clone().requires_grad_(), labels)])
     expected = theirs.predict(IMAGES.clone().requires_grad_())
     torch.testing.assert_close(scores_of(NeuronCoverage()), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4])
+def test_row_sums_are_those_of_the_gram_matrix(power):
+    maps = torch.randn(5, 6, 3, 4, generator=torch.Generator().manual_seed(0))
+    expected = pytorch_ood.Gram._gram_vector(maps, power)
+    torch.testing.assert_close(row_sums(maps, power), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3, 4), (5, 16, 2, 3)], ids=["wide", "tall"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_dominant_part_is_the_largest_singular_value(shape, memory_format):
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = without_dominant(maps.contiguous(memory_format=memory_format))
+    torch.testing.assert_close(found, _remove_rank1(maps), rtol=1e-5, atol=1e-5)
 
 
 def context_of(shape):

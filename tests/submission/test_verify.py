@@ -36,6 +36,7 @@ def definition() -> Definition:
         ),
         id_title=ID,
         ood_titles=SETS,
+        groups={"near": ["Glyphs"]},
         classifier={"width": 4},
         train=ExpectedSet("a" * 64),
         sets={
@@ -123,6 +124,7 @@ def swapped_records(scores: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame
         ({"classifier": {"net": {"width": 64}}}, "classifier: the run has {'net': {'width': 64}}"),
         ({"id": "mnist"}, "id: the run has mnist"),
         ({"ood": ["uniform"]}, "ood: the run has ['uniform']"),
+        ({"groups": {"near": ["Uniform"]}}, "groups: the run has {'near': ['Uniform']}"),
     ],
 )
 def test_another_protocol_is_found(tmp_path: Path, definition, request_, message: str) -> None:

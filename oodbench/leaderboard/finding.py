@@ -1,0 +1,205 @@
+"""Find runs and packs in folders, and read them as entries of the leaderboard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow
+
+from oodbench.errors import InvalidData, OodbenchError, UserError
+from oodbench.leaderboard.entries import COSTS, Attempt, Entry, Protocol, Row, Skipped, merge
+from oodbench.leaderboard.scores import Scored, take_apart
+from oodbench.measures.paired import components
+from oodbench.results import read_rows, read_score_table
+from oodbench.runfiles import RUN, read_info
+
+TOLERANCE = 1e-9
+"""How far a recorded AUROC may be from the one that the scores give, for rounding."""
+
+PACK = ".zip"
+
+OpenPack: TypeAlias = Callable[[Path], AbstractContextManager[Path]]
+"""Gives the folder of a pack's run while it is read; raises `OodbenchError` unless it verifies."""
+
+
+def find_entries(
+    roots: Iterable[Path], open_pack: OpenPack | None = None
+) -> tuple[list[Entry], list[Skipped]]:
+    """Read every run and every pack in some folders, found by what is in them.
+
+    Args:
+        roots: the folders.
+        open_pack: verifies and opens a pack; without it packs are left out.
+
+    Raises:
+        UserError: if a folder does not exist.
+    """
+    entries: list[Entry] = []
+    skipped = []
+    for path in _find(roots):
+        try:
+            if path.is_dir():
+                entries += read_entries(path)
+            elif open_pack is None:
+                raise InvalidData(f"'{path}' was not verified")
+            else:
+                with open_pack(path) as folder:
+                    entries += read_entries(folder, path)
+        except OodbenchError as error:
+            skipped.append(Skipped(path, str(error)))
+    return merge(entries), skipped
+
+
+def _find(roots: Iterable[Path]) -> Iterator[Path]:
+    """Yield folders that hold a ``run.json``, and packs, each once, in alphabetical order."""
+    found = set()
+    for root in roots:
+        if not root.is_dir():
+            raise UserError(f"'{root}' is not a folder")
+        for name, folders, files in os.walk(root):
+            folder = Path(name)
+            folders[:] = [each for each in folders if not each.startswith(".")]
+            if RUN in files:
+                found.add(folder)
+            found.update(folder / file for file in files if file.endswith(PACK))
+    yield from sorted(found)
+
+
+def read_entries(directory: Path, pack: Path | None = None) -> list[Entry]:
+    """Return an entry for each detector of a run, its AUROCs computed anew from the scores.
+
+    Args:
+        directory: of the run.
+        pack: where it came from.
+
+    Raises:
+        UserError: if the directory holds no finished run.
+        InvalidData: if a file is damaged, the run does not say what it compared, or its records
+            are not those of its scores.
+    """
+    info = read_info(directory)
+    rows = read_rows(directory, info)
+    try:
+        return list(_entries(directory, info, rows, pack or directory))
+    except (
+        *(KeyError, TypeError, AttributeError, ValueError, IndexError),
+        pyarrow.ArrowException,
+    ) as error:
+        reason = f"its {RUN} lacks or has ill-formed content: {error!r}"
+        raise InvalidData(f"'{directory}' is not a run of oodbench: {reason}") from error
+
+
+def _entries(
+    directory: Path, info: Mapping[str, Any], rows: Sequence[Row], source: Path
+) -> Iterator[Entry]:
+    request = info["request"]
+    ((classifier, parameters),) = request["classifier"].items()
+    (id_dataset,) = {row["id_dataset"] for row in rows}
+    if {row["classifier"] for row in rows} != {classifier}:
+        raise InvalidData(f"'{directory}': its records name another classifier than its request")
+    sets = tuple(dict.fromkeys(row["ood_dataset"] for row in rows if row["ood_dataset"]))
+    ordered = tuple(sorted(sets))
+    attempts, images = _attempts(directory, info, (id_dataset, *ordered))
+    _compare_records(directory, rows, attempts, ordered)
+    settings = ("images_per_set", "calibration_images", "selection_seed")
+    data = [request["fingerprints"], [request[name] for name in settings], images]
+    protocol = Protocol(id_dataset, classifier, _as_json(parameters), ordered, _digest(data))
+    weights = info.get("classifier_parameters")
+    by_detector: dict[str, list[Row]] = {}
+    for row in rows:
+        by_detector.setdefault(row["detector"], []).append(row)
+    for name, own in by_detector.items():
+        paper = info.get("papers", {}).get(name, {})
+        yield Entry(
+            protocol=protocol,
+            sets=sets,
+            benchmark=str(info["benchmark"]),
+            groups=_groups(request, sets),
+            detector=name,
+            parameters=_as_json(request["detectors"].get(name, {})),
+            plugin=str(info["plugins"].get(name, "unknown")),
+            paper=(str(paper.get("citation", "")), str(paper.get("url", ""))),
+            deviations=str(info["deviations"].get(name, "")),
+            runs=(source,),
+            records=tuple(own),
+            classifier_parameters=None if weights is None else int(weights),
+            costs=(_costs(info.get("costs", {}).get(name, {})),),
+            attempts=tuple(attempts.get(name, ())),
+        )
+
+
+def _costs(noted: Mapping[str, Any]) -> dict[str, float | None]:
+    values = {name: noted.get(name) for name in COSTS}
+    return {name: None if value is None else float(value) for name, value in values.items()}
+
+
+def _groups(request: Mapping[str, Any], sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the groups of OOD sets that a request names, with the sets that the run has."""
+    named = {
+        str(group): tuple(title for title in titles if title in sets)
+        for group, titles in request.get("groups", {}).items()
+    }
+    return {group: titles for group, titles in named.items() if titles}
+
+
+def _attempts(
+    directory: Path, info: Mapping[str, Any], titles: Sequence[str]
+) -> tuple[dict[str, list[Attempt]], str]:
+    """Return the attempts by detector, and a digest of which images were scored.
+
+    Args:
+        directory: of the run.
+        info: what its ``run.json`` says.
+        titles: of the ID set and the OOD sets.
+    """
+    attempts: dict[str, list[Attempt]] = {}
+    images = set()
+    for (detector, classifier_seed, seed), parts in take_apart(read_score_table(directory, info)):
+        if parts.keys() != set(titles):
+            continue  # failed on some set, as its records say
+        images.add(_digest([_hash(parts[title]) for title in titles]))
+        known, *unknown = (parts[title].score for title in titles)
+        attempt = Attempt(classifier_seed, seed, components(known, unknown))
+        attempts.setdefault(detector, []).append(attempt)
+    if len(images) > 1:
+        raise InvalidData(f"'{directory}': its detectors were not scored on the same images")
+    return attempts, images.pop() if images else ""
+
+
+def _compare_records(
+    directory: Path,
+    rows: Sequence[Row],
+    attempts: Mapping[str, Sequence[Attempt]],
+    sets: Sequence[str],
+) -> None:
+    """Raise `InvalidData` unless the records have the AUROCs that the scores give."""
+    names = ("detector", "classifier_seed", "seed", "ood_dataset")
+    recorded = {tuple(row[name] for name in names): row["auroc"] for row in rows}
+    for detector, own in attempts.items():
+        for attempt in own:
+            for title, area in zip(sets, attempt.areas, strict=True):
+                told = recorded[detector, *attempt.seeds, title]
+                if not abs(told - area) <= TOLERANCE:
+                    raise InvalidData(
+                        f"'{directory}': the records have AUROC {told:.6f} for {detector} on "
+                        f"{title}, but its scores give {area:.6f}"
+                    )
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(_as_json(value).encode()).hexdigest()
+
+
+def _hash(scored: Scored) -> str:
+    return hashlib.sha256(np.ascontiguousarray(scored.index, dtype="<i8").tobytes()).hexdigest()

@@ -1,0 +1,119 @@
+"""Say what each column of a board's standings shows, for the page and for tables as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oodbench.leaderboard.boards import Board, Figure, Standing
+from oodbench.report.layout import MISSING, Cell, clean, percent
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of standings.
+
+    Attributes:
+        title: the heading.
+        cell: what it shows of a standing.
+        order: the number that it is sorted by; NaN where there is none.
+    """
+
+    title: str
+    cell: Callable[[Standing], Cell]
+    order: Callable[[Standing], float]
+
+
+RANK = Column("Rank", lambda each: _rank(each.rank), lambda each: each.rank or math.inf)
+
+
+def columns(board: Board) -> list[Column]:
+    """Return the columns that follow rank and detector."""
+    return [
+        _figures("AUROC", lambda each: each.auroc),
+        Column("95 % interval", lambda each: Cell(interval(each.auroc)), _low),
+        *(_group(name) for name in board.groups),
+        *(_set(title) for title in board.sets),
+        _figures("FPR95", lambda each: each.fpr95),
+        _figures("ID accepted", lambda each: each.accepted),
+        _number("Mean rank", "{:.2f}".format, lambda each: each.mean_rank),
+        _number("Runs", "{}".format, lambda each: each.runs),
+        _number("Fit (s)", seconds, lambda each: each.costs.fit_seconds),
+        _number("Images/s", rate, lambda each: each.costs.images_per_second),
+        _number("Memory (MB)", megabytes, lambda each: each.costs.peak_memory),
+        _number("Parameters", "{:,.0f}".format, lambda each: each.costs.parameters),
+        _number("Passes", "{:.4g}".format, lambda each: each.costs.forward_passes),
+    ]
+
+
+def labels(board: Board) -> list[str]:
+    """Return a label for each standing; detectors that occur more than once have parameters."""
+    names = [standing.entry.detector for standing in board.standings]
+    return [
+        clean(
+            name
+            if names.count(name) == 1
+            else f"{name} {standing.entry.parameters} {standing.entry.plugin}"
+        )
+        for name, standing in zip(names, board.standings, strict=True)
+    ]
+
+
+def cell(figure: Figure) -> Cell:
+    """Return mean and deviation in percent."""
+    if math.isnan(figure.mean):
+        return Cell(MISSING)
+    spread = "" if math.isnan(figure.std) else f"({percent(figure.std)})"
+    return Cell(percent(figure.mean), spread=spread)
+
+
+def interval(figure: Figure) -> str:
+    """Return an interval in percent."""
+    if math.isnan(figure.low):
+        return MISSING
+    return f"{percent(figure.low)}–{percent(figure.high)}"
+
+
+def seconds(value: float) -> str:
+    """Return a time in seconds, to the hundredth where it is short."""
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def rate(value: float) -> str:
+    """Return images a second, with three significant digits."""
+    digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{round(value, digits):,.0f}"
+
+
+def megabytes(value: float) -> str:
+    """Return bytes in millions."""
+    return f"{value / 1e6:,.0f}"
+
+
+def _low(standing: Standing) -> float:
+    return standing.auroc.low
+
+
+def _rank(rank: int | None) -> Cell:
+    return Cell(MISSING if rank is None else str(rank))
+
+
+def _group(name: str) -> Column:
+    return _figures(name, lambda each: each.groups[name])
+
+
+def _set(title: str) -> Column:
+    return _figures(title, lambda each: each.sets[title])
+
+
+def _figures(title: str, find: Callable[[Standing], Figure]) -> Column:
+    return Column(clean(title), lambda each: cell(find(each)), lambda each: find(each).mean)
+
+
+def _number(title: str, write: Callable[[float], str], find: Callable[[Standing], float]) -> Column:
+    def shown(standing: Standing) -> Cell:
+        value = find(standing)
+        return Cell(MISSING if math.isnan(value) else write(value))
+
+    return Column(title, shown, find)
