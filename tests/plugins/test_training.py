@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from oodbench.testing import fit, toy_problem
+from oodbench_classifiers.preact_resnet import PreactResNet
 from oodbench_training.deep_svdd import DeepSvdd
 from oodbench_training.energy_bounded import EnergyBounded
 from oodbench_training.logit_norm import LogitNorm
@@ -38,7 +39,7 @@ def test_energy_bounded_learning_adds_squared_violations_of_both_margins() -> No
 
 
 def test_margins_count_in_the_last_part_of_the_training_alone() -> None:
-    method = EnergyBounded(start=0.6)
+    method = EnergyBounded(start=0.6).on(PreactResNet())
     assert method.loss(LOGITS, LABELS, 0.59).item() == pytest.approx(CROSS_ENTROPY.item())
     assert method.loss(LOGITS, LABELS, 0.6).item() > CROSS_ENTROPY.item() + 1
 
