@@ -33,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +131,7 @@ def main() -> None:
     arguments = _parse()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        setting = set_up(arguments, folder)
+        setting = set_up(arguments, folder, rival.DETECTORS)
         figures, differences = measure(setting, arguments.repetitions, folder)
     figures |= {
         "detectors": len(rival.DETECTORS),
@@ -140,7 +140,7 @@ def main() -> None:
         "images_per_set": arguments.images,
         "precision": arguments.precision,
         "batch_size": arguments.batch_size,
-        "threads": _threads(),
+        "threads": count_threads(),
         "repetitions": arguments.repetitions,
         **machine(),
     }
@@ -166,12 +166,12 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _threads() -> int:
+def count_threads() -> int:
     """Return the number of threads that a run passes images with."""
     return min(count_cpus(), HEAVY_CPUS)
 
 
-def set_up(arguments: argparse.Namespace, folder: Path) -> Setting:
+def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]) -> Setting:
     """Train the classifier and prepare the images, where that is not done yet."""
     benchmark = load().benchmarks[arguments.id].target
     classifier = benchmark.classifier
@@ -180,7 +180,7 @@ def set_up(arguments: argparse.Namespace, folder: Path) -> Setting:
         chosen["epochs"] = arguments.epochs
     request = {
         "benchmark": str(_cut(benchmark, arguments.images, folder)),
-        "detectors": list(rival.DETECTORS),
+        "detectors": list(detectors),
         "parameters": {classifier: chosen},
         "data": str(data_folder(None)),
         "device": "cpu",
@@ -249,7 +249,7 @@ def measure(setting: Setting, repetitions: int, folder: Path) -> tuple[Figures, 
     for _ in range(repetitions):
         for name, way in ways.items():
             setting.forget()
-            torch.set_num_threads(_threads())
+            torch.set_num_threads(count_threads())
             with counting(type(setting.network.module)) as count:
                 started = time.perf_counter()
                 results[name] = way()

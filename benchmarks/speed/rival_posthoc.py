@@ -1,0 +1,217 @@
+"""Do with pytorch-ood what ``--detectors all-posthoc`` does, as its documentation says."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from pytorch_ood import api, detector
+from pytorch_ood.metrics import OODMetrics
+from rival import Sets
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from oodbench.contracts import Context
+from oodbench_posthoc.layers import Layers
+
+PER_SAMPLE = (detector.GradNorm, detector.GradUncertainty)
+"""Detectors that pass images in a way (vmap) in which a hook sees one image for all of them."""
+
+
+class Scaled(nn.Module):
+    """Normalise images as the classifiers that ship do."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images in [0, 1] to [-1, 1]."""
+        return (images - 0.5) * 2
+
+
+class Parts:
+    """A classifier of `oodbench_classifiers`, taken apart as the constructors want it.
+
+    Args:
+        classifier: frozen, in evaluation mode.
+        shape: (c, h, w) of the images.
+        num_classes: k.
+
+    Attributes:
+        whole: maps images to logits (n, k).
+        encoder: maps images to features (n, d).
+        head: the last layer.
+        layers: the layers that detectors look into, each to be applied to what the one before it
+            puts out.
+    """
+
+    def __init__(self, classifier: Any, shape: tuple[int, int, int], num_classes: int) -> None:
+        context = Context(torch.device("cpu"), 0, shape, num_classes)
+        looked_into = Layers(classifier, context).modules
+        steps = [Scaled(), *classifier.backbone, classifier.norm]
+        ends = [0, *(n + 1 for n, each in enumerate(steps) if _is_one_of(each, looked_into))]
+        self.whole = classifier
+        self.encoder = classifier.features
+        self.head = classifier.head
+        self.num_classes = num_classes
+        self.layers = [nn.Sequential(*steps[start:end]) for start, end in pairwise(ends)]
+        self._rest = nn.Sequential(*steps[ends[-1] :])
+
+    def after_layers(self, maps: Tensor) -> Tensor:
+        """Map what the last of the layers puts out to logits."""
+        activated = nn.functional.leaky_relu(self._rest(maps), self.whole.slope)
+        return self.head(activated.mean((2, 3)))
+
+    def feature_maps(self, images: Tensor) -> Tensor:
+        """Map images to features, as maps of one place (n, d, 1, 1)."""
+        return self.encoder(images)[:, :, None, None]
+
+    def after_features(self, maps: Tensor) -> Tensor:
+        """Map such maps to logits."""
+        return self.head(maps.flatten(1))
+
+
+def _is_one_of(module: nn.Module, others: list[nn.Module]) -> bool:
+    return any(module is other for other in others)
+
+
+def _nac(parts: Parts) -> api.Detector:
+    """Return NAC-UE, which fails on a network that is frozen."""
+    unfrozen = copy.deepcopy(parts.whole).requires_grad_()
+    places = {id(each): name for name, each in parts.whole.named_modules()}
+    ends = [places[id(layer[-1])] for layer in parts.layers]
+    return detector.NACUE(unfrozen, [unfrozen.get_submodule(name) for name in ends])
+
+
+DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
+    "msp": lambda p: detector.MaxSoftmax(p.whole),
+    "maxlogit": lambda p: detector.MaxLogit(p.whole),
+    "energy": lambda p: detector.EnergyBased(p.whole),
+    "entropy": lambda p: detector.Entropy(p.whole),
+    "gen": lambda p: detector.GEN(p.whole),
+    "temperature-scaling": lambda p: detector.TemperatureScaling(p.whole),
+    "klmatching": lambda p: detector.KLMatching(p.whole),
+    "openmax": lambda p: detector.OpenMax(p.whole),
+    "mahalanobis": lambda p: detector.Mahalanobis(p.encoder),
+    "rmd": lambda p: detector.RMD(p.encoder),
+    "knn": lambda p: detector.KNN(p.encoder),
+    "vim": lambda p: detector.ViM(p.encoder, p.head.in_features // 2, p.head.weight, p.head.bias),
+    "she": lambda p: detector.SHE(p.encoder, p.head),
+    "fdbd": lambda p: detector.fDBD(p.encoder, p.head),
+    "gmm": lambda p: detector.GMM(p.encoder),
+    "nci": lambda p: detector.NCI(p.encoder, p.head),
+    "nnguide": lambda p: detector.NNGuide(p.encoder, p.head),
+    "pnml": lambda p: detector.PNML(p.encoder, p.head),
+    "dice": lambda p: detector.DICE(p.encoder, p.head.weight, p.head.bias, 0.7),
+    "lts": lambda p: detector.LTS(p.encoder, p.head),
+    "react": lambda p: detector.ReAct(p.feature_maps, p.after_features),
+    "vra": lambda p: detector.VRA(p.feature_maps, p.after_features),
+    "ash": lambda p: detector.ASH(p.feature_maps, p.after_features),
+    "scale": lambda p: detector.SCALE(p.feature_maps, p.after_features),
+    "gradnorm": lambda p: detector.GradNorm(p.whole, lambda name: name == "head.weight"),
+    "graduncertainty": lambda p: detector.GradUncertainty(
+        p.whole, lambda name: name.startswith("head.")
+    ),
+    "odin": lambda p: detector.ODIN(p.whole),
+    "mahalanobis-odin": lambda p: detector.MahalanobisODIN(p.encoder),
+    "rankfeat": lambda p: detector.RankFeat(nn.Sequential(*p.layers), p.after_layers),
+    "multi-mahalanobis": lambda p: detector.MultiMahalanobis(p.layers),
+    "gram": lambda p: detector.Gram(p.after_layers, p.layers, p.num_classes),
+    "nac-ue": _nac,
+}
+"""How to make detectors from a classifier, by our names for them and with our parameters."""
+
+
+@dataclass
+class Measured:
+    """What a detector of pytorch-ood did.
+
+    Attributes:
+        seconds: for fitting and for evaluating on all OOD sets.
+        scores: (n,) by OOD set, those of the ID test images first.
+        metrics: what `OODMetrics` says, by OOD set.
+    """
+
+    seconds: float
+    scores: dict[str, Tensor]
+    metrics: dict[str, Mapping[str, float]]
+
+
+class Passes:
+    """Counts the images that pass through a classifier, or parts of it that begin where it does."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    @contextmanager
+    def of(self, classifier: nn.Module) -> Iterator[None]:
+        """Count them within the block."""
+        first = next(each for each in classifier.modules() if not list(each.children()))
+        handle = first.register_forward_pre_hook(self._count)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _count(self, _: nn.Module, inputs: tuple[Tensor]) -> None:
+        self.images += len(inputs[0])
+
+
+def evaluate(
+    names: list[str],
+    sets: Sets,
+    classifier: nn.Module,
+    *,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    batch_size: int,
+) -> tuple[dict[str, Measured], int]:
+    """Fit detectors and evaluate them on every OOD set, one after the other.
+
+    Each detector gets a data loader of its own: pytorch-ood keeps nothing between detectors.
+
+    Returns:
+        What was measured, by name, and the number of images that passed through the classifier.
+    """
+    passes = Passes()
+    with passes.of(classifier):
+        parts = Parts(classifier, shape, num_classes)
+        found = {name: _measure(DETECTORS[name], parts, sets, batch_size, passes) for name in names}
+    return found, passes.images
+
+
+def _measure(
+    make: Callable[[Parts], api.Detector], parts: Parts, sets: Sets, size: int, passes: Passes
+) -> Measured:
+    """Fit and evaluate a detector, without gradients where it needs none."""
+    started = time.perf_counter()
+    torch.manual_seed(0)  # as a run does before it fits: Gram draws which images to hold out
+    made = make(parts)
+    if made.requires_fit:
+        made.fit(DataLoader(sets.train_set(), batch_size=size))
+    with nullcontext() if isinstance(made, api.GradientDetector) else torch.no_grad():
+        evaluated = {
+            name: _scores_of(made, test, size, passes)
+            for name, test in zip(sets.ood_names, sets.test_sets(), strict=True)
+        }
+    return Measured(
+        time.perf_counter() - started,
+        {name: scores for name, (scores, _) in evaluated.items()},
+        {name: metrics for name, (_, metrics) in evaluated.items()},
+    )
+
+
+def _scores_of(
+    made: api.Detector, test: Dataset, size: int, passes: Passes
+) -> tuple[Tensor, Mapping[str, float]]:
+    metrics, scores = OODMetrics(), []
+    for images, labels in DataLoader(test, batch_size=size):
+        before = passes.images
+        scores.append(made(images).detach())
+        metrics.update(scores[-1], labels)
+        if isinstance(made, PER_SAMPLE):
+            passes.images = before + len(images)
+    return torch.cat(scores), metrics.compute()

@@ -1,0 +1,67 @@
+"""The script that measures all post-hoc detectors against pytorch-ood's own evaluation of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed" / "posthoc.py"
+CHOSEN = (
+    "msp,temperature-scaling,openmax,mahalanobis,knn,vim,nnguide,react,ash,gradnorm,graduncertainty,"
+    "odin,mahalanobis-odin,rankfeat,multi-mahalanobis,gram,nac-ue"
+)
+SETTING = ["--id", "digits", "--images", "50", "--epochs", "5", "--detectors", CHOSEN]
+FITTED_AGAIN = 3
+"""Of these pass their training images through the network where they are fitted."""
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float | str]:
+    """Return the figures of a small setting, as the script writes them."""
+    path = tmp_path_factory.mktemp("speed") / "figures.json"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("OODBENCH_DATA", None)
+    command = [sys.executable, str(SCRIPT), *SETTING, "--json", str(path)]
+    subprocess.run(
+        command,
+        check=True,
+        env=environment,
+        capture_output=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
+    )
+    return json.loads(path.read_text())
+
+
+def test_scores_are_those_of_pytorch_ood(figures) -> None:
+    assert figures["detectors"] == 17
+    assert figures["largest_score_difference"] < 1e-5
+    assert figures["largest_auroc_difference"] < 0.005
+
+
+def test_images_are_passed_by_those_alone_that_have_to(figures) -> None:
+    train, scored = 1201, 6 * 50 + 1000
+    assert figures["distinct_images"] == 1201 + 6 * 50
+    passes = {"odin": 2, "mahalanobis-odin": 2, "rankfeat": 1, "multi-mahalanobis": 1, "gram": 1}
+    again = sum(passes.values()) + 1  # and nac-ue
+    looked_at = 6 + 1  # Layers passes an image to find layers, and Gram to count maps
+    assert figures["images_forwarded"] == pytest.approx(
+        figures["distinct_images"] + FITTED_AGAIN * train + again * scored, abs=100 * looked_at
+    )
+
+
+def test_pytorch_ood_passes_them_for_each_detector(figures) -> None:
+    scored = 5 * 2 * 50
+    # one pass for each detector, two for those that move images, one for each of four layers
+    assert figures["images_forwarded_pytorch_ood"] > 17 * scored + 10 * 1201
+
+
+def test_the_ratio_is_that_of_the_medians(figures) -> None:
+    ratio = figures["seconds_pytorch_ood"] / figures["seconds_run"]
+    assert figures["ratio"] == pytest.approx(ratio, rel=0.01)
+    assert figures["threads"] >= 1
+    assert {"cpu", "system", "torch", "pytorch-ood"} <= figures.keys()
