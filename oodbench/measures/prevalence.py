@@ -9,7 +9,6 @@ https://arxiv.org/abs/1909.02827), at a reference prior of one half. Chance is 0
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import auc, precision_recall_curve
 
 from oodbench.measures.arrays import Scores, checked_scores
 
@@ -33,6 +32,8 @@ def aupr_ood_balanced(id_scores: Scores, ood_scores: Scores) -> float:
 
 
 def _balanced_area(positive: Scores, negative: Scores) -> float:
+    from sklearn.metrics import auc, precision_recall_curve  # a second that few tables need
+
     sizes = [len(positive), len(negative)]
     # Ranks, because magnitudes can neither overflow nor round.
     ranks = np.unique(np.concatenate([positive, negative]), return_inverse=True)[1]

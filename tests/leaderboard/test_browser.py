@@ -89,7 +89,7 @@ def test_a_click_on_a_heading_sorts(visit: Visit) -> None:
 
 
 def test_the_keyboard_sorts(visit: Visit) -> None:
-    visit.heading("near").focus()
+    visit.heading("near").get_by_role("button").focus()
     visit.page.keyboard.press("Enter")
     assert visit.first_column() == ["poor", "good"]
 
@@ -141,6 +141,7 @@ def test_on_a_phone_only_the_tables_scroll_sideways(browser: Any, site: Path) ->
     page.context.close()
 
 
+@pytest.mark.slow  # it is a matter of seconds, on a machine that does nothing else
 def test_the_page_of_a_thousand_runs_opens_in_two_seconds(browser: Any, tmp_path: Path) -> None:
     make_run(tmp_path / "runs", {"energy": 1.0})
     ((entry,), _) = find_entries([tmp_path / "runs"])
