@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+DETECTOR_RUN = ["detector", "classifier", "classifier_seed", "seed"]
+"""The columns of the scores that name one fitted detector."""
+
 Scores: TypeAlias = npt.NDArray[Any]
 """(n,) of any real dtype; larger = more likely OOD."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from oodbench.errors import InvalidData
 from oodbench.measures import metrics
-from oodbench.measures.arrays import checked_flags
+from oodbench.measures.arrays import DETECTOR_RUN, checked_flags
 from oodbench.measures.intervals import auroc_interval
 from oodbench.results import records_frame
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from oodbench.measures.arrays import Flags, Labels, Scores
-
-DETECTOR_RUN = ["detector", "classifier", "classifier_seed", "seed"]
-"""The columns of the scores that name one fitted detector."""
 
 
 def correctness(labels: Labels, predictions: Labels) -> Flags | None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from oodbench.measures.evaluation import DETECTOR_RUN
+from oodbench.measures.arrays import DETECTOR_RUN
 from oodbench.measures.prevalence import aupr_id_balanced, aupr_ood_balanced
 from oodbench.report.build import build
 from oodbench.report.layout import Table
