@@ -19,12 +19,15 @@ from oodbench_ganad.resuming import gather, scatter
 
 
 class Examples:
-    """Draw what AD learns from: normal images, and as many anomalies.
+    """Make what AD learns from: normal images, as many anomalies, and the classes seen in them.
+
+    As in equation (11), which scores D(x, C(x)), AD is told the class that the classifier sees in
+    an image, not the class that the image was made for.
 
     Args:
         generator: the fitted G, from seeds and classes to images.
         recipe: number of images, seed length.
-        context: gives device, seed and number of classes.
+        context: gives device, seed, precision, number of classes and classifier.
         real: ID training images to take as normal images, in place of fakes.
         outliers: images to take as half of the anomalies; the other half are near anomalies.
     """
@@ -39,6 +42,7 @@ class Examples:
         outliers: Stream | None = None,
     ) -> None:
         self.generator = generator
+        self.context = context
         self.seed_length = recipe.architecture.seed_length
         self.draws = seeds.device_generator(context, stream=1)
         self.classes = balanced_classes(recipe.anomaly_batch, context)
@@ -46,17 +50,22 @@ class Examples:
         self.real = _batches(real, count, context.generator(2))
         self.outliers = _batches(outliers, count // 2, context.generator(3))
 
-    def draw(self) -> Tensor:
-        """Return normal images, then as many anomalies: (2 n, c, h, w) float32 in [0, 1]."""
-        images = draw_images(self.generator, self.seed_length, self.classes, self.draws)
-        count = len(self.classes)
-        if self.real:
-            real = self.real.next().inputs
-            images[: len(real)] = real
-        if self.outliers:
-            outliers = self.outliers.next().inputs
-            images[count : count + len(outliers)] = outliers
-        return images
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Make a batch, the first half of it normal.
+
+        Returns:
+            images (2 n, c, h, w) float32 in [0, 1], and classes (2 n,) int64.
+        """
+        with torch.no_grad(), reduced_precision(self.context):
+            images = draw_images(self.generator, self.seed_length, self.classes, self.draws)
+            count = len(self.classes)
+            if self.real:
+                real = self.real.next().inputs
+                images[: len(real)] = real
+            if self.outliers:
+                outliers = self.outliers.next().inputs
+                images[count : count + len(outliers)] = outliers
+            return images, self.context.classifier(images).argmax(dim=1)
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs to go on from here."""
@@ -69,6 +78,44 @@ class Examples:
     def _parts(self) -> dict[str, Any]:
         parts = {"draws": self.draws, "real": self.real, "outliers": self.outliers}
         return {name: part for name, part in parts.items() if part is not None}
+
+
+class MixedExamples:
+    """Mix a fixed number of batches, made and classified once: most of a step's work is in that.
+
+    An image keeps its place in a batch, so that normal images, anomalies, and the classes that they
+    were made for stay as frequent as they are in each of the batches.
+
+    Args:
+        examples: makes the batches.
+        count: number of batches; their images are kept as bytes.
+    """
+
+    def __init__(self, examples: Examples, count: int) -> None:
+        batches = [examples.draw() for _ in range(count)]
+        self.images = torch.stack([_as_bytes(images) for images, _ in batches])
+        self.seen = torch.stack([seen for _, seen in batches])
+        self.places = torch.arange(self.seen.shape[1], device=self.seen.device)
+        self.draws = seeds.device_generator(examples.context, stream=4)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Return a batch, as `Examples.draw` does, each image of it from any of the batches."""
+        chosen = torch.randint(
+            len(self.seen), self.places.shape, generator=self.draws, device=self.places.device
+        )
+        return self.images[chosen, self.places].float().div_(255), self.seen[chosen, self.places]
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here."""
+        return gather({"draws": self.draws})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, with batches made anew from the same seed."""
+        scatter(state, {"draws": self.draws})
+
+
+def _as_bytes(images: Tensor) -> Tensor:
+    return images.mul(255).round_().to(torch.uint8)
 
 
 def _batches(
@@ -85,16 +132,15 @@ def train_anomaly_detector(
 
     The training goes on from the context's checkpoint if there is one.
 
-    The loss is the binary cross-entropy (normal images are class 1). As in equation (11), which
-    scores D(x, C(x)), the network is told the class that the classifier sees in an image, not the
-    class that the image was made for.
+    The loss is the binary cross-entropy (normal images are class 1).
 
     Args:
         network: AD, from images and classes to logits (n,); changed in place.
-        examples: draws the images of each step.
-        recipe: learning rates.
+        examples: makes the images of each step, or of the recipe's number of batches if that is
+            smaller than the number of steps.
+        recipe: learning rates, number of batches.
         steps: number of steps.
-        context: gives device, seed, precision, classifier, progress and checkpoint.
+        context: gives device, precision, progress and checkpoint.
 
     Raises:
         PluginError: if the loss is no longer finite.
@@ -104,16 +150,16 @@ def train_anomaly_detector(
     )
     is_normal = torch.ones(2 * len(examples.classes), device=context.device)
     is_normal[len(examples.classes) :] = 0
-    parts = {"network": network, "optimizer": optimizer, "examples": examples}
+    made = recipe.anomaly_batches
+    source = examples if made is None or made >= steps else MixedExamples(examples, made)
+    parts = {"network": network, "optimizer": optimizer, "examples": source}
     checkpoint = context.checkpoint
     saved = checkpoint.load()
     if saved is not None:
         scatter(saved, parts)
     for step in range(optimizer.done + 1, steps + 1):
+        images, seen = source.draw()
         with reduced_precision(context):
-            with torch.no_grad():
-                images = examples.draw()
-                seen = context.classifier(images).argmax(dim=1)
             logits = network(images, seen).float()
             loss = F.binary_cross_entropy_with_logits(logits, is_normal)
         optimizer.step_on(loss)

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -168,9 +169,13 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(precision, monkeypa
     assert same(on.state(), train_to_the_end().state())
 
 
+@pytest.mark.parametrize("batches", [None, 3])
 @pytest.mark.parametrize("kind", [Ganad, GanadReal, GanadOe])
-def test_an_interrupted_training_of_ad_goes_on_to_the_same_weights(kind, fitted, monkeypatch):
+def test_an_interrupted_training_of_ad_goes_on_to_the_same_weights(
+    kind, batches, fitted, monkeypatch
+):
     monkeypatch.setattr(anomaly, "REPORT_EVERY", 2)
+    monkeypatch.setattr(recipes, "TINY", replace(recipes.TINY, anomaly_batches=batches))
     given = {"parts": {"wgan": fitted[0]}, "auxiliary": stream(count=50)}
 
     def train_to_the_end(**settings):
@@ -228,6 +233,40 @@ def test_ad_sees_as_many_fakes_as_near_anomalies():
     assert (norms[:100] < 5).all()
     assert ((norms[100:] >= 5 - 1e-5) & (norms[100:] <= 6 + 1e-5)).all()
     assert drawn[:, 64].tolist() == [*classes.tolist(), *classes.tolist()]
+
+
+def test_ad_is_told_the_class_that_the_classifier_sees(fitted):
+    images, seen = anomaly.Examples(fitted[0].generator_, recipes.TINY, context()).draw()
+    assert torch.equal(seen, LinearClassifier(SHAPE, 4)(images).argmax(dim=1))
+
+
+def test_mixed_batches_hold_images_of_all_batches_at_their_places_with_their_classes(fitted):
+    def examples():
+        return anomaly.Examples(fitted[0].generator_, recipes.TINY, context())
+
+    mixed = anomaly.MixedExamples(examples(), 3)
+    again = examples()
+    batches = [again.draw() for _ in range(3)]
+    found = set()
+    for _ in range(5):
+        images, seen = mixed.draw()
+        for place, (image, label) in enumerate(zip(images, seen, strict=True)):
+            fits = [
+                label == classes[place]
+                and torch.allclose(image, made[place], atol=0.5 / 255 + 1e-6)
+                for made, classes in batches
+            ]
+            assert any(fits)
+            found.add(tuple(fits))
+    assert len(found) >= 3
+
+
+def test_as_many_batches_as_steps_are_not_mixed(fitted, monkeypatch):
+    monkeypatch.setattr(anomaly, "MixedExamples", None)
+    given = context(parts={"wgan": fitted[0]})
+    Ganad(recipe="tiny", anomaly_steps=recipes.TINY.anomaly_batches).fit(stream(), given)
+    with pytest.raises(TypeError):
+        Ganad(recipe="tiny", anomaly_steps=recipes.TINY.anomaly_batches + 1).fit(stream(), given)
 
 
 def test_a_generator_that_diverges_is_an_error():

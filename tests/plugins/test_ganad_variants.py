@@ -53,8 +53,8 @@ def test_the_critic_is_that_of_the_generator(wgan):
 
 def test_real_images_take_the_place_of_all_fakes_and_of_nothing_else(wgan):
     train = stream(count=200)
-    drawn = Examples(wgan.generator_, TINY, context(), real=train).draw()
-    plain = Examples(wgan.generator_, TINY, context()).draw()
+    drawn, _ = Examples(wgan.generator_, TINY, context(), real=train).draw()
+    plain, _ = Examples(wgan.generator_, TINY, context()).draw()
     half = len(drawn) // 2
     known = pixels(train)
     assert all((image == known).flatten(1).all(1).any() for image in drawn[:half])
@@ -64,7 +64,7 @@ def test_real_images_take_the_place_of_all_fakes_and_of_nothing_else(wgan):
 def test_auxiliary_images_are_half_of_the_anomalies(wgan):
     images = torch.full((100, *SHAPE), 0.25)
     outliers = TensorStream(Batch(torch.full((100,), -1), images), shape=SHAPE, num_classes=4)
-    drawn = Examples(wgan.generator_, TINY, context(), outliers=outliers).draw()
+    drawn, _ = Examples(wgan.generator_, TINY, context(), outliers=outliers).draw()
     auxiliary = (drawn == 0.25).flatten(1).all(1)
     half = len(drawn) // 2
     assert auxiliary[:half].sum() == 0
