@@ -14,10 +14,11 @@ import numpy as np
 
 from oodbench import registry
 from oodbench.contracts import SHORTCUT
+from oodbench.detectors import FAMILY
 from oodbench.duplicates import Reference
 from oodbench.engine import Observer
 from oodbench.images import select, to_geometry
-from oodbench.request import FAMILY, Options, resolve
+from oodbench.request import Options, resolve
 from oodbench.results import Run
 from oodbench.runner import run_options
 from oodbench.sources import Source

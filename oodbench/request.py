@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,41 +12,19 @@ from typing import Any
 from oodbench import hardware
 from oodbench.benchmarks import load_benchmark
 from oodbench.classifiers import make_classifier, names_of
-from oodbench.contracts import (
-    Benchmark,
-    Classifier,
-    CustomClassifier,
-    Dataset,
-    Detector,
-    Need,
-    Trainable,
-)
-from oodbench.errors import (
-    DataUnavailable,
-    InvalidParameter,
-    OodbenchError,
-    PluginError,
-    UnknownName,
-    UserError,
-)
-from oodbench.images import title_in
+from oodbench.contracts import Benchmark, Detector
+from oodbench.datasets import Auxiliary, locate_ood, make_dataset, make_ood, titles_by_group
+from oodbench.detectors import ALL, find_detectors, make_detectors
+from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.jobs import Request
-from oodbench.keys import digest, plugin_key
-from oodbench.plugins import describe
 from oodbench.registry import Registry
-from oodbench.sources import Source, locate
-from oodbench.userdata import UserImages, is_path
+from oodbench.sources import locate
+from oodbench.userdata import is_path
 
 Parameters = Mapping[str, Mapping[str, Any]]
 
 SLIP = 0.75
 """Names at least as similar as this (`difflib`) are taken for one, misspelt."""
-
-ALL = "all"
-"""Asks for every registered detector."""
-
-FAMILY = "all-"
-"""Asks, before the name of a family, for every registered detector of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,24 +99,26 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     if options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     benchmark = find_benchmark(options, registry)
-    found, unloaded = _find_detectors(options.detectors, registry)
+    found, unloaded = find_detectors(options.detectors, registry)
     makers = names_of(benchmark.classifier, options.arch, registry, options.parameters)
     parameters = _merge_parameters(benchmark, options.parameters, found, makers, registry)
-    detectors, unmade = _make_detectors(found, registry, parameters)
+    detectors, unmade = make_detectors(found, registry, parameters)
     classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
     seeds = _seeds(options.seeds, "seeds")
     classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
     gpus = hardware.resolve_gpus(options.device)
     precision = hardware.resolve_precision(options.precision, gpus)
     id_dataset = make_dataset(benchmark.id, registry, parameters)
-    ood_datasets, lost = _make_ood(benchmark, id_dataset, registry, parameters)
+    ood_datasets, lost = make_ood(benchmark, id_dataset, registry, parameters)
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", options.data, download=options.download)
     test = locate(id_dataset, options.split, options.data, download=options.download)
-    ood, missing = _locate_ood(ood_datasets, lost, options)
+    ood, missing = locate_ood(
+        ood_datasets, lost, options.split, options.data, download=options.download
+    )
     known = {source.fingerprint for source in (train, test)}
     tested = {source.fingerprint for source in ood}
-    auxiliary = _Auxiliary(known, tested, id_dataset, options, registry)
+    auxiliary = Auxiliary(known, tested, id_dataset, options.data, options.download, registry)
     auxiliary.add_detectors(detectors, unmade)
     auxiliary.add_classifier(classifier)
     request = Request(
@@ -170,7 +150,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         for name in chosen
         if name in names
     }
-    groups = _titles_by_group(benchmark, ood_datasets, lost, missing)
+    groups = titles_by_group(benchmark, ood_datasets, lost, missing)
     return Resolved(request, benchmark, groups, missing, unloaded | unmade, distributions)
 
 
@@ -212,77 +192,6 @@ def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
     return Benchmark(name=Path(name).stem, id=name, ood=(), classifier=options.classifier)
 
 
-def _find_detectors(
-    asked: Sequence[str | Detector], registry: Registry
-) -> tuple[dict[str, Detector | None], dict[str, str]]:
-    """Return the detectors by name, None where the registry has the class, and the broken ones."""
-    found: dict[str, Detector | None] = {}
-    broken: dict[str, str] = {}
-    for detector in asked:
-        if isinstance(detector, Detector):
-            if detector.info.name in found:
-                raise UserError(f"two detectors are called '{detector.info.name}'")
-            found[detector.info.name] = detector
-        elif detector == ALL:
-            found.update(dict.fromkeys(registry.detectors))
-        elif detector.startswith(FAMILY) and detector not in registry.detectors:
-            found.update(dict.fromkeys(_family(detector, registry)))
-        elif detector not in registry.detectors and (reason := registry.why_missing(detector)):
-            broken[detector] = reason
-        else:
-            found[registry.detectors[detector].name] = None
-    if not found and not broken:
-        raise UserError("name at least one detector: --detectors energy,msp")
-    return found, broken
-
-
-def _family(asked: str, registry: Registry) -> list[str]:
-    """Return the names of the detectors that ``all-<family>`` asks for."""
-    families = {name: registry.detectors[name].target.family for name in registry.detectors}
-    found = [name for name, family in families.items() if FAMILY + family == asked]
-    if not found:
-        known = {FAMILY + family for family in families.values() if family}
-        raise UnknownName("family of detectors", asked, known)
-    return found
-
-
-def _make_detectors(
-    found: Mapping[str, Detector | None], registry: Registry, parameters: Parameters
-) -> tuple[dict[str, Detector], dict[str, str]]:
-    """Return the detectors as objects, and the reasons of those that break before they are used."""
-    made: dict[str, Detector] = {}
-    broken: dict[str, str] = {}
-    for name, detector in found.items():
-        try:
-            if detector is None:
-                detector = registry.detectors[name].create(**parameters.get(name, {}))
-            _identify(detector)
-        except UserError:
-            raise
-        except Exception as error:  # a stranger's constructor may raise anything
-            broken[name] = describe(error)
-        else:
-            made[name] = detector
-    return made, broken
-
-
-def _identify(trainable: Trainable) -> None:
-    """Raise what planning would raise if a detector or one of its parts cannot be planned."""
-    for name in ("needs", "fit_needs"):
-        value = getattr(trainable, name)
-        optional = name == "fit_needs" and value is None
-        if not optional and not (
-            isinstance(value, frozenset) and all(isinstance(each, Need) for each in value)
-        ):
-            raise PluginError(
-                f"{type(trainable).__name__}.{name} must be a frozenset of Need, not {value!r}"
-            )
-    trainable.auxiliary()
-    digest(plugin_key(trainable))
-    for part in trainable.parts().values():
-        _identify(part)
-
-
 def _merge_parameters(
     benchmark: Benchmark,
     asked: Parameters,
@@ -312,135 +221,6 @@ def _merge_parameters(
     for name, values in asked.items():
         merged.setdefault(name, {}).update(values)
     return merged
-
-
-def make_dataset(
-    name: str,
-    registry: Registry,
-    parameters: Parameters | None = None,
-    shape: tuple[int, int, int] | None = None,
-) -> Dataset:
-    """Return the data set of a name or path, fitted to the geometry of the ID set if one is given.
-
-    Raises:
-        UserError: if there is none, or a parameter does not fit.
-        PluginError: if it cannot be made.
-    """
-    if is_path(name):
-        return UserImages(path=name)
-    entry = registry.datasets[name]
-    try:
-        dataset = entry.create(**(parameters or {}).get(name, {}))
-        return dataset if shape is None else dataset.fitted(shape)
-    except OodbenchError:
-        raise
-    except Exception as error:  # a stranger's code may raise anything
-        raise PluginError(f"data set '{name}' cannot be made: {describe(error)}") from error
-
-
-def _make_ood(
-    benchmark: Benchmark, id_dataset: Dataset, registry: Registry, parameters: Parameters
-) -> tuple[dict[str, Dataset], dict[str, str]]:
-    """Return the OOD sets by what tables call them, and the reasons of those that break."""
-    shape = id_dataset.shape
-    names = {id_dataset.info.label: benchmark.id}
-    made: dict[str, Dataset] = {}
-    lost: dict[str, str] = {}
-    for name in benchmark.ood:
-        try:
-            dataset = make_dataset(name, registry, parameters, shape)
-        except PluginError as error:
-            lost[name] = str(error)
-            continue
-        title = title_in(dataset, shape)
-        if title in names:
-            raise UserError(f"two data sets are called {title}: '{names[title]}' and '{name}'")
-        names[title] = name
-        made[title] = dataset
-    return made, lost
-
-
-def _titles_by_group(
-    benchmark: Benchmark,
-    made: Mapping[str, Dataset],
-    lost: Mapping[str, str],
-    missing: Mapping[str, str],
-) -> dict[str, tuple[str, ...]]:
-    """Return what tables call the members of each group whose images were found."""
-    names = (name for name in benchmark.ood if name not in lost)
-    titles = {name: title for name, title in zip(names, made, strict=True) if title not in missing}
-    return {
-        group: tuple(titles[name] for name in members)
-        for group, members in benchmark.groups_among(titles).items()
-    }
-
-
-def _locate_ood(
-    datasets: Mapping[str, Dataset], lost: Mapping[str, str], options: Options
-) -> tuple[list[Source], dict[str, str]]:
-    """Find the images of the OOD sets; add the reasons of those that cannot be had to the lost."""
-    sources: list[Source] = []
-    missing = dict(lost)
-    for title, dataset in datasets.items():
-        split = options.split if options.split in dataset.splits else "test"
-        try:
-            sources.append(locate(dataset, split, options.data, download=options.download))
-        except (DataUnavailable, PluginError) as error:
-            missing[title] = str(error)
-    if not sources:
-        raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
-    return sources, missing
-
-
-@dataclass
-class _Auxiliary:
-    """Find what detectors and the classifier learn from besides the ID set.
-
-    Attributes:
-        id_images: fingerprints of the ID images.
-        tested: fingerprints of the OOD images.
-        id_dataset: to whose geometry images are fitted.
-        options: where to look for images.
-        registry: finds data sets.
-        found: what was found, by name.
-    """
-
-    id_images: Set[str]
-    tested: Set[str]
-    id_dataset: Dataset
-    options: Options
-    registry: Registry
-    found: dict[str, Source] = field(default_factory=dict)
-
-    def add_detectors(self, detectors: dict[str, Detector], broken: dict[str, str]) -> None:
-        """Find what detectors ask for; move those whose images cannot be had to ``broken``."""
-        for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
-            try:
-                self._find(name, detector)
-            except (DataUnavailable, PluginError) as error:
-                broken[detector] = str(error)
-                del detectors[detector]
-
-    def add_classifier(self, classifier: Classifier) -> None:
-        """Find what the classifier asks for.
-
-        Raises:
-            DataUnavailable: if it cannot be had.
-        """
-        if isinstance(classifier, CustomClassifier):
-            self._find(classifier.auxiliary(), classifier.full_name)
-
-    def _find(self, name: str | None, learner: str) -> None:
-        if name is None or name in self.found:
-            return
-        dataset = make_dataset(name, self.registry, shape=self.id_dataset.shape)
-        split = "train" if "train" in dataset.splits else "test"
-        source = locate(dataset, split, self.options.data, download=self.options.download)
-        if source.fingerprint in self.tested:
-            raise UserError(f"{learner} would learn from the images of '{name}' that are tested")
-        if source.fingerprint in self.id_images:
-            raise UserError(f"{learner} would learn that the ID images of '{name}' are outliers")
-        self.found[name] = source
 
 
 def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:

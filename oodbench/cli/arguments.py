@@ -17,6 +17,16 @@ def add_data_folder(parser: Any) -> None:
     )
 
 
+def add_classifier(parser: Any) -> None:
+    """Add ``--classifier``, and ``--arch`` for one that is a file."""
+    parser.add_argument(
+        "--classifier", metavar="NAME", help="name, or a file of weights; default: benchmark's"
+    )
+    parser.add_argument(
+        "--arch", metavar="NAME", help="classifier whose network the weights are of"
+    )
+
+
 def add_parameters(parser: Any) -> None:
     """Add ``--set``, which can be repeated."""
     parser.add_argument(

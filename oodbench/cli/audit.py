@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
     )
-    parser.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
+    arguments.add_classifier(parser)
     arguments.add_parameters(parser)
     arguments.add_no_download(parser)
     arguments.add_data_folder(parser)
@@ -48,6 +48,7 @@ def execute(options: argparse.Namespace) -> int:
         benchmark=options.benchmark,
         ood=options.ood,
         classifier=options.classifier,
+        arch=options.arch,
         parameters=options.parameters,
         data=data_folder(options.data),
         download=options.download,

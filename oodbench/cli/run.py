@@ -35,12 +35,7 @@ def add(commands: Any) -> None:
         what.add_argument(
             "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
         )
-        what.add_argument(
-            "--classifier", metavar="NAME", help="name, or a file of weights; default: benchmark's"
-        )
-        what.add_argument(
-            "--arch", metavar="NAME", help="classifier whose network the weights are of"
-        )
+        arguments.add_classifier(what)
         what.add_argument(
             "--seeds",
             type=arguments.seeds,

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
     what.add_argument(
         "--ood", type=arguments.names, metavar="A,B", help="OOD test sets, which are left alone"
     )
-    what.add_argument("--classifier", metavar="NAME", help="default: the benchmark's")
+    arguments.add_classifier(what)
     arguments.add_parameters(what)
     how = parser.add_argument_group("how")
     how.add_argument(
@@ -101,6 +101,7 @@ def execute(options: argparse.Namespace) -> int:
         detectors=options.detectors,
         ood=options.ood,
         classifier=options.classifier,
+        arch=options.arch,
         parameters=options.parameters,
         data=data_folder(options.data),
         device=options.device,
@@ -132,9 +133,9 @@ def _next_command(tuning: Tuning, options: argparse.Namespace, place: Path) -> s
     """Return the command that runs the detectors with what was found."""
     parts = ["oodbench", "run", "--benchmark", str(place), "--detectors"]
     parts.append(",".join(tuning.detectors))
-    for name in ("data", "store"):
-        if folder := getattr(options, name):
-            parts += [f"--{name}", str(folder)]
+    for name in ("arch", "data", "store"):
+        if value := getattr(options, name):
+            parts += [f"--{name}", str(value)]
     return shlex.join(parts)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from oodbench.contracts import Dataset, GeneratedDataset
+from oodbench.datasets import make_dataset
 from oodbench.errors import OodbenchError
 from oodbench.images import title_in, to_geometry
 from oodbench.registry import Registry
 from oodbench.report.gallery import Images, Pixels
-from oodbench.request import make_dataset
 from oodbench.results import Run
 from oodbench.sources import Source, locate
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from oodbench.classifiers import make_classifier, name_of, record
 from oodbench.contracts import Benchmark, Dataset
+from oodbench.datasets import make_dataset
 from oodbench.errors import OodbenchError
 from oodbench.images import select, title_in
 from oodbench.registry import Registry
-from oodbench.request import make_dataset
 from oodbench.sources import locate
 
 Integers = npt.NDArray[np.int64]

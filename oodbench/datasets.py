@@ -1,0 +1,169 @@
+"""Make data sets of what users ask for, and find their images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oodbench.contracts import Benchmark, Classifier, CustomClassifier, Dataset, Detector
+from oodbench.errors import DataUnavailable, OodbenchError, PluginError, UserError
+from oodbench.images import title_in
+from oodbench.plugins import describe
+from oodbench.registry import Registry
+from oodbench.sources import Source, locate
+from oodbench.userdata import UserImages, is_path
+
+Parameters = Mapping[str, Mapping[str, Any]]
+
+
+def make_dataset(
+    name: str,
+    registry: Registry,
+    parameters: Parameters | None = None,
+    shape: tuple[int, int, int] | None = None,
+) -> Dataset:
+    """Return the data set of a name or path, fitted to the geometry of the ID set if one is given.
+
+    Raises:
+        UserError: if there is none, or a parameter does not fit.
+        PluginError: if it cannot be made.
+    """
+    if is_path(name):
+        return UserImages(path=name)
+    entry = registry.datasets[name]
+    try:
+        dataset = entry.create(**(parameters or {}).get(name, {}))
+        return dataset if shape is None else dataset.fitted(shape)
+    except OodbenchError:
+        raise
+    except Exception as error:  # a stranger's code may raise anything
+        raise PluginError(f"data set '{name}' cannot be made: {describe(error)}") from error
+
+
+def make_ood(
+    benchmark: Benchmark, id_dataset: Dataset, registry: Registry, parameters: Parameters
+) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """Return the OOD sets by what tables call them, and the reasons of those that break.
+
+    Raises:
+        UserError: if two are called alike, one is unknown, or a parameter does not fit.
+    """
+    shape = id_dataset.shape
+    names = {id_dataset.info.label: benchmark.id}
+    made: dict[str, Dataset] = {}
+    lost: dict[str, str] = {}
+    for name in benchmark.ood:
+        try:
+            dataset = make_dataset(name, registry, parameters, shape)
+        except PluginError as error:
+            lost[name] = str(error)
+            continue
+        title = title_in(dataset, shape)
+        if title in names:
+            raise UserError(f"two data sets are called {title}: '{names[title]}' and '{name}'")
+        names[title] = name
+        made[title] = dataset
+    return made, lost
+
+
+def locate_ood(
+    datasets: Mapping[str, Dataset],
+    lost: Mapping[str, str],
+    split: str,
+    folder: Path,
+    *,
+    download: bool,
+) -> tuple[list[Source], dict[str, str]]:
+    """Find the images of the OOD sets; add the reasons of those that cannot be had to the lost.
+
+    Args:
+        datasets: by what tables call them.
+        lost: reasons of those that break, likewise.
+        split: of those that have it; of the others it is the test split.
+        folder: the data folder.
+        download: whether to fetch images that are not there.
+
+    Raises:
+        UserError: if no set can be had.
+    """
+    sources: list[Source] = []
+    missing = dict(lost)
+    for title, dataset in datasets.items():
+        own = split if split in dataset.splits else "test"
+        try:
+            sources.append(locate(dataset, own, folder, download=download))
+        except (DataUnavailable, PluginError) as error:
+            missing[title] = str(error)
+    if not sources:
+        raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
+    return sources, missing
+
+
+def titles_by_group(
+    benchmark: Benchmark,
+    made: Mapping[str, Dataset],
+    lost: Mapping[str, str],
+    missing: Mapping[str, str],
+) -> dict[str, tuple[str, ...]]:
+    """Return what tables call the members of each group whose images were found."""
+    names = (name for name in benchmark.ood if name not in lost)
+    titles = {name: title for name, title in zip(names, made, strict=True) if title not in missing}
+    return {
+        group: tuple(titles[name] for name in members)
+        for group, members in benchmark.groups_among(titles).items()
+    }
+
+
+@dataclass
+class Auxiliary:
+    """Find what detectors and the classifier learn from besides the ID set.
+
+    Attributes:
+        id_images: fingerprints of the ID images.
+        tested: fingerprints of the OOD images.
+        id_dataset: to whose geometry images are fitted.
+        folder: the data folder.
+        download: whether to fetch images that are not there.
+        registry: finds data sets.
+        found: what was found, by name.
+    """
+
+    id_images: Set[str]
+    tested: Set[str]
+    id_dataset: Dataset
+    folder: Path
+    download: bool
+    registry: Registry
+    found: dict[str, Source] = field(default_factory=dict)
+
+    def add_detectors(self, detectors: dict[str, Detector], broken: dict[str, str]) -> None:
+        """Find what detectors ask for; move those whose images cannot be had to ``broken``."""
+        for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
+            try:
+                self._find(name, detector)
+            except (DataUnavailable, PluginError) as error:
+                broken[detector] = str(error)
+                del detectors[detector]
+
+    def add_classifier(self, classifier: Classifier) -> None:
+        """Find what the classifier asks for.
+
+        Raises:
+            DataUnavailable: if it cannot be had.
+        """
+        if isinstance(classifier, CustomClassifier):
+            self._find(classifier.auxiliary(), classifier.full_name)
+
+    def _find(self, name: str | None, learner: str) -> None:
+        if name is None or name in self.found:
+            return
+        dataset = make_dataset(name, self.registry, shape=self.id_dataset.shape)
+        split = "train" if "train" in dataset.splits else "test"
+        source = locate(dataset, split, self.folder, download=self.download)
+        if source.fingerprint in self.tested:
+            raise UserError(f"{learner} would learn from the images of '{name}' that are tested")
+        if source.fingerprint in self.id_images:
+            raise UserError(f"{learner} would learn that the ID images of '{name}' are outliers")
+        self.found[name] = source
