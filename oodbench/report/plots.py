@@ -152,10 +152,12 @@ def _histograms(shown: Shown, detector: str) -> Plot:
 
 
 def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
-    figure, (axes,) = new_figure(1, 1, 5.5, 3.6)
+    from adjustText import adjust_text
+
+    figure, (axes,) = new_figure(1, 1, 7, 4 + 0.05 * len(shown.detectors))
     good = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
-    described = []
-    for number, detector in enumerate(shown.detectors):
+    described, points, labels = [], [], []
+    for detector in shown.detectors:
         own = good[good["detector"] == detector]
         seconds = (
             own["fit_seconds"].mean() + own.groupby("classifier_seed")["score_seconds"].sum().mean()
@@ -163,10 +165,19 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
         area = 100 * own["auroc"].mean()
         if math.isnan(seconds) or math.isnan(area):
             continue
-        shown_at = max(float(seconds), 1e-3)
-        axes.scatter([shown_at], [area], color=f"C{number % 10}")
-        axes.annotate(plain(detector), (shown_at, area), textcoords="offset points", xytext=(5, 4))
+        points.append((max(float(seconds), 1e-3), area))
+        axes.scatter(*points[-1], color="C0", s=16)
+        labels.append(axes.text(*points[-1], plain(detector), fontsize=8))
         described.append(f"{detector} {area:.2f} % in {seconds:.3g} s")
     axes.set(xscale="log", xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
-    axes.margins(0.2)
+    axes.margins(0.1)
+    if labels:
+        adjust_text(
+            labels,
+            *zip(*points, strict=True),
+            ax=axes,
+            iter_lim=500,  # and no limit of time, by which pictures would differ
+            expand=(1.1, 1.4),
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.5},
+        )
     return finish(figure, "AUROC against cost", f"{'; '.join(described)}.")
