@@ -38,6 +38,8 @@ class Options:
         ood: names of data sets, or paths to images, in place of the benchmark's OOD sets.
         classifier: name of the classifier, in place of the benchmark's; or a file of its weights.
         arch: name of the classifier whose network that file is of.
+        images: images of the ID test set, and of each OOD set, that are used at most, in place of
+            the benchmark's number.
         seeds: seeds of what detectors draw; a number n means 0 to n - 1.
         classifier_seeds: seeds of the classifiers; likewise.
         parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
@@ -57,6 +59,7 @@ class Options:
     ood: Sequence[str] | None = None
     classifier: str | None = None
     arch: str | None = None
+    images: int | None = None
     seeds: int | Sequence[int] = 1
     classifier_seeds: int | Sequence[int] = 1
     parameters: Parameters = field(default_factory=dict)
@@ -98,6 +101,8 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     """
     if options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
+    if options.images is not None and options.images < 1:
+        raise UserError(f"a set needs at least 1 image, not {options.images}")
     benchmark = find_benchmark(options, registry)
     found, unloaded = find_detectors(options.detectors, registry)
     makers = names_of(benchmark.classifier, options.arch, registry, options.parameters)
@@ -176,6 +181,8 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
         benchmark = benchmark.with_ood(options.ood)
     if options.classifier is not None:
         changes["classifier"] = options.classifier
+    if options.images is not None:
+        changes["images_per_set"] = options.images
     return dataclasses.replace(benchmark, **changes)
 
 

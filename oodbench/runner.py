@@ -59,6 +59,7 @@ def run(
     ood: Sequence[str] | None = None,
     classifier: str | None = None,
     arch: str | None = None,
+    images: int | None = None,
     seeds: int | Sequence[int] = 1,
     classifier_seeds: int | Sequence[int] = 1,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
@@ -84,6 +85,8 @@ def run(
         ood: names of data sets or paths to images, in place of the benchmark's OOD sets.
         classifier: name of the classifier, in place of the benchmark's; or a file of its weights.
         arch: name of the classifier whose network that file is of.
+        images: images of the ID test set, and of each OOD set, that are used at most, in place of
+            the benchmark's number.
         seeds: seeds of what detectors draw; a number n means 0 to n - 1.
         classifier_seeds: seeds of the classifiers; likewise.
         parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
@@ -113,6 +116,7 @@ def run(
         ood=ood,
         classifier=classifier,
         arch=arch,
+        images=images,
         seeds=seeds,
         classifier_seeds=classifier_seeds,
         parameters=parameters or {},

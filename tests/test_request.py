@@ -100,6 +100,12 @@ def test_a_benchmark_is_asked_for_by_the_path_of_its_definition(ask) -> None:
     assert resolved.request.calibration_images == 100
 
 
+def test_fewer_images_than_the_benchmarks_are_asked_for(ask) -> None:
+    assert ask(images=20).request.images_per_set == 20
+    with pytest.raises(UserError, match="a set needs at least 1 image, not 0"):
+        ask(images=0)
+
+
 @pytest.mark.parametrize("options", [{"id": "digits"}, {"benchmark": "digits"}])
 def test_a_benchmark_is_asked_for_by_name(ask, options: dict) -> None:
     assert ask(**options).benchmark.name == "digits"

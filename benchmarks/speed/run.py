@@ -48,7 +48,6 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 import oodbench
-from oodbench.contracts import Benchmark
 from oodbench.hardware import count_cpus
 from oodbench.jobs import Ref
 from oodbench.paths import DATA_VARIABLE, data_folder
@@ -173,15 +172,13 @@ def count_threads() -> int:
 
 def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]) -> Setting:
     """Train the classifier and prepare the images, where that is not done yet."""
-    benchmark = load().benchmarks[arguments.id].target
-    classifier = benchmark.classifier
-    chosen = dict(benchmark.parameters.get(classifier, {}))
-    if arguments.epochs is not None:
-        chosen["epochs"] = arguments.epochs
+    classifier = load().benchmarks[arguments.id].target.classifier
+    chosen = {} if arguments.epochs is None else {classifier: {"epochs": arguments.epochs}}
     request = {
-        "benchmark": str(_cut(benchmark, arguments.images, folder)),
+        "benchmark": arguments.id,
+        "images": arguments.images,
         "detectors": list(detectors),
-        "parameters": {classifier: chosen},
+        "parameters": chosen,
         "data": str(data_folder(None)),
         "device": "cpu",
         "precision": arguments.precision,
@@ -194,15 +191,6 @@ def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]
     for title, reason in prepared.resolved.missing.items():
         print(f"{title} is left out: {reason}")
     return _setting(request | {"store": str(store.root), "engine": "inline"}, prepared, store)
-
-
-def _cut(benchmark: Benchmark, images: int, folder: Path) -> Path:
-    """Write a definition like that of a benchmark, but with so many images of each test set."""
-    keys = {name: getattr(benchmark, name) for name in ("name", "id", "ood", "classifier")}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    path = folder / f"{benchmark.name}.toml"
-    path.write_text("\n".join([*lines, f"images_per_set = {images}\n"]), encoding="utf-8")
-    return path
 
 
 def _setting(request: Mapping[str, Any], prepared: Prepared, store: Store) -> Setting:

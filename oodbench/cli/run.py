@@ -37,6 +37,12 @@ def add(commands: Any) -> None:
         )
         arguments.add_classifier(what)
         what.add_argument(
+            "--images",
+            type=int,
+            metavar="N",
+            help="images of each test set at most; default: the benchmark's (10000 as a rule)",
+        )
+        what.add_argument(
             "--seeds",
             type=arguments.seeds,
             default=1,
@@ -178,6 +184,7 @@ def _options(options: argparse.Namespace) -> Options:
         ood=options.ood,
         classifier=options.classifier,
         arch=options.arch,
+        images=options.images,
         seeds=options.seeds,
         classifier_seeds=options.classifier_seeds,
         parameters=options.parameters,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.lib.format import open_memmap
 
 from oodbench.stages import Work
 from oodbench.stages.modules import autocast, load_classifier
@@ -26,8 +26,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     module = load_classifier(spec["classifier"], work.inputs["classifier"], work.device)
     images = np.load(work.inputs["images"] / "images.npy", mmap_mode="r")
     positions = positions_of(spec["part"], len(images), spec["count"], spec["seed"])
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
+    files: dict[str, np.memmap] = {}
     forwarded = 0
     with torch.inference_mode():
         for start in range(0, len(positions), spec["batch_size"]):
@@ -38,12 +37,17 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
                 found = module.features(batch)  # type: ignore[operator]
             forwarded += len(batch)
             found = found.float()
-            features.append(found.cpu())
-            logits.append(module.head(found).cpu())  # type: ignore[operator]
+            for name, rows in (("features", found), ("logits", module.head(found))):  # type: ignore[operator]
+                if start == 0:
+                    shape = (len(positions), rows.shape[1])
+                    files[name] = open_memmap(work.draft / f"{name}.npy", "w+", np.float32, shape)
+                files[name][start : start + len(rows)] = rows.cpu().numpy()
             work.progress(start + len(chosen), len(positions))
-    for name, chunks in (("features", features), ("logits", logits)):
-        values = torch.cat(chunks) if chunks else torch.empty(0, 0)
-        np.save(work.draft / f"{name}.npy", values.numpy())
+    for name in ("features", "logits"):
+        if name in files:
+            files[name].flush()
+        else:
+            np.save(work.draft / f"{name}.npy", np.empty((0, 0), np.float32))
     np.save(work.draft / "positions.npy", positions)
     for name in ("labels.npy", "indices.npy"):
         np.save(work.draft / name, np.load(work.inputs["images"] / name)[positions])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,37 @@ from oodbench.stages.selection import positions_of
 from oodbench.store import Artifact
 
 
+class Rows:
+    """Rows of arrays on the disk, read when they are asked for.
+
+    Of ImageNet's training images, features of ResNet-50 are 10 GB.
+
+    Args:
+        arrays: each (m, d).
+        order: (n,) int64, the place of each row among those of all arrays, one after the other.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], order: np.ndarray) -> None:
+        self._arrays = arrays
+        self._order = order
+
+    def __getitem__(self, chosen: slice | Tensor) -> Tensor:
+        """Return some rows, as a new tensor."""
+        places = self._order[chosen if isinstance(chosen, slice) else chosen.numpy()]
+        found = np.empty((len(places), self._arrays[0].shape[1]), self._arrays[0].dtype)
+        start = 0
+        for array in self._arrays:
+            within = (places >= start) & (places < start + len(array))
+            found[within] = array[places[within] - start]
+            start += len(array)
+        return torch.from_numpy(found)
+
+
 class ArrayStream(Stream):
-    """Images that are kept on the device as uint8, with what the classifier made of them.
+    """Images as uint8, and what the classifier made of them.
+
+    All is kept on a GPU; where batches are made on the CPU, images are kept in memory, logits and
+    features on the disk.
 
     Args:
         images: (n, c, h, w) uint8; only their shape is read where they are not needed.
@@ -35,8 +64,8 @@ class ArrayStream(Stream):
         needs: frozenset[Need],
         num_classes: int,
         *,
-        logits: Tensor | None = None,
-        features: Tensor | None = None,
+        logits: Rows | None = None,
+        features: Rows | None = None,
         batch_size: int = 500,
         device: str = "cpu",
     ) -> None:
@@ -70,8 +99,10 @@ class ArrayStream(Stream):
         return Batch(self._labels[chosen].clone(), inputs, logits, features)
 
 
-def _kept(values: Tensor | None, needed: bool, device: str) -> Tensor | None:
-    return values.to(device) if needed and values is not None else None
+def _kept(values: Rows | None, needed: bool, device: str) -> Rows | Tensor | None:
+    if values is None or not needed:
+        return None
+    return values if device == "cpu" else values[:].to(device)
 
 
 def training_stream(
@@ -99,12 +130,11 @@ def training_stream(
     )
 
 
-def _joined(inputs: Mapping[str, Artifact], name: str) -> Tensor:
+def _joined(inputs: Mapping[str, Artifact], name: str) -> Rows:
     """Put the rows of the two parts of the training images back into the order of the data set."""
     parts = [inputs[part] for part in ("calibration", "rest") if inputs[part].meta["count"]]
-    positions = torch.cat([_tensor(part, "positions") for part in parts])
-    values = torch.cat([_tensor(part, name) for part in parts])
-    return values[torch.argsort(positions)]
+    positions = np.concatenate([np.load(part / "positions.npy") for part in parts])
+    return Rows([_mapped(part, name) for part in parts], np.argsort(positions))
 
 
 def scoring_stream(
@@ -128,11 +158,16 @@ def scoring_stream(
         torch.full((len(positions),), -1),
         needs,
         inputs["images"].meta["num_classes"],
-        logits=_tensor(inputs["extract"], "logits") if Need.LOGITS in needs else None,
-        features=_tensor(inputs["extract"], "features") if Need.FEATURES in needs else None,
+        logits=_rows(inputs["extract"], "logits") if Need.LOGITS in needs else None,
+        features=_rows(inputs["extract"], "features") if Need.FEATURES in needs else None,
         batch_size=spec["batch_size"],
         device=device,
     )
+
+
+def _rows(artifact: Artifact, name: str) -> Rows:
+    array = _mapped(artifact, name)
+    return Rows([array], np.arange(len(array)))
 
 
 def _mapped(artifact: Artifact, name: str) -> np.ndarray:

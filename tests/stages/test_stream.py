@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from stagework import array
 
 from oodbench.contracts import Need, PluginError
-from oodbench.stages.stream import training_stream
+from oodbench.stages.stream import Rows, training_stream
 
 EVERYTHING = frozenset({Need.INPUTS, Need.LOGITS, Need.FEATURES})
 
@@ -108,3 +110,25 @@ def test_all_training_images_may_be_calibration_images(bench, train, trained) ->
     batches = list(training_stream({"train": train, **parts}, EVERYTHING, 60, "cpu"))
     assert batches[0].logits.shape == (60, 2)
     assert batches[0].features.shape == (60, 8)
+
+
+def test_rows_on_the_disk_are_read_as_they_are_asked_for(tmp_path) -> None:
+    order = np.random.default_rng(0).permutation(30_000)
+    values = np.arange(30_000 * 200, dtype=np.float32).reshape(30_000, 200)
+    arrays = []
+    for part in (values[:20_000], values[20_000:]):
+        path = tmp_path / f"{len(part)}.npy"
+        np.save(path, part)
+        arrays.append(np.load(path, mmap_mode="r"))
+    rows = Rows(arrays, order)
+    tracemalloc.start()
+    try:
+        same = [
+            np.array_equal(rows[start : start + 500], values[order[start : start + 500]])
+            for start in range(0, 30_000, 500)
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(same)
+    assert peak < values.nbytes / 5
