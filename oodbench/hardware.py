@@ -12,6 +12,10 @@ from oodbench.errors import UserError
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bfloat16", "float32")
 
+BATCH_SIZES = {"cpu": 100, "cuda": 500}
+"""Images that pass through a network at a time: on a CPU, what its layers put out should stay in
+the caches (100 images of MNIST pass 1.7 times as fast as 500 do, in float32)."""
+
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """CPU flags (x86 and Arm) that mean arithmetic in bfloat16."""
 

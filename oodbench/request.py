@@ -46,7 +46,7 @@ class Options:
         data: the data folder.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         precision: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
-        batch_size: images in a forward pass.
+        batch_size: images in a forward pass; by default what suits the device.
         download: whether to fetch images that are not there.
         retrain: whether to train even what there are shipped weights of.
         split: the split that is scored: ``"test"``; or ``"train"``, which tuning asks for, of
@@ -66,7 +66,7 @@ class Options:
     data: Path
     device: str = "auto"
     precision: str = "auto"
-    batch_size: int = 500
+    batch_size: int | None = None
     download: bool = True
     retrain: bool = False
     split: str = "test"
@@ -99,7 +99,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     Raises:
         UserError: if something that cannot be left out is unknown, unusable or not to be had.
     """
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     if options.images is not None and options.images < 1:
         raise UserError(f"a set needs at least 1 image, not {options.images}")
@@ -139,7 +139,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         calibration_images=benchmark.calibration_images,
         selection_seed=benchmark.selection_seed,
         precision=precision,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size or hardware.BATCH_SIZES["cuda" if gpus else "cpu"],
         cpus=hardware.count_cpus(),
         gpus=gpus,
         weights={} if options.retrain else registry.weights,

@@ -68,7 +68,7 @@ def run(
     out: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
-    batch_size: int = 500,
+    batch_size: int | None = None,
     engine: str = "auto",
     ray_address: str | None = None,
     download: bool = True,
@@ -95,7 +95,7 @@ def run(
         out: where the run's files go; ``results/runs/<id>-<date>-<key>`` by default.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         precision: of networks: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
-        batch_size: images in a forward pass.
+        batch_size: images in a forward pass; by default what suits the device.
         engine: ``"auto"``, ``"inline"`` or ``"ray"``; the records are the same.
         ray_address: address of a Ray cluster that shares ``data`` and ``store``.
         download: whether to fetch images that are not there.

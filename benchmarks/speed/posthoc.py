@@ -39,6 +39,7 @@ from run import Setting, count_threads, counting, set_up
 from tabulate import tabulate
 
 import oodbench
+from oodbench.hardware import BATCH_SIZES
 from oodbench.paths import DATA_VARIABLE
 
 NOT_JUDGED = frozenset({"gram", "openmax"})
@@ -99,7 +100,7 @@ def _parse() -> argparse.Namespace:
         help="their names, with commas between them (default: all)",
     )
     parser.add_argument("--epochs", type=int, help="of the classifier (default: the benchmark's)")
-    parser.add_argument("--batch-size", type=int, default=500)
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZES["cpu"])
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--store", type=Path, help="keep the classifier and the images here")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

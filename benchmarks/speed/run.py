@@ -48,7 +48,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 import oodbench
-from oodbench.hardware import count_cpus
+from oodbench.hardware import BATCH_SIZES, count_cpus
 from oodbench.jobs import Ref
 from oodbench.paths import DATA_VARIABLE, data_folder
 from oodbench.plan import HEAVY_CPUS
@@ -158,7 +158,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=4000, help="of each test set at most")
     parser.add_argument("--epochs", type=int, help="of the classifier (default: the benchmark's)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--batch-size", type=int, default=500)
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZES["cpu"])
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--store", type=Path, help="keep the classifier and the images here")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

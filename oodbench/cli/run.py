@@ -65,7 +65,9 @@ def add(commands: Any) -> None:
             default="auto",
             help="of networks; auto: bfloat16 where the hardware has it",
         )
-        how.add_argument("--batch-size", type=int, default=500, metavar="N", help="default: 500")
+        how.add_argument(
+            "--batch-size", type=int, metavar="N", help="default: 100 on a CPU, 500 on a GPU"
+        )
         arguments.add_no_download(how)
         how.add_argument(
             "--retrain", action="store_true", help="train even what there are shipped weights of"

@@ -15,6 +15,7 @@ from torch import Tensor
 from oodbench.contracts import Batch, Detector, FeatureMap, Outputs, RunView, Trainable
 from oodbench.contracts.figure import MeanRanks
 from oodbench.errors import FigureUnavailable
+from oodbench.hardware import BATCH_SIZES
 from oodbench.images import select, to_geometry
 from oodbench.measures.metrics import threshold
 from oodbench.plot.features import map_features
@@ -23,9 +24,6 @@ from oodbench.registry import Registry
 from oodbench.report.ranking import mean_ranks
 from oodbench.results import Run
 from oodbench.store import Store
-
-BATCH_SIZE = 500
-"""Images that pass through a network at a time."""
 
 MAPPED_IMAGES = 3_000
 """ID training images that the map of features is made of: enough to show every class."""
@@ -174,4 +172,4 @@ class StoredRun(RunView):
 
 
 def _batches(images: Tensor) -> Iterator[Tensor]:
-    yield from torch.split(images, BATCH_SIZE)
+    yield from torch.split(images, BATCH_SIZES["cpu"])

@@ -15,15 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from oodbench.contracts import Context, GeneratedDataset, Need, PluginError, Trainable
+from oodbench.hardware import BATCH_SIZES
 from oodbench.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.stream import training_stream
 from oodbench.store import Artifact, Draft
-
-BATCH_SIZE = 500
-"""Images of a batch when a detector goes through the training images in order."""
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:
@@ -36,13 +34,14 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     work.draft.meta["origin"] = origin
     if spec["weights"] and spec["weights"].adopt(origin, work.draft):
         return
-    stream = training_stream(work.inputs, trainable.needs_to_fit(), BATCH_SIZE, work.device)
+    at_once = BATCH_SIZES[work.device]
+    stream = training_stream(work.inputs, trainable.needs_to_fit(), at_once, work.device)
     context = make_context(spec, work, stream.shape, stream.num_classes)
     context.parts = restore_parts(trainable, work, context)
     if "auxiliary" in work.inputs:
         chosen = {"train": work.inputs["auxiliary"]}
         needs = frozenset({Need.INPUTS})
-        context.auxiliary = training_stream(chosen, needs, BATCH_SIZE, work.device)
+        context.auxiliary = training_stream(chosen, needs, at_once, work.device)
     torch.manual_seed(spec["seed"])  # building modules, to restore weights into, drew from it
     started = time.perf_counter()
     fitted = trainable.fit(stream, context)
