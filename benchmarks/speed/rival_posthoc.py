@@ -32,6 +32,14 @@ class Scaled(nn.Module):
         return (images - 0.5) * 2
 
 
+class InDouble(nn.Module):
+    """Turn logits into float64, in which we score them too: GEN's 1 - p is rounding in float32."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Map logits to logits."""
+        return logits.double()
+
+
 class Parts:
     """A classifier of `oodbench_classifiers`, taken apart as the constructors want it.
 
@@ -91,7 +99,7 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "maxlogit": lambda p: detector.MaxLogit(p.whole),
     "energy": lambda p: detector.EnergyBased(p.whole),
     "entropy": lambda p: detector.Entropy(p.whole),
-    "gen": lambda p: detector.GEN(p.whole),
+    "gen": lambda p: detector.GEN(nn.Sequential(p.whole, InDouble())),
     "temperature-scaling": lambda p: detector.TemperatureScaling(p.whole),
     "klmatching": lambda p: detector.KLMatching(p.whole),
     "openmax": lambda p: detector.OpenMax(p.whole),

@@ -128,5 +128,5 @@ def row_sums(maps: Tensor, power: int) -> Tensor:
     flat = raised = maps.flatten(2)
     for _ in range(power - 1):
         raised = raised * flat
-    sums = (raised @ raised.sum(dim=1)[:, :, None])[:, :, 0]
+    sums = (raised * raised.sum(dim=1, keepdim=True)).sum(dim=2)
     return sums.sign() * sums.abs() ** (1 / power)
