@@ -98,17 +98,17 @@ def moments_of(train: Stream) -> Moments:
     shift = first.mean(dim=0)
     sums = first.new_zeros((train.num_classes, len(shift)))
     squares = first.new_zeros((len(shift), len(shift)))
-    labels = []
+    # Nothing small may be kept of a batch: it would split the memory that the next one could take.
+    counts = torch.zeros(train.num_classes, dtype=torch.int64, device=first.device)
     for batch in train:
         shifted = batch.features.double() - shift
         sums.index_add_(0, batch.labels, shifted)
         squares.addmm_(shifted.T, shifted)
-        labels.append(batch.labels)
-    check_classes(torch.cat(labels), train.num_classes)
-    counts = torch.bincount(torch.cat(labels), minlength=train.num_classes).double()
+        counts += torch.bincount(batch.labels, minlength=train.num_classes)
+    check_classes(counts.nonzero()[:, 0], train.num_classes)
     means, mean = sums / counts[:, None], sums.sum(dim=0) / len(train)
     return Moments(
-        counts,
+        counts.double(),
         means + shift,
         squares - sums.T @ means,
         mean + shift,
