@@ -7,21 +7,35 @@ seen, and one that holds ID training images punishes the detectors that recognis
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from oodbench import registry
-from oodbench.contracts import SHORTCUT
+from oodbench.contracts import (
+    SHORTCUT,
+    Context,
+    Detector,
+    GeneratedDataset,
+    Need,
+    PluginError,
+)
 from oodbench.detectors import FAMILY
 from oodbench.duplicates import Reference
-from oodbench.engine import Observer
+from oodbench.errors import UserError
+from oodbench.hardware import BATCH_SIZES
 from oodbench.images import select, to_geometry
+from oodbench.jobs import Request
+from oodbench.measures.metrics import auroc
+from oodbench.plugins import describe
 from oodbench.request import Options, resolve
-from oodbench.results import Run
-from oodbench.runner import run_options
 from oodbench.sources import Source
+from oodbench.stages.score import checked
+from oodbench.stages.stream import ArrayStream
 
 SEPARATES = 0.9
 """AUROC from which on a trivial statistic counts as separating an OOD set."""
@@ -53,61 +67,134 @@ class Finding:
         return sorted(found, key=lambda name: -self.auroc[name])
 
 
-def audit(
-    options: Options, *, store: Path, out: Path | None, force: bool, observer: Observer
-) -> tuple[Run, list[Finding]]:
-    """Audit the benchmark that the options name.
+@dataclass(frozen=True)
+class Audit:
+    """What was found about a benchmark.
+
+    Attributes:
+        findings: one for each OOD set whose images can be had.
+        missing: the other OOD sets, with the reason.
+        broken: trivial statistics that failed, with the reason.
+    """
+
+    findings: list[Finding]
+    missing: dict[str, str]
+    broken: dict[str, str]
+
+
+def audit(options: Options) -> Audit:
+    """Audit the benchmark that the options name; no classifier is trained.
 
     Args:
-        options: as of a run; whatever detectors they name, the trivial statistics are run.
-        store: where what was computed is kept.
-        out: where the run's files go; None for a folder of its own.
-        force: whether to replace another request's run in ``out``.
-        observer: told what happens.
-
-    Returns:
-        The run, and a finding for each OOD set whose images can be had.
+        options: as of a run; whatever detectors they name, the trivial statistics are computed.
 
     Raises:
         UserError: if the request cannot be served.
     """
     options = dataclasses.replace(options, detectors=[FAMILY + SHORTCUT])
-    run = run_options(
-        options,
-        store=store,
-        out=out,
-        engine="inline",
-        ray_address=None,
-        force=force,
-        observer=observer,
-    )
     resolved = resolve(options, registry.load())
-    request, benchmark = resolved.request, resolved.benchmark
-    train, _ = _images(request.train, request.shape, None, benchmark.selection_seed)
-    reference = Reference(train)
+    request = resolved.request
+    train = _read(request.train, request, None)
+    inside = _read(request.test, request, request.images_per_set)
+    statistics = _Statistics(request, train, inside, resolved.broken)
+    reference = Reference(train.images)
     findings = []
+    missing = dict(resolved.missing)
     for title, source in zip(request.titles()[1:], request.ood, strict=True):
-        images, positions = _images(
-            source, request.shape, benchmark.images_per_set, benchmark.selection_seed
-        )
-        found = reference.find(images)
+        if isinstance(source.dataset, GeneratedDataset):
+            missing[title] = "a trained generator makes its images; 'oodbench run' compares them"
+            continue
+        outside = _read(source, request, request.images_per_set)
+        found = reference.find(outside.images)
         for pairs in (found.exact, found.near):
-            pairs[:, 0] = positions[pairs[:, 0]]
-        findings.append(Finding(title, len(images), _auroc(run, title), found.exact, found.near))
-    return run, findings
+            pairs[:, 0] = outside.positions[pairs[:, 0]]
+        areas = statistics.areas(outside)
+        findings.append(Finding(title, len(outside.images), areas, found.exact, found.near))
+    if not findings:
+        raise UserError("no OOD set can be audited: " + "; ".join(missing.values()))
+    return Audit(findings, missing, statistics.broken)
 
 
-def _images(
-    source: Source, shape: tuple[int, int, int], at_most: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images (n, c, h, w) uint8 that a run uses, and their positions (n,) int64."""
+class _Images(NamedTuple):
+    """The images of a data set that a run uses.
+
+    Attributes:
+        images: (n, c, h, w) uint8, in the geometry of the ID set.
+        labels: (n,) int64.
+        positions: (n,) int64, in the data set.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    positions: np.ndarray
+
+
+class _Statistics:
+    """The trivial statistics, fitted on the ID training images.
+
+    Args:
+        request: names them.
+        train: the ID training images.
+        inside: the ID test images.
+        broken: the statistics that could not be made, with the reason.
+
+    Attributes:
+        broken: those, and the ones that failed since.
+    """
+
+    def __init__(
+        self, request: Request, train: _Images, inside: _Images, broken: Mapping[str, str]
+    ) -> None:
+        self.broken = dict(broken)
+        self._classes = request.train.dataset.num_classes
+        self._detectors = dict(request.detectors)
+        context = Context(torch.device("cpu"), 0, request.shape, self._classes)
+        stream = self._stream(train)
+        self._each(lambda detector: _fit(detector, stream, context))
+        self._inside = self._each(lambda detector: self._scores(detector, inside))
+
+    def areas(self, outside: _Images) -> dict[str, float]:
+        """Return the AUROC of each statistic on OOD images; NaN where it failed."""
+        found = self._each(lambda detector: self._scores(detector, outside))
+        areas = {name: auroc(self._inside[name], scores) for name, scores in found.items()}
+        return areas | dict.fromkeys(self.broken, math.nan)
+
+    def _each(self, action: Callable[[Detector], np.ndarray]) -> dict[str, np.ndarray]:
+        """Do something with each statistic; go on without those that fail."""
+        results = {}
+        for name, detector in list(self._detectors.items()):
+            try:
+                results[name] = action(detector)
+            except Exception as error:  # a stranger's plugin may raise anything
+                self.broken[name] = describe(error)
+                del self._detectors[name]
+        return results
+
+    def _stream(self, images: _Images) -> ArrayStream:
+        return ArrayStream(
+            images.images,
+            torch.from_numpy(images.labels),
+            frozenset({Need.INPUTS}),
+            self._classes,
+            batch_size=BATCH_SIZES["cpu"],
+        )
+
+    def _scores(self, detector: Detector, images: _Images) -> np.ndarray:
+        with torch.no_grad():
+            found = [checked(detector.score(batch), batch) for batch in self._stream(images)]
+        return torch.cat(found).numpy()
+
+
+def _fit(detector: Detector, stream: ArrayStream, context: Context) -> np.ndarray:
+    if (detector.needs | detector.needs_to_fit()) - {Need.INPUTS}:
+        raise PluginError("it reads more than images, which is more than a trivial statistic does")
+    detector.fit(stream, context)
+    return np.empty(0)
+
+
+def _read(source: Source, request: Request, at_most: int | None) -> _Images:
     found = source.load()
-    positions = select(len(found), len(found) if at_most is None else at_most, seed)
-    return to_geometry(found.images[positions], shape), positions
-
-
-def _auroc(run: Run, title: str) -> dict[str, float]:
-    rows = run.records[run.records["ood_dataset"] == title]
-    return {
-        str(name): float(auroc) for name, auroc in zip(rows["detector"], rows["auroc"], strict=True)
-    }
+    count = len(found) if at_most is None else at_most
+    positions = select(len(found), count, request.selection_seed)
+    images = to_geometry(found.images[positions], request.shape)
+    return _Images(images, found.labels[positions], positions)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
 
 if TYPE_CHECKING:
-    from oodbench.audit import Finding
+    from oodbench.audit import Audit
 
 
 def add(commands: Any) -> None:
@@ -23,53 +22,39 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
     )
-    arguments.add_classifier(parser)
     arguments.add_parameters(parser)
     arguments.add_no_download(parser)
     arguments.add_data_folder(parser)
-    parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the run's files")
-    parser.add_argument("--force", action="store_true", help="replace another run in --out")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Audit a benchmark and print what was found in one table."""
+    from rich.console import Console
+
     from oodbench.audit import audit
-    from oodbench.engine.progress import Progress
-    from oodbench.paths import data_folder, store_folder
+    from oodbench.paths import data_folder
     from oodbench.request import Options
 
     asked = Options(
         id=options.id,
         benchmark=options.benchmark,
         ood=options.ood,
-        classifier=options.classifier,
-        arch=options.arch,
         parameters=options.parameters,
         data=data_folder(options.data),
         download=options.download,
     )
-    with Progress(quiet=options.json) as progress:
-        run, findings = audit(
-            asked,
-            store=store_folder(options.store),
-            out=options.out,
-            force=options.force,
-            observer=progress,
-        )
-    missing = run.info["missing"]
+    with Console(stderr=True).status("computing statistics, and looking for duplicates"):
+        found = audit(asked)
     if options.json:
-        print(json.dumps(_content(findings, missing, run.directory), indent=2))
+        print(json.dumps(_content(found), indent=2))
     else:
-        _print(findings, missing, run.directory)
-    return 1 if (run.records["status"] == "failed").any() else 0
+        _print(found)
+    return 1 if found.broken else 0
 
 
-def _content(findings: list[Finding], missing: dict[str, str], directory: Path) -> dict[str, Any]:
+def _content(found: Audit) -> dict[str, Any]:
     from oodbench.audit import SEPARATES
     from oodbench.duplicates import DEFINITION
 
@@ -83,18 +68,18 @@ def _content(findings: list[Finding], missing: dict[str, str], directory: Path) 
             "exact_duplicates": finding.exact.tolist(),
             "near_duplicates": finding.near.tolist(),
         }
-        for finding in findings
+        for finding in found.findings
     }
     return {
         "separates_from_auroc": SEPARATES,
         "duplicates": DEFINITION,
         "ood_sets": sets,
-        "missing": missing,
-        "run": str(directory),
+        "missing": found.missing,
+        "broken": found.broken,
     }
 
 
-def _print(findings: list[Finding], missing: dict[str, str], directory: Path) -> None:
+def _print(found: Audit) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -102,6 +87,7 @@ def _print(findings: list[Finding], missing: dict[str, str], directory: Path) ->
     from oodbench.audit import SEPARATES
     from oodbench.duplicates import DEFINITION
 
+    findings = found.findings
     names = list(findings[0].auroc)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("OOD set", no_wrap=True)
@@ -124,9 +110,9 @@ def _print(findings: list[Finding], missing: dict[str, str], directory: Path) ->
         f"Duplicates of ID training images, {escape(DEFINITION)}.",
         highlight=False,
     )
-    for title, reason in missing.items():
-        print(f"left out: {title}: {reason}")
-    print(f"{directory}/")
+    for reasons in (found.missing, found.broken):
+        for name, reason in reasons.items():
+            print(f"left out: {name}: {reason}")
 
 
 def _percent(auroc: float, separates: float) -> str:

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+import oodbench
 from oodbench.cli import main
 
 
 @pytest.fixture
-def audit(tmp_path: Path, tiny: Path, store: Path, one_cpu, capsys, monkeypatch):
+def audit(tmp_path: Path, tiny: Path, capsys, monkeypatch):
     """Return a function that audits the tiny benchmark and returns exit code and output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(line: str) -> tuple[int, str]:
-        command = ["audit", "--benchmark", str(tiny), "--store", str(store), "--out", "run"]
-        return main([*command, *line.split()]), capsys.readouterr().out
+        code = main(["audit", "--benchmark", str(tiny), *line.split()])
+        return code, capsys.readouterr().out
 
     return call
 
@@ -58,8 +59,64 @@ def test_planted_duplicates_are_found(audit, planted: Path) -> None:
 def test_one_table_says_it_all(audit, planted: Path) -> None:
     code, output = audit(f"--ood uniform,{planted}")
     assert code == 0
-    assert audit("--ood uniform")[0] == 2  # the folder holds the run of another request
-    assert audit("--ood uniform --force")[0] == 0
     assert "compressed" in output
     assert "2 of 2 OOD sets are separated by one of them" in output
     assert "exact: every pixel is that of an ID training image" in output
+
+
+BROKEN = """
+from oodbench.contracts import SHORTCUT, Detector, Info, Need, hookimpl
+
+
+class Dividing(Detector):
+    family = SHORTCUT
+    info = Info(name="dividing", summary="Divides by zero.")
+    needs = frozenset({Need.INPUTS})
+
+    def score(self, batch):
+        return 1 / 0
+
+
+class Logits(Dividing):
+    info = Info(name="no-trifle", summary="Reads more than images.")
+    needs = frozenset({Need.LOGITS})
+
+
+@hookimpl
+def oodbench_detectors():
+    return [Dividing, Logits]
+"""
+
+
+def test_a_statistic_that_fails_is_named_and_loses_its_column_alone(audit, install) -> None:
+    install("broken_statistics", BROKEN)
+    code, output = audit("--ood uniform --json")
+    assert code == 1
+    found = json.loads(output)
+    assert set(found["broken"]) == {"dividing", "no-trifle"}
+    assert "ZeroDivisionError" in found["broken"]["dividing"]
+    assert "more than images" in found["broken"]["no-trifle"]
+    areas = found["ood_sets"]["Uniform"]["auroc"]
+    assert areas["dividing"] is areas["no-trifle"] is None
+    assert areas["compressed-size"] > 0.99
+
+
+def test_the_figures_are_those_of_a_run(audit, tiny, store, tmp_path) -> None:
+    areas = json.loads(audit("--json")[1])["ood_sets"]["PhotoPatches-bw"]["auroc"]
+    run = oodbench.run(
+        benchmark=str(tiny),
+        detectors=["all-shortcut"],
+        store=store,
+        out=tmp_path / "run",
+        engine="inline",
+    )
+    rows = run.records[run.records["ood_dataset"] == "PhotoPatches-bw"]
+    assert areas == pytest.approx(dict(zip(rows["detector"], rows["auroc"], strict=True)))
+
+
+def test_sets_that_a_generator_makes_are_left_out(audit) -> None:
+    _, output = audit("--ood uniform,ganad-fakes --json")
+    found = json.loads(output)
+    assert list(found["ood_sets"]) == ["Uniform"]
+    assert "a trained generator makes its images" in found["missing"]["Fakes (norm 0-5)"]
+    assert audit("--ood ganad-fakes")[0] == 2
