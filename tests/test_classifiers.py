@@ -252,7 +252,7 @@ def test_a_run_protects_the_users_own_network(weights, tiny, store, tmp_path) ->
 
 
 def test_detectors_are_tuned_on_the_users_own_network(
-    weights, tiny, store, tmp_path, monkeypatch, capsys
+    weights, tiny, store, one_cpu, tmp_path, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
     asked = ["tune", "--detectors", "energy", "--images", "60", "--engine", "inline"]

@@ -50,7 +50,7 @@ def rows(run: oodbench.Run, *names: str) -> list[list]:
         (sample.ReturnsNothingFromFit(), "fit returns-nothing-from-fit: PluginError: Returns"),
         (sample.RaisesInScore(), "by raises-in-score: KeyError: 'missing' (sample_detectors.py:"),
         (sample.ReturnsNan(), "PluginError: score() returned 1 scores of "),
-        (sample.ReturnsWrongShape(), "PluginError: score() returned shape (200, 1) for 200 images"),
+        (sample.ReturnsWrongShape(), "PluginError: score() returned shape (100, 1) for 100 images"),
         (sample.ReturnsIntegers(), "PluginError: score() returned torch.int64"),
         (sample.ReturnsList(), "PluginError: score() returned a list"),
         (sample.UsesUndeclared(), "PluginError: uses batch.logits but does not declare Need."),
@@ -238,5 +238,5 @@ class Counts(sample.Brightness):
 
 
 def test_what_a_detector_keeps_between_sets_does_not_reach_the_next(run) -> None:
-    scores = run([Counts()]).scores()["score"]
+    scores = run([Counts()], batch_size=200).scores()["score"]
     assert scores.between(1, 2).all()

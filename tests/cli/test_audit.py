@@ -101,7 +101,7 @@ def test_a_statistic_that_fails_is_named_and_loses_its_column_alone(audit, insta
     assert areas["compressed-size"] > 0.99
 
 
-def test_the_figures_are_those_of_a_run(audit, tiny, store, tmp_path) -> None:
+def test_the_figures_are_those_of_a_run(audit, tiny, store, one_cpu, tmp_path) -> None:
     areas = json.loads(audit("--json")[1])["ood_sets"]["PhotoPatches-bw"]["auroc"]
     run = oodbench.run(
         benchmark=str(tiny),
