@@ -20,6 +20,9 @@ HEAVY_CPUS = 4
 
 FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
 
+PASSES = frozenset({Need.INPUTS, Need.CLASSIFIER})
+"""What a detector needs that passes images through the classifier itself."""
+
 
 def make_plan(request: Request) -> Plan:
     """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
@@ -61,7 +64,7 @@ class _Planner:
         device_share = 1.0 if request.gpus else 0.0
         self._heavy = Resources(min(request.cpus, HEAVY_CPUS), device_share)
         self._light = Resources(1, device_share / 4)
-        self._scoring = Resources(self._heavy.cpus, device_share / 4)
+        self._shared = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
         self._code = {stage: [*map(code_digest, modules)] for stage, modules in CODE.items()}
         self._classifier = name_of(request.classifier)
@@ -267,8 +270,10 @@ class _Planner:
         return {"classifier": self.request.classifier}
 
     def _resources(self, trainable: Trainable) -> Resources:
-        """A part is fitted once while all seeds wait for it; detectors are fitted side by side."""
-        return self._light if isinstance(trainable, Detector) else self._heavy
+        """Fits without passes of the training images through the classifier run side by side."""
+        if not isinstance(trainable, Detector):
+            return self._heavy  # all seeds and detectors wait for a part
+        return self._shared if trainable.needs_to_fit() >= PASSES else self._light
 
     def _plan_detector(
         self, name: str, detector: Detector, seed: int | None, extracted: _Extracted
@@ -319,7 +324,7 @@ class _Planner:
             f"score {title} by {name}{suffix}",
             spec,
             inputs,
-            self._scoring,
+            self._shared,
             plain | {"detector": self._detector_keys[name]},
         )
 
