@@ -40,6 +40,27 @@ class InDouble(nn.Module):
         return logits.double()
 
 
+class ViMInDouble(detector.ViM):
+    """ViM with the eigenvectors and the scale of float64, as ours has them.
+
+    Those of a covariance in float32 change with the last digits of the features: scores of the same
+    images then differ by 2e-4 of each other.
+    """
+
+    @torch.no_grad()
+    def fit_features(self, features: Tensor, labels: Tensor) -> ViMInDouble:
+        """Fit as pytorch-ood does, then put the more precise numbers in."""
+        super().fit_features(features, labels)
+        assert self.principal_subspace is not None
+        centred = features.double() - self.u.double()
+        vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors
+        outside = vectors[:, : self.principal_subspace.shape[1]]
+        logits = features.double() @ self.w.double().T + self.b.double()
+        self.principal_subspace = outside.float().contiguous()
+        self.alpha = float(logits.amax(1).mean() / (centred @ outside).norm(dim=1).mean())
+        return self
+
+
 class Parts:
     """A classifier of `oodbench_classifiers`, taken apart as the constructors want it.
 
@@ -106,7 +127,7 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "mahalanobis": lambda p: detector.Mahalanobis(p.encoder),
     "rmd": lambda p: detector.RMD(p.encoder),
     "knn": lambda p: detector.KNN(p.encoder),
-    "vim": lambda p: detector.ViM(p.encoder, p.head.in_features // 2, p.head.weight, p.head.bias),
+    "vim": lambda p: ViMInDouble(p.encoder, p.head.in_features // 2, p.head.weight, p.head.bias),
     "she": lambda p: detector.SHE(p.encoder, p.head),
     "fdbd": lambda p: detector.fDBD(p.encoder, p.head),
     "gmm": lambda p: detector.GMM(p.encoder),

@@ -27,14 +27,6 @@ EQUIVALENT = [
     pytest.param(RelativeMahalanobis(), pytorch_ood.RMD(None), id="rmd"),
     pytest.param(NearestNeighbours(), pytorch_ood.KNN(None, k=50), id="knn"),
     pytest.param(NearestNeighbours(neighbours=3), pytorch_ood.KNN(None, k=3), id="knn-3"),
-    pytest.param(
-        VirtualLogitMatching(), pytorch_ood.ViM(None, 16, HEAD.weight, HEAD.bias), id="vim"
-    ),
-    pytest.param(
-        VirtualLogitMatching(dimension=5),
-        pytorch_ood.ViM(None, 5, HEAD.weight, HEAD.bias),
-        id="vim-5",
-    ),
     pytest.param(HopfieldEnergy(), pytorch_ood.SHE(None, HEAD), id="she"),
     pytest.param(BoundaryDistance(), pytorch_ood.fDBD(None, HEAD), id="fdbd"),
     pytest.param(ClassGaussians(), pytorch_ood.GMM(None), id="gmm"),

@@ -73,9 +73,14 @@ STREAMED = [
     pytest.param(Mahalanobis(), pytorch_ood.Mahalanobis(None), id="mahalanobis"),
     pytest.param(RelativeMahalanobis(), pytorch_ood.RMD(None), id="rmd"),
     pytest.param(
+        VirtualLogitMatching(),
+        pytorch_ood.ViM(None, WIDTH // 2, HEAD.weight, HEAD.bias),
+        id="vim",
+    ),
+    pytest.param(
         VirtualLogitMatching(dimension=5),
         pytorch_ood.ViM(None, 5, HEAD.weight, HEAD.bias),
-        id="vim",
+        id="vim-5",
     ),
     pytest.param(LikelihoodRegret(), pytorch_ood.PNML(None, HEAD), id="pnml"),
     pytest.param(ClassGaussians(), pytorch_ood.GMM(None), id="gmm"),
