@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from oodbench.leaderboard import texts
 from oodbench.leaderboard.boards import Board, Standing, describe_parameters
 from oodbench.leaderboard.entries import Skipped
-from oodbench.leaderboard.published import Published
+from oodbench.leaderboard.published import Published, lines_of
 from oodbench.leaderboard.standings import RANK, Column, columns, labels
 from oodbench.report.layout import clean
 
@@ -73,7 +73,6 @@ def _view(
 ) -> dict[str, Any]:
     """Return what the template shows of a board."""
     shown = columns(board)
-    own = [line for line in published if line.belongs_to(board)]
     return {
         "anchor": anchor,
         "heading": texts.heading(board),
@@ -92,9 +91,9 @@ def _view(
                 "detector": clean(line.detector),
                 "place": clean(line.place),
                 "measure": clean(line.measure),
-                "figures": [line.text(title) for title in board.columns],
+                "figures": line.figures,
             }
-            for line in own
+            for line in lines_of(board, published)
         ],
     }
 

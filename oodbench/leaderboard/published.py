@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,36 @@ COLUMNS = (
     "runs",
     "protocol",
     "note",
+    "benchmark",
+    "measured_by",
 )
 """The header of a file of published figures. ``percent`` and ``std`` are as printed; ``note`` says
-what is odd about a figure, ``protocol`` how it was measured and what ``measure`` really is."""
+what is odd about a figure, ``protocol`` how it was measured and what ``measure`` really is. Where
+one of our benchmarks has the same images and measures, ``benchmark`` names it, and ``measured_by``
+our detector."""
 
-_SHARED = ("source", "url", "table", "id_dataset", "detector", "measure", "runs", "protocol")
+_SHARED = (
+    *("source", "url", "table", "id_dataset", "detector", "measure", "runs", "protocol"),
+    *("benchmark", "measured_by"),
+)
 """The columns that the figures of one line have in common."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of what is shown beneath a board.
+
+    Attributes:
+        detector: as the publication, or we, call it.
+        place: where its figures are.
+        measure: what they are.
+        figures: for each column of the board; a dash where there is none.
+    """
+
+    detector: str
+    place: str
+    measure: str
+    figures: tuple[str, ...]
 
 
 @dataclass(kw_only=True)
@@ -45,6 +70,8 @@ class Published:
         measure: what the figures are.
         runs: how many runs they are means of; empty where it is not said.
         protocol: how they were measured.
+        benchmark: ours, where it has the same images and measures; else empty.
+        measured_by: our detector there.
         figures: percentages as printed, with their standard deviation, by title of the OOD set or
             name of the group, such as near.
         notes: what is odd about single figures.
@@ -58,6 +85,8 @@ class Published:
     measure: str
     runs: str
     protocol: str
+    benchmark: str
+    measured_by: str
     figures: dict[str, tuple[str, str]]
     notes: list[str]
 
@@ -77,10 +106,36 @@ class Published:
             title in self.figures for title in board.columns
         )
 
-    def text(self, title: str) -> str:
-        """Return the figure on an OOD set or group as printed."""
+    def lines(self, board: Board) -> Iterator[Line]:
+        """Yield the figures as printed, then by how much ours differ where they are the same."""
+        printed = tuple(self._printed(title) for title in board.columns)
+        yield Line(self.detector, self.place, self.measure, printed)
+        if (self.benchmark, self.measure) != (board.name, "AUROC"):
+            return
+        for standing in board.standings:
+            if standing.entry.detector == self.measured_by:
+                ours = {**standing.groups, **standing.sets}
+                yield Line(
+                    standing.entry.detector,
+                    f"measured here, minus Table {self.table}",
+                    f"{self.measure}, difference",
+                    tuple(self._difference(title, ours[title].mean) for title in board.columns),
+                )
+
+    def _printed(self, title: str) -> str:
         percent, std = self.figures.get(title, (MISSING, ""))
         return f"{percent} ({std})" if std else percent
+
+    def _difference(self, title: str, ours: float) -> str:
+        if title not in self.figures or math.isnan(ours):
+            return MISSING
+        difference = round(100 * ours - float(self.figures[title][0]), 2)
+        return f"{difference + 0.0:+.2f}"  # never -0.00
+
+
+def lines_of(board: Board, published: Iterable[Published]) -> list[Line]:
+    """Return what is shown beneath a board, in the order of the publications."""
+    return [line for each in published if each.belongs_to(board) for line in each.lines(board)]
 
 
 def find_published(roots: Iterable[Path]) -> list[Published]:

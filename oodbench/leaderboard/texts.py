@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 
 from oodbench.leaderboard.boards import Board, Costs, Figure, Standing
-from oodbench.leaderboard.published import Published
+from oodbench.leaderboard.published import Published, lines_of
 from oodbench.leaderboard.standings import RANK, columns, labels
 from oodbench.measures.ranks import Friedman
 from oodbench.report.layout import Cell, Footnote, Report, Section, Table, clean, percent
@@ -42,7 +42,10 @@ CSV_COLUMNS = (
     *("auroc_mean", "auroc_std", "auroc_low", "auroc_high"),
     *(each.name for each in fields(Costs)),
 )
-PUBLISHED = "Published elsewhere, under other protocols: not ranked, not to be compared as they are"
+PUBLISHED = (
+    "Published elsewhere, under other protocols: not ranked, not to be compared as they are. Where "
+    "images and measure are the same, the next line has the difference, in percentage points"
+)
 
 
 def write_markdown(boards: Sequence[Board], published: Sequence[Published]) -> str:
@@ -144,16 +147,12 @@ def _tables(board: Board, published: Sequence[Published]) -> Iterator[Table]:
     )
     caption = "AUROC in %: mean over the OOD sets, and on each"
     yield Table(caption, tuple(map(Cell, titles)), (rows,), labels=2)
-    own = [each for each in published if each.belongs_to(board)]
+    own = lines_of(board, published)
     if own:
         header = ["Detector", "Source", "Measure", *board.columns]
         lines = tuple(
-            (
-                Cell(clean(line.detector)),
-                Cell(clean(line.place)),
-                Cell(clean(line.measure)),
-                *(Cell(line.text(title)) for title in board.columns),
-            )
+            tuple(Cell(clean(text)) for text in (line.detector, line.place, line.measure))
+            + tuple(map(Cell, line.figures))
             for line in own
         )
         yield Table(PUBLISHED, tuple(map(Cell, map(clean, header))), (lines,), labels=3)

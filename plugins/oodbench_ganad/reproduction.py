@@ -19,18 +19,6 @@ import pandas as pd
 
 from oodbench_ganad.recipes import recipe_for
 
-DETECTORS = {
-    3: "wgan-critic",
-    4: "wgan-critic",
-    5: "ganad",
-    6: "ganad",
-    7: "ganad-oe",
-    8: "ganad-oe",
-    9: "ganad-real",
-    10: "ganad-real",
-}
-"""The detector that each table of the paper is about."""
-
 MEASURES = {
     "AUROC": "auroc",
     "FPR95TPR": "fpr95",
@@ -38,12 +26,6 @@ MEASURES = {
     "Accuracy (0.99)": "acc99",
 }
 """The paper's measures, and the columns of our records."""
-
-SETS = {
-    "Fakes |n| in [0,5]": "Fakes (norm 0-5)",
-    "Anomalies |n| in [6,7]": "Anomalies (norm 6-7)",
-}
-"""The paper's names of sets, where they are not ours."""
 
 TRAINING_SETS = {"mnist": (60_000, (1, 28, 28)), "cifar10": (50_000, (3, 32, 32))}
 """Size and shape of the images of the paper's ID training sets."""
@@ -96,7 +78,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
 
     Args:
         runs: folders of runs.
-        published: columns ``table, id_dataset, ood_dataset, measure, percent, std``.
+        published: columns ``table, benchmark, measured_by, ood_dataset, measure, percent, std``.
     """
     yield INTRODUCTION
     for run in runs:
@@ -104,12 +86,11 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
         records["ood_dataset"] = records["ood_dataset"].fillna("")
         yield from _describe(run, info)
-        for number, name in DETECTORS.items():
+        same = published[published["benchmark"] == info["benchmark"]]
+        for (number, name), table in same.groupby(["table", "measured_by"]):
             own = records[records["detector"] == name]
-            table = published[published["table"] == number]
-            if own.empty or table["id_dataset"].iloc[0] != own["id_dataset"].iloc[0]:
-                continue
-            yield from _table(number, name, table, own)
+            if not own.empty:
+                yield from _table(number, name, table, own)
         yield from _deviations(info)
 
 
@@ -150,13 +131,12 @@ def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -
     yield "| --- |" + " ---: |" * (3 * len(MEASURES))
     id_title = own["id_dataset"].iloc[0]
     for title in published["ood_dataset"].unique():
-        ours = SETS.get(title, title)
-        rows = own[own["ood_dataset"] == ("" if ours == id_title else ours)]
+        rows = own[own["ood_dataset"] == ("" if title == id_title else title)]
         cells = []
         for metric, column in MEASURES.items():
             chosen = (published["ood_dataset"] == title) & (published["measure"] == metric)
             cells += _compared(_published(published[chosen]), _measured(rows[column]))
-        yield f"| {ours} | {' | '.join(cells)} |"
+        yield f"| {title} | {' | '.join(cells)} |"
     yield ""
 
 

@@ -182,6 +182,39 @@ def test_published_figures_of_a_group_stand_in_its_column(tmp_path: Path) -> Non
     ]
 
 
+def test_the_difference_stands_below_a_published_figure_of_the_same_protocol(
+    tmp_path: Path,
+) -> None:
+    make_run(tmp_path / "runs" / "run", {"energy": 1.0, "msp": 2.0})
+    publish(tmp_path / "runs" / "published", benchmark="made", measured_by="energy")
+    texts = build(tmp_path / "runs", tmp_path / "site")
+    entries = csv.DictReader(io.StringIO(texts["leaderboard.csv"]))
+    (ours,) = [
+        100 * float(row["auroc_mean"])
+        for row in entries
+        if (row["detector"], row["ood_dataset"]) == ("energy", "Uniform")
+    ]
+    lines = [line for line in texts["leaderboard.md"].splitlines() if "Table 3" in line]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:2]]
+    difference = f"{ours - 99.99:+.2f}"
+    assert cells == [
+        ["their-ad", "Some et al. 2020, Table 3", "AUROC", "-", "99.99 (0.01)"],
+        ["energy", "measured here, minus Table 3", "AUROC, difference", "-", difference],
+    ]
+    (_, apart) = re.findall(r"<table.*?</table>", texts["index.html"], re.DOTALL)
+    assert f"<td>{difference}</td>" in apart
+
+
+@pytest.mark.parametrize(
+    "changes", [{"benchmark": "other"}, {"measured_by": "msp"}, {"measure": "FPR95TPR"}]
+)
+def test_no_difference_to_what_is_measured_otherwise(tmp_path: Path, changes) -> None:
+    make_run(tmp_path / "runs" / "run", {"energy": 1.0})
+    same = {"benchmark": "made", "measured_by": "energy", "measure": "AUROC"}
+    publish(tmp_path / "runs" / "published", **same | changes)
+    assert "measured here" not in build(tmp_path / "runs", tmp_path / "site")["leaderboard.md"]
+
+
 def test_published_figures_of_another_id_set_are_not_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "run")
     publish(tmp_path / "runs" / "published", id_dataset="MNIST")
