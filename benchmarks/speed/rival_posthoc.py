@@ -49,12 +49,10 @@ class ViMInDouble(detector.ViM):
 
     @torch.no_grad()
     def fit_features(self, features: Tensor, labels: Tensor) -> ViMInDouble:
-        """Fit as pytorch-ood does, then put the more precise numbers in."""
-        super().fit_features(features, labels)
-        assert self.principal_subspace is not None
+        """Learn what pytorch-ood's fit does, by the same formulas."""
         centred = features.double() - self.u.double()
         vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors
-        outside = vectors[:, : self.principal_subspace.shape[1]]
+        outside = vectors[:, : features.shape[1] - self.d]
         logits = features.double() @ self.w.double().T + self.b.double()
         self.principal_subspace = outside.float().contiguous()
         self.alpha = float(logits.amax(1).mean() / (centred @ outside).norm(dim=1).mean())

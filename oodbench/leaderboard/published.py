@@ -10,6 +10,7 @@ from pathlib import Path
 
 from oodbench.errors import InvalidData
 from oodbench.leaderboard.boards import Board
+from oodbench.leaderboard.standings import labels
 from oodbench.report.layout import MISSING
 
 COLUMNS = (
@@ -30,8 +31,8 @@ COLUMNS = (
 )
 """The header of a file of published figures. ``percent`` and ``std`` are as printed; ``note`` says
 what is odd about a figure, ``protocol`` how it was measured and what ``measure`` really is. Where
-one of our benchmarks has the same images and measures, ``benchmark`` names it, and ``measured_by``
-our detector."""
+one of our benchmarks has sets of the same names and the same measures, ``benchmark`` names it, and
+``measured_by`` our detector."""
 
 _SHARED = (
     *("source", "url", "table", "id_dataset", "detector", "measure", "runs", "protocol"),
@@ -70,7 +71,7 @@ class Published:
         measure: what the figures are.
         runs: how many runs they are means of; empty where it is not said.
         protocol: how they were measured.
-        benchmark: ours, where it has the same images and measures; else empty.
+        benchmark: ours, where it has sets of the same names and the same measures; else empty.
         measured_by: our detector there.
         figures: percentages as printed, with their standard deviation, by title of the OOD set or
             name of the group, such as near.
@@ -112,11 +113,11 @@ class Published:
         yield Line(self.detector, self.place, self.measure, printed)
         if (self.benchmark, self.measure) != (board.name, "AUROC"):
             return
-        for standing in board.standings:
+        for name, standing in zip(labels(board), board.standings, strict=True):
             if standing.entry.detector == self.measured_by:
                 ours = {**standing.groups, **standing.sets}
                 yield Line(
-                    standing.entry.detector,
+                    name,
                     f"measured here, minus Table {self.table}",
                     f"{self.measure}, difference",
                     tuple(self._difference(title, ours[title].mean) for title in board.columns),
@@ -127,9 +128,10 @@ class Published:
         return f"{percent} ({std})" if std else percent
 
     def _difference(self, title: str, ours: float) -> str:
-        if title not in self.figures or math.isnan(ours):
+        percent, _ = self.figures.get(title, ("", ""))
+        if not percent or math.isnan(ours):
             return MISSING
-        difference = round(100 * ours - float(self.figures[title][0]), 2)
+        difference = round(100 * ours - float(percent), 2)
         return f"{difference + 0.0:+.2f}"  # never -0.00
 
 

@@ -43,8 +43,9 @@ CSV_COLUMNS = (
     *(each.name for each in fields(Costs)),
 )
 PUBLISHED = (
-    "Published elsewhere, under other protocols: not ranked, not to be compared as they are. Where "
-    "images and measure are the same, the next line has the difference, in percentage points"
+    "Published elsewhere, with other networks and trainings: not ranked. Where our benchmark has "
+    "sets of the same names and the same measure, the next line has the difference, in percentage "
+    "points"
 )
 
 
