@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,11 +20,12 @@ from oodbench.classifiers import name_of, record
 from oodbench.contracts import parameters
 from oodbench.costs import classifier_parameters, costs_of
 from oodbench.engine import Results
+from oodbench.errors import StoreError
 from oodbench.jobs import OF_CLASSIFIERS, Plan, Ref
 from oodbench.keys import plain
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
-from oodbench.store import Store
+from oodbench.store import Artifact, Store
 
 PACKAGES = (
     "numpy",
@@ -52,6 +55,15 @@ class Collector:
         self._plan = plan
         self._store = store
         self._results = results
+
+    @cached_property
+    def _made(self) -> dict[Ref, Artifact]:
+        """All that the figures follow from and that the store still has, in this run or before."""
+        found = {}
+        for ref in sorted(self._plan.needed()):
+            with suppress(StoreError):  # what was not made, or was removed since
+                found[ref] = self._store.open(*ref)
+        return found
 
     def records(self) -> pd.DataFrame:
         """Return one record for each row of the plan, failed ones included."""
@@ -133,8 +145,9 @@ class Collector:
             frames.append(pd.DataFrame(columns))
         return _joined(frames, PREDICTION)
 
+    @cached_property
     def notes(self) -> dict[str, str]:
-        """Return what data sets say about their images, by title."""
+        """What data sets say about their images, by title."""
         notes = {}
         for predicted in self._plan.predicted:
             if predicted.extract not in self._results.blamed:
@@ -173,9 +186,9 @@ class Collector:
     def shipped(self) -> dict[str, Any]:
         """Return what is known of the shipped weights that were taken, by the job they spared."""
         found = {}
-        for ref in sorted(self._results.reused | self._results.done):
+        for ref, artifact in self._made.items():
             if ref.stage in (*OF_CLASSIFIERS, "fit"):
-                run = self._store.open(*ref).meta.get("shipped")
+                run = artifact.meta.get("shipped")
                 if run:
                     found[self._plan.jobs[ref].title] = run
         return found
@@ -186,13 +199,12 @@ class Collector:
             "/".join(ref): {"job": self._plan.jobs[ref].title, "trace": outcome.trace}
             for ref, outcome in self._results.failed.items()
         }
-        reached = sorted(self._results.reused | self._results.done)
         return {
             "benchmark": self._resolved.benchmark.name,
             "request": self._request(),
             "missing": self._resolved.missing,
             "broken": self._resolved.broken,
-            "notes": self.notes(),
+            "notes": self.notes,
             "papers": self.papers(),
             "deviations": self.deviations(),
             "shipped": self.shipped(),
@@ -202,7 +214,7 @@ class Collector:
             "plugins": self._resolved.distributions,
             "costs": costs_of(self._plan, self._store, set(self._results.blamed)),
             "classifier_parameters": classifier_parameters(self._plan, self._store),
-            "jobs": {"/".join(ref): self._plan.jobs[ref].title for ref in reached},
+            "jobs": {"/".join(ref): self._plan.jobs[ref].title for ref in self._made},
             "artifacts": list_artifacts(self._plan),
             "jobs_run": len(self._results.done),
             "jobs_reused": len(self._results.reused),
@@ -245,9 +257,8 @@ class Collector:
         ``images_forwarded_by_detectors`` when detectors called the classifier while they scored.
         """
         distinct: dict[Ref, set[int]] = {}
-        for ref in self._plan.needed():
-            found = self._store.find(*ref) if ref.stage == "extract" else None
-            if found is not None:
+        for ref, found in self._made.items():
+            if ref.stage == "extract":
                 images = self._plan.jobs[ref].inputs["images"]
                 positions = np.load(found / "positions.npy").tolist()
                 distinct.setdefault(images, set()).update(positions)

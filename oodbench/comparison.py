@@ -14,10 +14,12 @@ import pandas as pd
 from oodbench.measures.paired import (
     Components,
     Estimate,
+    Seeds,
     add_run_variance,
     components,
     covariance,
     delong_test,
+    independent_runs,
     mean_components,
 )
 from oodbench.measures.ranks import LEVEL, holm
@@ -26,9 +28,6 @@ from oodbench.results import MEASURES, Run
 
 CellName: TypeAlias = tuple[str, str, str, str]
 """ID set, OOD set, detector and classifier."""
-
-Seeds: TypeAlias = tuple[int, int | None]
-"""Seed of the classifier, and of the detector where it draws something."""
 
 INPUTS = ("request", "versions", "plugins", "hardware", "engine")
 """The parts of ``run.json`` that can explain a difference."""
@@ -270,7 +269,9 @@ def _change(
 
 def _run_variances(scored: Sequence[Mapping[Seeds, Scored]]) -> tuple[list[float], list[int]]:
     """Return the variance over runs of the difference, and the numbers of runs."""
-    areas = [{seeds: each.area for seeds, (_, each) in own.items()} for own in scored]
+    areas = [
+        independent_runs({seeds: each.area for seeds, (_, each) in own.items()}) for own in scored
+    ]
     if areas[0].keys() == areas[1].keys():
         groups = [[areas[1][seeds] - areas[0][seeds] for seeds in areas[0]]]
     else:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oodbench.contracts import Benchmark, Classifier, CustomClassifier, Dataset, Detector
+from oodbench.contracts import (
+    Benchmark,
+    Classifier,
+    CustomClassifier,
+    Dataset,
+    Detector,
+    GeneratedDataset,
+    Trainable,
+)
 from oodbench.errors import DataUnavailable, OodbenchError, PluginError, UserError
 from oodbench.images import title_in
 from oodbench.plugins import describe
@@ -140,12 +148,22 @@ class Auxiliary:
 
     def add_detectors(self, detectors: dict[str, Detector], broken: dict[str, str]) -> None:
         """Find what detectors ask for; move those whose images cannot be had to ``broken``."""
-        for detector, name in [(key, each.auxiliary()) for key, each in detectors.items()]:
+        for name, detector in list(detectors.items()):
             try:
-                self._find(name, detector)
+                self._find_all(detector, name)
             except (DataUnavailable, PluginError) as error:
-                broken[detector] = str(error)
-                del detectors[detector]
+                broken[name] = str(error)
+                del detectors[name]
+
+    def add_generated(self, sources: Iterable[Source]) -> None:
+        """Find what the networks learn from that generate OOD sets.
+
+        Raises:
+            DataUnavailable: if it cannot be had.
+        """
+        for source in sources:
+            if isinstance(source.dataset, GeneratedDataset):
+                self._find_all(source.dataset, source.dataset.info.name)
 
     def add_classifier(self, classifier: Classifier) -> None:
         """Find what the classifier asks for.
@@ -155,6 +173,13 @@ class Auxiliary:
         """
         if isinstance(classifier, CustomClassifier):
             self._find(classifier.auxiliary(), classifier.full_name)
+
+    def _find_all(self, owner: Trainable | GeneratedDataset, learner: str) -> None:
+        """Find what a detector or generated set, and each of its parts, learns from."""
+        if isinstance(owner, Trainable):
+            self._find(owner.auxiliary(), learner)
+        for part in owner.parts().values():
+            self._find_all(part, learner)
 
     def _find(self, name: str | None, learner: str) -> None:
         if name is None or name in self.found:

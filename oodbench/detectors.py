@@ -38,13 +38,13 @@ def find_detectors(
                 raise UserError(f"two detectors are called '{detector.info.name}'")
             found[detector.info.name] = detector
         elif detector == ALL:
-            found.update(dict.fromkeys(registry.detectors))
+            found = found | {name: found.get(name) for name in registry.detectors}
         elif detector.startswith(FAMILY) and detector not in registry.detectors:
-            found.update(dict.fromkeys(_family(detector, registry)))
+            found = found | {name: found.get(name) for name in _family(detector, registry)}
         elif detector not in registry.detectors and (reason := registry.why_missing(detector)):
             broken[detector] = reason
-        else:
-            found[registry.detectors[detector].name] = None
+        elif found.setdefault(name := registry.detectors[detector].name, None) is not None:
+            raise UserError(f"two detectors are called '{name}'")
     if not found and not broken:
         raise UserError("name at least one detector: --detectors energy,msp")
     return found, broken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,14 @@ class Reference:
     """
 
     def __init__(self, images: np.ndarray) -> None:
-        self._positions = {image.tobytes(): n for n, image in reversed([*enumerate(images)])}
+        # the first of equal images; of a digest, since the pixels would be in memory once more
+        self._positions = {_digest(images[n]): n for n in reversed(range(len(images)))}
         self._thumbnails = thumbnails(images)
         self._norms = (self._thumbnails**2).sum(axis=1)
 
     def find(self, images: np.ndarray) -> Duplicates:
         """Return which of images (n, c, h, w) uint8 are duplicates of a reference image."""
-        same = [self._positions.get(image.tobytes(), -1) for image in images]
+        same = [self._positions.get(_digest(image), -1) for image in images]
         exact = np.array(same, dtype=np.int64)
         nearest, difference = self._nearest(thumbnails(images))
         is_near = (exact < 0) & (difference <= NEAR)
@@ -64,6 +66,10 @@ class Reference:
             nearest[start : start + rows] = (self._norms - 2 * products).argmin(axis=1)
         squares = (wanted - self._thumbnails[nearest]) ** 2
         return nearest, np.sqrt(squares.mean(axis=1))
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:

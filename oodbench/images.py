@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +14,17 @@ from oodbench.errors import InvalidData
 
 CHUNK = 1_000
 """Images that are resized at a time, which bounds the memory for it."""
+
+
+BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,  # among them a name that is no UTF-8
+    RuntimeError,  # among them a kind of compression that Python lacks, and encryption
+)
+"""What reading a ZIP archive raises if it is damaged, but for OSError."""
 
 
 def read_pack(path: Path) -> ImageSet:
@@ -31,7 +43,7 @@ def read_pack(path: Path) -> ImageSet:
                 raise InvalidData(f"{path}: no array named '{min(missing)}' in it")
             images, labels = pack["images"], pack["labels"]
             note = str(pack["note"]) if "note" in pack.files else ""
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, *BROKEN_ZIP) as error:
         raise InvalidData(f"{path}: damaged or not an .npz file: {error}") from error
     return check_images(ImageSet(images, labels, note), path)
 

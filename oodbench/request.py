@@ -125,6 +125,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     tested = {source.fingerprint for source in ood}
     auxiliary = Auxiliary(known, tested, id_dataset, options.data, options.download, registry)
     auxiliary.add_detectors(detectors, unmade)
+    auxiliary.add_generated(ood)
     auxiliary.add_classifier(classifier)
     request = Request(
         train=train,

@@ -259,7 +259,7 @@ def _write(collector: Collector, directory: Path, key: str, engine: str, started
         name: render(
             records,
             format=style,
-            notes=collector.notes(),
+            notes=collector.notes,
             deviations=collector.deviations(),
             groups=collector.groups(),
         )

@@ -14,7 +14,7 @@ from oodbench.errors import (
     PluginError,
     UserError,
 )
-from oodbench.images import check_images, read_pack
+from oodbench.images import BROKEN_ZIP, check_images, read_pack
 from oodbench.keys import digest, plugin_key
 from oodbench.plugins import describe
 from oodbench.store import digest_file
@@ -140,7 +140,7 @@ def _verify_pack(pack: Path) -> None:
     try:
         with zipfile.ZipFile(pack) as archive:
             broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, *BROKEN_ZIP) as error:
         raise InvalidData(f"{pack}: truncated or not an .npz file ({error})") from error
     if broken is not None:
         raise InvalidData(f"{pack}: damaged: '{broken}' fails its checksum")

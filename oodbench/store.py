@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -22,8 +23,13 @@ from typing import Any
 from oodbench.errors import StoreError, UserError
 
 MANIFEST = "artifact.json"
-ABANDONED_SECONDS = 2 * 24 * 3600
-"""Unfinished work older than this is left over from a run that was killed."""
+DAY_SECONDS = 24 * 3600
+
+ABANDONED_DAYS = {"tmp": 2, "checkpoints": 30}
+"""Days after which unfinished work is left over from a run that was killed, by folder.
+
+From a checkpoint a training goes on, perhaps after a holiday; nothing else is of use again.
+"""
 
 
 def digest_file(path: Path) -> str:
@@ -90,18 +96,26 @@ class Store:
         self._remove_abandoned()
 
     def _remove_abandoned(self) -> None:
-        for path in (*self.root.glob("tmp/*"), *self.root.glob("checkpoints/*")):
-            try:
-                if time.time() - path.stat().st_mtime < ABANDONED_SECONDS:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
-            except FileNotFoundError:
-                continue  # another run was faster
+        for folder, days in ABANDONED_DAYS.items():
+            for path in self.root.glob(f"{folder}/*"):
+                try:
+                    if time.time() - path.stat().st_mtime < days * DAY_SECONDS:
+                        continue
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink()
+                except OSError:
+                    continue  # another run was faster, or another user made it
 
     def _directory(self, stage: str, key: str) -> Path:
+        """Return the place of an artifact.
+
+        Raises:
+            StoreError: if stage or key could lead elsewhere; a run of a stranger may name anything.
+        """
+        if not all(re.fullmatch(r"\w+", part) for part in (stage, key)):
+            raise StoreError(f"'{stage}/{key}' is no artifact of a store")
         return self.root / stage / key
 
     def checkpoint(self, stage: str, key: str) -> Path:
@@ -114,7 +128,10 @@ class Store:
         Every file is read and compared with its checksum. A damaged artifact is removed, so that
         it is made again.
         """
-        directory = self._directory(stage, key)
+        try:
+            directory = self._directory(stage, key)
+        except StoreError:
+            return None
         if not directory.exists():
             return None  # looked at first: another run may complete it while we look
         try:
@@ -130,11 +147,16 @@ class Store:
         self._discard(directory)
         return None
 
+    def find_written(self, place: str) -> Artifact | None:
+        """Return what `find` does, of the place ``stage/key`` as ``run.json`` writes it."""
+        stage, _, key = place.partition("/")
+        return self.find(stage, key)
+
     def open(self, stage: str, key: str) -> Artifact:
         """Return an artifact that is known to be there, without verifying it again.
 
         Raises:
-            StoreError: if it is not there after all.
+            StoreError: if it is not there after all, or stage or key is no name of an artifact.
         """
         directory = self._directory(stage, key)
         try:

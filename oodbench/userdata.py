@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ PICTURES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """Suffixes of the files in a folder that are taken for images."""
+
+GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+"""Pillow's modes of pictures without colours."""
 
 
 def is_path(name: str) -> bool:
@@ -41,7 +45,7 @@ class UserImages(Dataset):
 
     Raises:
         UserError: if there is nothing there.
-        InvalidData: if the first image cannot be read.
+        InvalidData: if an image cannot be read.
     """
 
     def __init__(self, *, path: str) -> None:
@@ -53,9 +57,10 @@ class UserImages(Dataset):
         self.splits = tuple(split for split in ("train", "test") if self.files(Path(), split))
         if not self.splits:
             raise UserError(f"{path}: neither an .npz file nor a folder of images")
-        first = self._read(self.files(Path(), self.splits[0])[:1])
-        size = first.images.shape[1:]
-        self.shape = (3 if len(size) == 3 else 1, size[0], size[1])
+        files = self.files(Path(), self.splits[0])
+        first = self._read(files[:1]).images
+        coloured = first.ndim == 4 or not all(map(_is_grey, files[1:]))
+        self.shape = (3 if coloured else 1, first.shape[1], first.shape[2])
         self.num_classes = self._count_classes()
 
     def _base(self, split: str) -> Path:
@@ -121,17 +126,12 @@ class UserImages(Dataset):
 
     @staticmethod
     def _read(files: Sequence[Path]) -> ImageSet:
-        from PIL import Image, UnidentifiedImageError
-
         if files[0].suffix == ".npz":
             return read_pack(files[0])
         pictures: list[np.ndarray] = []
         for path in files:
-            try:
-                with Image.open(path) as opened:
-                    pictures.append(_to_bytes(opened, path))
-            except (OSError, UnidentifiedImageError, SyntaxError) as error:
-                raise InvalidData(f"{path}: not a readable image: {error}") from error
+            with _opened(path) as opened:
+                pictures.append(_to_bytes(opened, path))
         if len({picture.ndim for picture in pictures}) > 1:  # some grey, some in colour
             pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, 2) for p in pictures]
         for path, picture in zip(files, pictures, strict=True):
@@ -141,6 +141,28 @@ class UserImages(Dataset):
                 )
                 raise InvalidData(f"{path}: image is {size}, but others of the set are {first}")
         return ImageSet(np.stack(pictures), np.full(len(pictures), -1, dtype=np.int64))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile]:
+    """Open a picture; its pixels are read when they are asked for.
+
+    Raises:
+        InvalidData: if it cannot be read, in the block as well.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InvalidData(f"{path}: not a readable image: {error}") from error
+
+
+def _is_grey(path: Path) -> bool:
+    """Return whether a picture has no colours, which its header tells."""
+    with _opened(path) as picture:
+        return picture.mode in GREY
 
 
 def _to_bytes(picture: ImageFile, path: Path) -> np.ndarray:
@@ -154,4 +176,4 @@ def _to_bytes(picture: ImageFile, path: Path) -> np.ndarray:
         return np.rint(np.asarray(picture) / 257).astype(np.uint8)
     if picture.mode in ("I", "F"):
         raise InvalidData(f"{path}: has 32 bits a pixel; convert it to 8 or 16")
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
+    return np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,24 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store that tests share, so that classifiers are trained once."""
-    return tmp_path_factory.mktemp("store")
+def store(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store that tests share, with the tiny benchmark's classifier.
+
+    It is trained here, by one thread: what comes out depends on the number of threads.
+    """
+    import oodbench
+
+    folder = tmp_path_factory.mktemp("store")
+    with kept_to_one_cpu():
+        oodbench.run(
+            benchmark=str(tiny),
+            detectors=["msp"],
+            store=folder,
+            out=tmp_path_factory.mktemp("runs") / "first",
+            engine="inline",
+            device="cpu",
+        )
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +73,9 @@ def drawable(tiny: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-@pytest.fixture
-def one_cpu() -> Iterator[Callable[[int], None]]:
-    """Keep this process, and those that it starts, to one CPU; return a function to take another.
+@contextmanager
+def kept_to_one_cpu() -> Iterator[Callable[[int], None]]:
+    """Keep this process, and those that it starts, to one CPU; yield a function to take another.
 
     On a busy machine, a training of tiny networks with two threads waits for the second one most
     of the time.
@@ -73,8 +89,17 @@ def one_cpu() -> Iterator[Callable[[int], None]]:
         os.sched_setaffinity(0, {sorted(cpus)[number % len(cpus)]})
 
     take(0)
-    yield take
-    os.sched_setaffinity(0, cpus)
+    try:
+        yield take
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[Callable[[int], None]]:
+    """Keep a test to one CPU, and return a function to take another."""
+    with kept_to_one_cpu() as take:
+        yield take
 
 
 def write_distribution(folder: Path, name: str, source: str, version: str = "1.0") -> None:

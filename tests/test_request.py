@@ -12,6 +12,7 @@ from sample_detectors import Brightness, HidesParameter, RaisesInParts, RaisesWh
 from oodbench import registry
 from oodbench.contracts import Need
 from oodbench.errors import DataUnavailable, InvalidData, InvalidParameter, UnknownName, UserError
+from oodbench.plan import make_plan
 from oodbench.request import Options, Resolved, resolve
 
 LOADED = registry.load()
@@ -283,6 +284,27 @@ def test_an_auxiliary_set_that_is_not_there_breaks_its_detector_alone(ask) -> No
     assert "svhn-train.npz" in resolved.broken["learns-from"]
 
 
+class HasLearner(Brightness):
+    info = info("has-learner")
+
+    def __init__(self, *, other: str = "photo-patches") -> None:
+        self.other = other
+
+    def parts(self):
+        return {"learner": LearnsFrom(other=self.other)}
+
+
+def test_the_auxiliary_set_of_a_part_is_found(ask) -> None:
+    resolved = ask(detectors=[HasLearner(other="glyphs")])
+    assert list(resolved.request.auxiliary) == ["glyphs"]
+    assert make_plan(resolved.request).jobs
+
+
+def test_the_auxiliary_set_of_a_part_that_is_tested_is_refused(ask) -> None:
+    with pytest.raises(UserError, match="has-learner would learn from the images of 'uniform'"):
+        ask(detectors=[HasLearner(other="uniform")])
+
+
 def test_an_auxiliary_set_that_is_tested_is_refused(ask) -> None:
     with pytest.raises(UserError, match="learns-from would learn from the images of 'uniform'"):
         ask(detectors=[LearnsFrom(other="uniform")])
@@ -364,9 +386,18 @@ def test_objects_and_names_are_taken_together(ask) -> None:
     assert ask(detectors=["energy", mine]).request.detectors["brightness"] is mine
 
 
-def test_two_objects_of_one_name_are_refused(ask) -> None:
+@pytest.mark.parametrize("other", [Brightness(), "brightness"])
+def test_two_detectors_of_one_name_are_refused(ask, other) -> None:
     with pytest.raises(UserError, match="two detectors are called 'brightness'"):
-        ask(detectors=[Brightness(), Brightness(scale=2)])
+        ask(detectors=[Brightness(scale=2), other])
+
+
+@pytest.mark.parametrize("asked", ["all-shortcut", "all"])
+def test_a_family_does_not_take_the_place_of_an_object(ask, asked: str) -> None:
+    mine = Brightness(scale=2)
+    found = ask(detectors=[mine, asked]).request.detectors
+    assert found["brightness"] is mine
+    assert len(found) > 1
 
 
 def test_an_object_is_set_up_where_it_is_made(ask) -> None:

@@ -165,10 +165,20 @@ def test_run_json_says_what_made_the_run(run) -> None:
 
 def test_run_json_names_every_artifact_that_was_used(run, store: Path) -> None:
     info = run(classifier_seeds=2).info
-    assert len(info["jobs"]) == info["jobs_run"] + info["jobs_reused"]
+    assert len(info["jobs"]) >= info["jobs_run"] + info["jobs_reused"]
+    assert {"prepare", "train", "extract", "score", "evaluate"} <= {
+        place.partition("/")[0] for place in info["jobs"]
+    }
     for place, title in info["jobs"].items():
         manifest = json.loads((store / place / "artifact.json").read_text())
         assert manifest["meta"]["title"] == title
+
+
+def test_a_run_from_the_store_says_as_much_of_what_made_it(run) -> None:
+    first, again = run().info, run().info
+    assert again["jobs_run"] == 0
+    for name in ("jobs", "shipped", "costs", "distinct_images", "artifacts", "notes"):
+        assert again[name] == first[name], name
 
 
 def test_tables_name_detectors_and_sets(run, tmp_path: Path) -> None:

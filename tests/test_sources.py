@@ -130,7 +130,13 @@ def garble(path: Path) -> None:
     path.write_bytes(b"no images at all")
 
 
-@pytest.mark.parametrize("damage", [damage_middle, truncate, garble])
+def damage_compressed(path: Path) -> None:
+    with np.load(path) as pack:
+        np.savez_compressed(path, **pack)
+    damage_middle(path)
+
+
+@pytest.mark.parametrize("damage", [damage_middle, damage_compressed, truncate, garble])
 def test_a_damaged_pack_is_named_before_anything_is_computed(tmp_path: Path, damage) -> None:
     damage(write_pack(tmp_path / "stored-test.npz"))
     with pytest.raises(InvalidData, match=r"stored-test\.npz: (truncated|damaged)"):

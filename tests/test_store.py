@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oodbench.errors import StoreError, UserError
-from oodbench.store import ABANDONED_SECONDS, MANIFEST, Store
+from oodbench.store import ABANDONED_DAYS, DAY_SECONDS, MANIFEST, Store
 
 KEY = "a" * 64
 
@@ -158,12 +158,38 @@ def test_an_artifact_that_cannot_be_written_is_an_error(store: Store) -> None:
     assert unfinished(store) == []
 
 
-def test_what_killed_runs_left_is_removed_when_it_is_old(store: Store) -> None:
-    old, new = store.root / "tmp" / "old", store.root / "tmp" / "new"
-    for path, age in ((old, ABANDONED_SECONDS + 60), (new, ABANDONED_SECONDS - 60)):
-        path.mkdir()
+@pytest.mark.parametrize("folder", ABANDONED_DAYS)
+def test_what_killed_runs_left_is_removed_when_it_is_old(store: Store, folder: str) -> None:
+    limit = ABANDONED_DAYS[folder] * DAY_SECONDS
+    old, new = store.root / folder / "old", store.root / folder / "new"
+    for path, age in ((old, limit + 60), (new, limit - 60)):
+        path.mkdir(parents=True)
         (path / "scores.npy").write_text("half")
         moment = path.stat().st_mtime - age
         os.utime(path, (moment, moment))
     Store(store.root)
-    assert unfinished(store) == [new]
+    assert list((store.root / folder).iterdir()) == [new]
+
+
+def test_a_training_goes_on_from_the_checkpoint_of_last_week(store: Store) -> None:
+    checkpoint = store.checkpoint("fit", KEY)
+    checkpoint.parent.mkdir()
+    checkpoint.write_text("epoch 700")
+    moment = checkpoint.stat().st_mtime - 7 * DAY_SECONDS
+    os.utime(checkpoint, (moment, moment))
+    assert Store(store.root).checkpoint("fit", KEY).exists()
+
+
+@pytest.mark.parametrize("place", ["../beside", "x/{outside}", "fit/..", "fit", "", "tmp/a-b"])
+def test_a_place_that_leads_elsewhere_is_not_found_and_left_alone(
+    store: Store, tmp_path: Path, place: str
+) -> None:
+    for folder in (tmp_path / "beside", store.root / "fit", store.root / "tmp" / "a-b"):
+        folder.mkdir()
+        (folder / "thesis.tex").write_text("years of work")
+    place = place.format(outside=tmp_path / "beside")
+    assert store.find_written(place) is None
+    assert len(list(tmp_path.rglob("thesis.tex"))) == 3
+    stage, _, key = place.partition("/")
+    with pytest.raises(StoreError, match="is no artifact of a store"):
+        store.open(stage, key)

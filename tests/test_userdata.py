@@ -117,6 +117,14 @@ def test_one_coloured_picture_makes_the_set_coloured(tmp_path: Path) -> None:
     assert dataset.load(tmp_path, "test").images[:, 0, 0].tolist() == [[9] * 3, [5] * 3]
 
 
+def test_a_grey_picture_in_front_does_not_take_the_colours_of_the_others(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png", 5)
+    picture(tmp_path / "mine" / "b.png", 9, mode="RGB")
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    assert dataset.shape == (3, 4, 6)
+    assert dataset.load(tmp_path, "test").images[:, 0, 0].tolist() == [[5] * 3, [9] * 3]
+
+
 def test_transparency_is_dropped(tmp_path: Path) -> None:
     picture(tmp_path / "mine" / "a.png", 9, mode="RGBA")
     assert UserImages(path=str(tmp_path / "mine")).load(tmp_path, "test").images.shape[-1] == 3
@@ -146,9 +154,8 @@ def test_no_images_is_the_users_error(tmp_path: Path, name: str) -> None:
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "mine" / "a.png")
     (tmp_path / "mine" / "b.png").write_bytes(b"\x89PNG nothing")
-    dataset = UserImages(path=str(tmp_path / "mine"))
     with pytest.raises(InvalidData, match=r"b\.png: not a readable image"):
-        dataset.load(tmp_path, "test")
+        UserImages(path=str(tmp_path / "mine"))
 
 
 def test_a_truncated_picture_is_named(tmp_path: Path) -> None:

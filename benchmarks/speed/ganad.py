@@ -43,7 +43,7 @@ def main() -> None:
     ways = {
         "plain, float32": plain_iteration(),
         "ours, float32": our_iteration("float32"),
-        f"ours, {precision}": our_iteration(precision),
+        f"ours, by default ({precision})": our_iteration(precision),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for repetition in range(arguments.repetitions + 1):

@@ -57,6 +57,13 @@ def names(text: str) -> list[str]:
     return found
 
 
+def count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
 def seeds(text: str) -> int | list[int]:
     """Read a number of seeds, or a list of seeds."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,6 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the figures that trainings reported: losses, accuracies."""
-    from tensorboardX import SummaryWriter
-
     from oodbench.cli.output import as_name
     from oodbench.errors import UserError
     from oodbench.paths import store_folder
@@ -33,17 +32,27 @@ def execute(options: argparse.Namespace) -> int:
     store = Store(store_folder(options.store))
     written = 0
     for ref, title in run.info["jobs"].items():
-        artifact = store.find(*ref.split("/"))
+        artifact = store.find_written(ref)
         points = artifact.meta.get("curves") if artifact else None
         if not points:
             continue
         folder = (options.out or run.directory / "curves") / as_name(title)
-        with SummaryWriter(str(folder)) as writer:
-            for point in points:
-                for name in point.keys() - {"done"}:
-                    writer.add_scalar(name, point[name], int(point["done"]))
+        try:
+            _write(points, folder)
+        except OSError as error:
+            raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
         print(folder)
         written += 1
     if not written:
         raise UserError(f"the store {store.root} has no training curve of this run")
     return 0
+
+
+def _write(points: Sequence[Mapping[str, float]], folder: Path) -> None:
+    """Write one training's figures."""
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for point in points:
+            for name in point.keys() - {"done"}:
+                writer.add_scalar(name, point[name], int(point["done"]))

@@ -43,18 +43,21 @@ def execute(options: argparse.Namespace) -> int:
     store = Store(store_folder(options.store))
     trained = tuple(f"{stage}/" for stage in (*OF_CLASSIFIERS, "fit"))
     jobs = {
-        title: tuple(ref.split("/"))
+        title: ref
         for ref, title in info["jobs"].items()
         if ref.startswith(trained) and fnmatch.fnmatch(title, options.jobs)
     }
     if not jobs:
         raise UserError(f"the run has no training called '{options.jobs}'")
-    for title, (stage, key) in jobs.items():
-        artifact = store.find(stage, key)
+    for title, ref in jobs.items():
+        artifact = store.find_written(ref)
         if artifact is None:
             raise UserError(f"'{title}' is not in the store {store.root}; run it again")
         run = {name: info[name] for name in CARRIED if name in info}
-        name = as_name(f"{info['benchmark']} {title}")
-        export(artifact, run | {"finished": artifact.meta["finished"]}, options.folder / name)
-        print(options.folder / name)
+        folder = options.folder / as_name(f"{info['benchmark']} {title}")
+        try:
+            export(artifact, run | {"finished": artifact.meta["finished"]}, folder)
+        except OSError as error:
+            raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+        print(folder)
     return 0

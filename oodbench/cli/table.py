@@ -28,13 +28,23 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--like", metavar="TABLE", help="rows and order of a published table: table11 (GANAD's)"
     )
+    parser.add_argument(
+        "--bootstrap",
+        type=arguments.count,
+        metavar="SAMPLES",
+        help="95 %% intervals of AUROC from so many samples of the images, such as 10000, in place "
+        "of DeLong's",
+    )
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Print the table of one or several runs."""
     from oodbench.cli.output import print_ansi
+    from oodbench.hardware import count_cpus
+    from oodbench.report.build import DELONG
     from oodbench.report.prevalence import BALANCED, add_balanced
+    from oodbench.report.resampled import resampled
     from oodbench.report.tables import render
     from oodbench.results import combine, groups_of, read_run
 
@@ -47,6 +57,11 @@ def execute(options: argparse.Namespace) -> int:
     records = combine(runs)
     if not BALANCED.keys().isdisjoint(options.metrics or ()):
         records = add_balanced(records, (each.scores() for each in runs))
+    interval = DELONG
+    if options.bootstrap:
+        scores = (each.scores() for each in runs)
+        records = resampled(records, scores, options.bootstrap, count_cpus())
+        interval = f"of {options.bootstrap:,} bootstrap samples"
     text = render(
         records,
         format=options.format,
@@ -55,6 +70,7 @@ def execute(options: argparse.Namespace) -> int:
         groups=groups_of(runs),
         metrics=options.metrics,
         like=options.like,
+        interval=interval,
     )
     if options.format == "terminal":
         print_ansi(text)

@@ -63,9 +63,8 @@ class CustomClassifier(Classifier):
         """
         from torch.nn import functional
 
-        known = labels >= 0
         smoothing = self.recipe.label_smoothing
-        return functional.cross_entropy(logits[known], labels[known], label_smoothing=smoothing)
+        return functional.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=smoothing)
 
 
 class DerivedClassifier(CustomClassifier):

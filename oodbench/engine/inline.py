@@ -17,7 +17,7 @@ def run_inline(
 ) -> None:
     """Run jobs in their order; ``results`` is filled in.
 
-    Torch draws the same numbers afterwards as if nothing had run, with as many threads as before.
+    Torch draws the same numbers afterwards as if nothing had run, with the settings it had before.
 
     Raises:
         UserError: if the request or the data is at fault.
@@ -34,13 +34,14 @@ def run_inline(
 
 @contextmanager
 def _torch_kept(device: str) -> Iterator[None]:
-    """Give torch its number of threads and the state of its generators back."""
+    """Give torch its settings and the state of its generators back."""
     import torch
 
-    threads = torch.get_num_threads()
+    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     gpus = range(torch.cuda.device_count()) if device == "cuda" else ()
     try:
         with torch.random.fork_rng(devices=gpus):
             yield
     finally:
         torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = tf32

@@ -139,7 +139,9 @@ def _thread_pools(modules: int) -> ThreadpoolController:  # noqa: ARG001 (it tel
 
 
 def bind_torch(threads: int) -> None:
-    """Limit torch's own threads, if torch is loaded."""
+    """Limit torch's own threads, and have float32 be float32, if torch is loaded."""
     torch: Any = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
+        # convolutions on a GPU would round what they multiply to 10 bits (TF32)
+        torch.backends.cudnn.allow_tf32 = False

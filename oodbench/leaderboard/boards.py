@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from oodbench.leaderboard.entries import COSTS, Attempt, Entry, Protocol, Row, Seeds
+from oodbench.leaderboard.entries import COSTS, Attempt, Entry, Protocol, Row
 from oodbench.measures.intervals import Summary, mean_auroc_interval, over_seeds
 from oodbench.measures.paired import (
     Components,
     Estimate,
     Floats,
+    Seeds,
     add_run_variance,
     covariance,
+    independent_runs,
     mean_components,
     two_sided_p,
 )
@@ -137,12 +139,21 @@ def describe_parameters(content: str) -> str:
 
 
 def build_boards(entries: Iterable[Entry]) -> list[Board]:
-    """Return a board for each protocol, in alphabetical order of their names."""
+    """Return a board for each protocol, in alphabetical order of their names.
+
+    Entries of runs in which every detector failed on some set, so that nothing says which images
+    were scored, stand with those that have all else in common.
+    """
     by_protocol: dict[Protocol, list[Entry]] = {}
-    for entry in entries:
-        by_protocol.setdefault(entry.protocol, []).append(entry)
+    for entry in sorted(entries, key=lambda each: not each.protocol.images):
+        alike = (each for each in by_protocol if replace(each, images="") == entry.protocol)
+        protocol = entry.protocol if entry.protocol.images else next(alike, entry.protocol)
+        by_protocol.setdefault(protocol, []).append(entry)
     boards = [_board(protocol, own) for protocol, own in by_protocol.items()]
-    return sorted(boards, key=lambda board: (board.name, board.classifier, board.protocol.data))
+    return sorted(
+        boards,
+        key=lambda each: (each.name, each.classifier, each.protocol.data, each.protocol.images),
+    )
 
 
 def _board(protocol: Protocol, entries: Sequence[Entry]) -> Board:
@@ -247,11 +258,13 @@ def _mean(values: Sequence[float]) -> float:
 def _area(attempts: Sequence[Attempt], mean: Components, sets: Sequence[int]) -> Figure:
     """Return the mean AUROC on some sets with its interval over images and runs."""
     own = mean.select(sets)
-    runs = over_seeds([float(np.mean(each.areas[list(sets)])) for each in attempts])
+    areas = {each.seeds: float(np.mean(each.areas[list(sets)])) for each in attempts}
+    runs = over_seeds(list(areas.values()))
     if runs.count == 1 or not runs.std > 0:
         return Figure(runs.mean, runs.std, *mean_auroc_interval(own))
     images = Estimate(own.area, float(covariance([own])[0, 0]))
-    total = add_run_variance(images, [runs.std**2], [runs.count])
+    varying = list(independent_runs(areas).values())
+    total = add_run_variance(images, [float(np.var(varying, ddof=1))], [len(varying)])
     return Figure(runs.mean, runs.std, *total.area_interval())
 
 
@@ -263,7 +276,7 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     differences = areas[:, None] - areas
     variances = np.maximum(np.diag(spread)[:, None] + np.diag(spread) - 2 * spread, 0.0)
     p_values = two_sided_p(differences, variances)
-    runs = [_Runs.of(entry.attempts) for entry in entries]
+    runs = [independent_runs({each.seeds: each.area for each in own.attempts}) for own in entries]
     for first, second in itertools.combinations(range(count), 2):
         groups = _run_variances(runs[first], runs[second])
         if groups[0]:
@@ -275,47 +288,23 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     return np.minimum(adjusted, adjusted.T)
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """How the mean AUROC of an entry varies over its runs.
-
-    Attributes:
-        count: number of runs.
-        variance: over all of them; NaN for a single one.
-        by_classifier: its mean over the runs on each classifier, by the classifier's seed.
-    """
-
-    count: int
-    variance: float
-    by_classifier: Mapping[int, float]
-
-    @classmethod
-    def of(cls, attempts: Sequence[Attempt]) -> _Runs:
-        """Return the variation over some attempts."""
-        areas: dict[int, list[float]] = {}
-        for each in attempts:
-            areas.setdefault(each.classifier_seed, []).append(each.area)
-        count = len(attempts)
-        variance = (
-            float(np.var([each.area for each in attempts], ddof=1)) if count > 1 else math.nan
-        )
-        return cls(count, variance, {seed: float(np.mean(part)) for seed, part in areas.items()})
-
-
-def _run_variances(first: _Runs, second: _Runs) -> tuple[list[float], list[int]]:
+def _run_variances(
+    first: Mapping[Seeds, float], second: Mapping[Seeds, float]
+) -> tuple[list[float], list[int]]:
     """Return the variances over runs of a difference, and the numbers of runs.
 
-    Detectors that share two classifiers or more are paired by classifier, which accounts for
+    Detectors on the same classifiers, two or more, are paired by classifier, which accounts for
     classifiers and seeds at once; others are independent samples of runs.
+
+    Args:
+        first: what `independent_runs` says of one detector.
+        second: the same of the other.
     """
-    if first.count == second.count == 1:
-        return [], []
-    one, two = first.by_classifier, second.by_classifier
-    if len(one) > 1 and one.keys() == two.keys():
-        differences = [one[seed] - two[seed] for seed in one]
-        return [float(np.var(differences, ddof=1))], [len(differences)]
-    several = [own for own in (first, second) if own.count > 1]
-    return [own.variance for own in several], [own.count for own in several]
+    if len({seed for seed, _ in first}) > 1 and first.keys() == second.keys():
+        groups = [[first[seeds] - second[seeds] for seeds in first]]
+    else:
+        groups = [list(own.values()) for own in (first, second) if len(own) > 1]
+    return [float(np.var(own, ddof=1)) for own in groups], [len(own) for own in groups]
 
 
 def _figure(summary: Summary) -> Figure:

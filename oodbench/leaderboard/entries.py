@@ -8,10 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from oodbench.measures.paired import Components, Floats
-
-Seeds: TypeAlias = tuple[int, int | None]
-"""The seed of a classifier, and that of a detector; None where it draws nothing."""
+from oodbench.measures.paired import Components, Floats, Seeds
 
 Row: TypeAlias = Mapping[str, Any]
 """A record, see `oodbench.results.read_rows`."""
@@ -37,7 +34,8 @@ class Protocol:
         classifier: name of the classifier.
         parameters: of the classifier, as JSON.
         sets: titles of the OOD sets, in alphabetical order.
-        data: digest of the fingerprints of all data, and of which images of them were scored.
+        data: digest of the fingerprints of all data, and of what says which images are scored.
+        images: digest of which images were scored; empty where no detector scored every set.
     """
 
     id_dataset: str
@@ -45,6 +43,7 @@ class Protocol:
     parameters: str
     sets: tuple[str, ...]
     data: str
+    images: str
 
 
 @dataclass(frozen=True)
@@ -161,6 +160,12 @@ class _Merged:
         """Add an entry that agrees; of seeds that are known only what failed is new."""
         is_first = not self.runs
         new = areas.keys() - self.areas.keys()
+        # Of seeds that failed on some set before, the sets that were scored are here once more.
+        self.records = [
+            row
+            for row in self.records
+            if row["status"] == "failed" or (row["classifier_seed"], row["seed"]) not in new
+        ]
         self.areas.update(areas)
         self.runs += entry.runs
         self.costs += entry.costs

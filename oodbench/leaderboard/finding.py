@@ -109,8 +109,8 @@ def _entries(
     attempts, images = _attempts(directory, info, (id_dataset, *ordered))
     _compare_records(directory, rows, attempts, ordered)
     settings = ("images_per_set", "calibration_images", "selection_seed")
-    data = [request["fingerprints"], [request[name] for name in settings], images]
-    protocol = Protocol(id_dataset, classifier, _as_json(parameters), ordered, _digest(data))
+    data = _digest([request["fingerprints"], [request[name] for name in settings]])
+    protocol = Protocol(id_dataset, classifier, _as_json(parameters), ordered, data, images)
     weights = info.get("classifier_parameters")
     by_detector: dict[str, list[Row]] = {}
     for row in rows:

@@ -9,7 +9,7 @@ one or several OOD sets, so that the mean AUROC over sets is tested as easily as
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +20,9 @@ from scipy.special import expit, logit, ndtr, ndtri, stdtr, stdtrit
 from oodbench.measures.arrays import Scores, checked_scores
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+Seeds: TypeAlias = tuple[int, int | None]
+"""The seeds of a classifier and of a detector; None where a detector draws nothing."""
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
@@ -177,6 +180,26 @@ def delong_test(first: Components, second: Components) -> Estimate:
     spread = covariance([first, second])
     variance = float(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1])
     return Estimate(first.area - second.area, max(variance, 0.0))
+
+
+def independent_runs(areas: Mapping[Seeds, float]) -> dict[Seeds, float]:
+    """Return what varies independently of each other among figures of runs.
+
+    All runs on one classifier share what is particular about it. Where there are several, only the
+    means over the runs on each are independent; else the runs are.
+
+    Args:
+        areas: figures by the seeds of classifier and detector.
+
+    Returns:
+        Figures by the same seeds; a mean over a classifier's runs has None for the detector's.
+    """
+    by_classifier: dict[int, list[float]] = {}
+    for (classifier_seed, _), area in areas.items():
+        by_classifier.setdefault(classifier_seed, []).append(area)
+    if len(by_classifier) < 2:
+        return dict(areas)
+    return {(seed, None): float(np.mean(own)) for seed, own in by_classifier.items()}
 
 
 def add_run_variance(

@@ -76,8 +76,7 @@ class Restorer:
         Raises:
             FigureUnavailable: if it is not there; the message begins with ``what``.
         """
-        stage, _, key = written.partition("/")
-        artifact = self._store.find(stage, key)
+        artifact = self._store.find_written(written)
         if artifact is None:
             raise FigureUnavailable(
                 f"{what} is not in the store {self._store.root}; name the store of the run "

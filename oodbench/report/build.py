@@ -27,6 +27,9 @@ Line: TypeAlias = dict[str, Any]
 Lines: TypeAlias = dict[tuple[str, str], Line]
 """The lines by OOD set, empty for the ID set itself, and detector."""
 
+DELONG = "DeLong's"
+"""Whose the intervals are that records hold."""
+
 Groups: TypeAlias = Mapping[str, Sequence[str]]
 """OOD sets by the name of their group, such as near and far."""
 
@@ -37,6 +40,7 @@ def build(
     notes: Mapping[str, str],
     deviations: Mapping[str, str],
     groups: Mapping[str, Groups] | None = None,
+    interval: str = DELONG,
 ) -> Report:
     """Return the report of records.
 
@@ -46,6 +50,7 @@ def build(
         notes: a sentence about a data set, by its name.
         deviations: how a detector deviates from its paper, by its name.
         groups: groups of OOD sets to average over, by the name of the ID set.
+        interval: whose the intervals of single runs are.
     """
     marks = number_footnotes(records, notes, deviations)
     sections = []
@@ -58,7 +63,8 @@ def build(
         )
         sections.append(Section(_heading(own), tables))
         explained += [_explain(averaged)] if averaged else []
-    footnotes = (*marks.footnotes, *dict.fromkeys(explained), *general_footnotes(records, metrics))
+    general = general_footnotes(records, metrics, interval)
+    footnotes = (*marks.footnotes, *dict.fromkeys(explained), *general)
     return Report(tuple(sections), footnotes, failures(records))
 
 

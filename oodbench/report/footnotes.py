@@ -61,14 +61,16 @@ def _by_text(names: Sequence[str], texts: Mapping[str, str]) -> dict[str, list[s
     return found
 
 
-def general_footnotes(records: pd.DataFrame, metrics: Sequence[str]) -> tuple[Footnote, ...]:
+def general_footnotes(
+    records: pd.DataFrame, metrics: Sequence[str], interval: str
+) -> tuple[Footnote, ...]:
     """Return the footnotes on ties, counts of runs and images, and definitions."""
     return (
         *_ties(records),
         Footnote(_runs(records)),
         *_different_images(records),
         *([Footnote(prevalence_note(records))] if _shows_aupr(metrics) else []),
-        Footnote(_definitions(records, metrics)),
+        Footnote(_definitions(records, metrics, interval)),
     )
 
 
@@ -154,9 +156,10 @@ def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
                 yield Footnote(f"Not every figure is on the same images: of {label}, {numbers}.")
 
 
-def _definitions(records: pd.DataFrame, metrics: Sequence[str]) -> str:
+def _definitions(records: pd.DataFrame, metrics: Sequence[str], interval: str) -> str:
     # The comparison shows acc95 of the ID set, whatever else is shown.
     definitions = list(dict.fromkeys(COLUMNS[name].definition for name in (*metrics, "acc95")))
     if "auroc" in metrics and has_single_runs(records):
-        definitions.append("95 % interval: DeLong's, over the choice of images, for single runs")
+        way = f"{interval}, over the choice of images, for single runs"
+        definitions.append(f"95 % interval: {way}")
     return "; ".join(definitions) + "."

@@ -159,9 +159,8 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
     described, points, labels = [], [], []
     for detector in shown.detectors:
         own = good[good["detector"] == detector]
-        seconds = (
-            own["fit_seconds"].mean() + own.groupby("classifier_seed")["score_seconds"].sum().mean()
-        )
+        runs = own.groupby(["classifier_seed", "seed"], dropna=False)
+        seconds = own["fit_seconds"].mean() + runs["score_seconds"].sum().mean()
         area = 100 * own["auroc"].mean()
         if math.isnan(seconds) or math.isnan(area):
             continue

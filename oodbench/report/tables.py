@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from oodbench.errors import UnknownName
-from oodbench.report.build import Groups, build
+from oodbench.report.build import DELONG, Groups, build
 from oodbench.report.columns import COLUMNS, DEFAULT, checked
 from oodbench.report.like import arrange, arrangement, comparisons_alone
 from oodbench.report.markup import latex, markdown, page
@@ -31,6 +31,7 @@ def render(
     groups: Mapping[str, Groups] | None = None,
     metrics: Sequence[str] | None = None,
     like: str | None = None,
+    interval: str = DELONG,
 ) -> str:
     """Return the tables of records as text.
 
@@ -51,6 +52,7 @@ def render(
         metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
             accuracies, and in ``csv`` all that the records have.
         like: a published table, such as ``"table11"``, whose rows and order to show.
+        interval: whose the intervals of single runs are, for a footnote.
 
     Raises:
         UnknownName: if the format, a measure or the published table does not exist.
@@ -62,7 +64,8 @@ def render(
         records = arrange(records, arrangement(like))
     if format == "csv":
         return _csv(records, checked(metrics or tuple(name for name in COLUMNS if name in records)))
-    report = build(records, checked(metrics or DEFAULT), notes or {}, deviations or {}, groups)
+    shown = checked(metrics or DEFAULT)
+    report = build(records, shown, notes or {}, deviations or {}, groups, interval)
     return _WRITERS[format](report if like is None else comparisons_alone(report))
 
 

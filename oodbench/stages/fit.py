@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,6 +22,8 @@ from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.stream import training_stream
 from oodbench.store import Artifact, Draft
+
+Fitted = TypeVar("Fitted", bound=Trainable)
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:
@@ -45,6 +47,8 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     torch.manual_seed(spec["seed"])  # building modules, to restore weights into, drew from it
     started = time.perf_counter()
     fitted = trainable.fit(stream, context)
+    if work.device == "cuda":
+        torch.cuda.synchronize()  # what is queued is work of the fit
     seconds = time.perf_counter() - started
     if fitted is not trainable:
         raise PluginError(f"{type(trainable).__name__}.fit() must return self")
@@ -98,7 +102,7 @@ def save_state(trainable: Trainable, draft: Draft) -> None:
     (draft / "state.json").write_text(json.dumps(scalars), encoding="utf-8")
 
 
-def restore(trainable: Trainable, fitted: Artifact, context: Context) -> Trainable:
+def restore(trainable: Fitted, fitted: Artifact, context: Context) -> Fitted:
     """Return a detector or part with what it learned."""
     tensors = load_file(fitted / "state.safetensors")
     scalars = json.loads((fitted / "state.json").read_text(encoding="utf-8"))

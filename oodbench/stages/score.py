@@ -31,7 +31,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     context = make_context(spec, work, stream.shape, stream.num_classes)
     forwards = Forwards(context._classifier)
     if fitted is not None:
-        restore(detector, fitted, context)
+        detector = restore(detector, fitted, context)
     torch.manual_seed(spec["seed"])  # for detectors that draw while they score
     scores: list[Tensor] = []
     seconds, done = 0.0, 0

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.classifiers import make_classifier, name_of, record
+from oodbench.classifiers import make_classifier, record
 from oodbench.contracts import Benchmark, Dataset
 from oodbench.datasets import make_dataset
 from oodbench.errors import OodbenchError
 from oodbench.images import select, title_in
 from oodbench.registry import Registry
 from oodbench.sources import locate
+from oodbench.stages.selection import positions_of
 
 Integers = npt.NDArray[np.int64]
 
@@ -27,8 +28,9 @@ class ExpectedSet:
 
     Attributes:
         fingerprint: what the run must have noted down.
-        indices: (n,) int64, the images that the protocol draws; None for training images.
-        labels: (n,) int64, their classes; None likewise.
+        indices: (n,) int64, the images that the protocol draws: of test sets those that are scored,
+            of training images those that thresholds are taken from.
+        labels: (n,) int64, the classes of test images.
     """
 
     fingerprint: str
@@ -45,7 +47,7 @@ class Definition:
         id_title: what tables call the ID set.
         ood_titles: what they call the OOD sets.
         groups: titles of OOD sets by the name of a group, such as near.
-        classifier: the parameters of the classifier.
+        classifier: the parameters of the classifier, by its name as runs note it down.
         train: the ID training images; None where they are not here.
         sets: ID and OOD test sets that are here, by title.
         absent: why others are not, by title.
@@ -90,7 +92,7 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
         except OodbenchError as error:
             absent[title] = str(error)
     try:
-        train = ExpectedSet(locate(id_dataset, "train", data, download=False).fingerprint)
+        train = _expect_training(id_dataset, benchmark, data)
     except OodbenchError:
         train = None
     return Definition(
@@ -100,11 +102,20 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
         groups={
             group: [titles[name] for name in names] for group, names in benchmark.groups.items()
         },
-        classifier=record(classifier)[name_of(classifier)],
+        classifier=record(classifier),
         train=train,
         sets=sets,
         absent=absent,
     )
+
+
+def _expect_training(dataset: Dataset, benchmark: Benchmark, data: Path) -> ExpectedSet:
+    source = locate(dataset, "train", data, download=False)
+    count = len(source.load().labels)
+    indices = positions_of(
+        "calibration", count, benchmark.calibration_images, benchmark.selection_seed
+    )
+    return ExpectedSet(source.fingerprint, indices)
 
 
 def _expect(dataset: Dataset, benchmark: Benchmark, data: Path) -> ExpectedSet:

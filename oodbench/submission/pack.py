@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 
 from oodbench.errors import InvalidData, UserError
+from oodbench.images import BROKEN_ZIP
 from oodbench.results import Run
 
 REQUIRED = ("run.json", "records.csv", "scores.parquet", "predictions.parquet")
@@ -62,7 +62,7 @@ def extract_pack(path: Path, folder: Path) -> None:
             left = LIMIT
             for entry in archive.infolist():
                 left -= _extract(archive, entry, folder / entry.filename, left)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except BROKEN_ZIP as error:
         raise InvalidData(f"'{path}' is damaged, or no pack: {error}") from error
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror or error}") from error

@@ -66,6 +66,8 @@ def verify(run: Run, definition: Definition) -> Verdict:
 def _check_figures(records: pd.DataFrame, again: pd.DataFrame) -> Iterator[str]:
     """Yield a sentence for each figure of the records that the scores do not give."""
     columns = [*MEASURES, *_COUNTS]
+    for key in _by_key(records[records.duplicated(KEY)]):
+        yield f"there are two records of {key[2]} on {key[1] or key[0]}"
     claimed = _by_key(records[records["status"] == "ok"])
     computed = _by_key(again)
     for key, row in claimed.items():
@@ -94,7 +96,7 @@ def _check_protocol(run: Run, definition: Definition) -> Iterator[str]:
     expected: dict[str, Any] = {
         "id": benchmark.id,
         "ood": list(benchmark.ood),
-        "classifier": {benchmark.classifier: dict(definition.classifier)},
+        "classifier": dict(definition.classifier),
         "images_per_set": benchmark.images_per_set,
         "calibration_images": benchmark.calibration_images,
         "selection_seed": benchmark.selection_seed,
@@ -128,12 +130,25 @@ def _check_images(frame: pd.DataFrame, names: list[str], definition: Definition)
         *_, title, split = key if isinstance(key, tuple) else (key,)
         indices = np.sort(own["index"].to_numpy())
         if split == "calibration":
-            if title != definition.id_title:
-                yield f"thresholds were taken from images of {title}, not {definition.id_title}"
-            if len(indices) > definition.benchmark.calibration_images:
-                yield f"thresholds were taken from {len(indices):,} images"
+            yield from _check_calibration(str(title), indices, definition)
         else:
             yield from _check_indices(str(title), indices, definition)
+
+
+def _check_calibration(title: str, indices: np.ndarray, definition: Definition) -> Iterator[str]:
+    """Yield a sentence if thresholds were not taken from the training images that are drawn."""
+    if title != definition.id_title:
+        yield f"thresholds were taken from images of {title}, not {definition.id_title}"
+    expected = None if definition.train is None else definition.train.indices
+    if expected is None:
+        # How many training images there are is not known, so that they may be fewer.
+        if len(indices) > definition.benchmark.calibration_images:
+            yield f"thresholds were taken from {len(indices):,} images"
+    elif not np.array_equal(indices, expected):
+        yield (
+            f"thresholds were taken from {len(indices):,} training images, which are not the "
+            f"{len(expected):,} that the benchmark draws"
+        )
 
 
 def _check_indices(title: str, indices: np.ndarray, definition: Definition) -> Iterator[str]:

@@ -38,15 +38,8 @@ class Classical(Detector):
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Fit the estimator on the features of some training images."""
-        import torch
-
-        features = torch.cat([batch.features for batch in train])
-        if len(features) > self.sample:
-            generator = torch.Generator().manual_seed(RANDOM_STATE)
-            chosen = torch.randperm(len(features), generator=generator)[: self.sample]
-            features = features[chosen.to(features.device)]
-        self.features_ = features
-        self.fitted_ = self._estimated(features)
+        self.features_ = _sampled(train, self.sample)
+        self.fitted_ = self._estimated(self.features_)
         return self
 
     def _estimated(self, features: Tensor) -> Any:
@@ -111,6 +104,28 @@ class Parametric(Classical):
             value: Any = state[name]
             setattr(self.fitted_, name, value.cpu().numpy())
         return self
+
+
+def _sampled(train: Stream, count: int) -> Tensor:
+    """Return the features of ``count`` images at random, or of all if there are fewer: (m, d).
+
+    Those of the others are not kept: of ImageNet's training images they would be 10 GB.
+    """
+    import torch
+
+    chosen = torch.arange(len(train))
+    if len(train) > count:
+        generator = torch.Generator().manual_seed(RANDOM_STATE)
+        chosen = torch.randperm(len(train), generator=generator)[:count]
+    wanted = torch.zeros(len(train), dtype=torch.bool)
+    wanted[chosen] = True
+    rows: list[Tensor] = []
+    done = 0
+    for batch in train:
+        rows.append(batch.features[wanted[done : done + len(batch)].to(batch.features.device)])
+        done += len(batch)
+    features = torch.cat(rows)
+    return features[chosen.argsort().argsort().to(features.device)]
 
 
 def _array(features: Tensor) -> np.ndarray:

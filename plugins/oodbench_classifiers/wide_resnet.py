@@ -68,7 +68,7 @@ class WideResNet(Classifier):
         return WideResidualNetwork(shape[0], num_classes, (self.depth - 4) // 6, self.width)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Move the images by a random whole number of pixels and mirror half of the batches."""
+        """Mirror about half of the images, and move the batch by a whole number of pixels."""
         import torch
 
         from oodbench_classifiers.networks import shifted

@@ -64,8 +64,21 @@ class Examples:
                 images[: len(real)] = real
             if self.outliers:
                 outliers = self.outliers.next().inputs
-                images[count : count + len(outliers)] = outliers
+                images[count + self._replaced(len(outliers))] = outliers
             return images, self.context.classifier(images).argmax(dim=1)
+
+    def _replaced(self, number: int) -> Tensor:
+        """Return which near anomalies outliers take the place of: (number,) int64.
+
+        Where every class occurs an even number of times, the first half of a batch has each class
+        as often as the other half. Else, as with a hundred classes, they are drawn: the same
+        classes would be replaced in each step.
+        """
+        count = len(self.classes)
+        if (count // self.context.num_classes) % 2 == 0:
+            return torch.arange(number, device=self.classes.device)
+        drawn = torch.randperm(count, generator=self.draws, device=self.classes.device)
+        return drawn[:number]
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs to go on from here."""

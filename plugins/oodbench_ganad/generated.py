@@ -98,6 +98,9 @@ class GanadAnomalies(_Generated):
         title="Anomalies (norm 6-7)",
         summary="Near anomalies of GANAD's generator, a step further than those AD is trained on.",
         paper=PAPER,
+        deviations=(
+            "Where the paper is silent, seeds have random directions and norms uniform in [6, 7].",
+        ),
     )
 
     def draw(self, count: int, length: int, draws: torch.Generator) -> Tensor:

@@ -108,7 +108,7 @@ def _position(module: nn.Module, modules: list[nn.Module]) -> int:
 
 
 class Loader:
-    """The images and labels of a stream, as pytorch-ood takes them.
+    """The images of a stream, and on the CPU its labels, as pytorch-ood takes them.
 
     Args:
         train: the stream.
@@ -122,7 +122,7 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self._train:
-            yield batch.inputs, batch.labels
+            yield batch.inputs, batch.labels.cpu()
 
 
 class LayersAdapter(FittedAdapter):

@@ -53,6 +53,7 @@ class DeepSvdd(Detector):
             "All ID classes together are the normal class, where the paper takes one.",
             "The network starts from random weights, where the paper's is pretrained as an "
             "autoencoder; one architecture for all images; trained for fewer epochs.",
+            "Images are scaled to [-1, 1], where the paper normalises the contrast of each.",
         ),
     )
     needs = frozenset({Need.INPUTS})

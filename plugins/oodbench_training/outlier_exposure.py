@@ -66,5 +66,7 @@ class OutlierExposure(DerivedClassifier):
 
         # Each image's own, for means over either kind as in the paper, not over both together.
         losses: Tensor = OutlierExposureLoss(alpha=self.weight, reduction="none")(logits, labels)
-        known = labels >= 0
-        return losses[known].mean() + losses[~known].mean()
+        known = (labels >= 0).to(losses.dtype)
+        return (losses * known).sum() / known.sum() + (losses * (1 - known)).sum() / (
+            1 - known
+        ).sum()

@@ -12,6 +12,7 @@ from made_runs import make_run, scores_of
 from oodbench.leaderboard.boards import Board, build_boards
 from oodbench.leaderboard.finding import find_entries
 from oodbench.measures.intervals import auroc_interval
+from oodbench.results import Run
 
 
 def board(folder: Path) -> Board:
@@ -135,3 +136,48 @@ def test_protocols_have_boards_of_their_own(tmp_path: Path) -> None:
     make_run(tmp_path / "second", benchmark="another", request={"selection_seed": 3})
     boards = build_boards(find_entries([tmp_path])[0])
     assert [each.name for each in boards] == ["another", "made"]
+
+
+def test_seeds_on_few_classifiers_do_not_make_an_interval_narrow(tmp_path: Path) -> None:
+    shifts = {0: 1.0, 1: 2.0}
+    for name, seeds in (("one", range(1)), ("many", range(8))):
+        frames = [
+            scores_of("a", shift, classifier_seed=classifier_seed, seed=seed)
+            for classifier_seed, shift in shifts.items()
+            for seed in seeds
+        ]
+        scores = pd.concat(frames, ignore_index=True)
+        make_run(tmp_path / name, {"a": 1.0}, classifier_seeds=(0, 1), scores=scores)
+    one, many = (board(tmp_path / name).standings[0].auroc for name in ("one", "many"))
+    assert many.high - many.low > 0.8 * (one.high - one.low)
+
+
+def without(run: Run, folder: Path, detector: str, title: str) -> None:
+    """Write a run again in which a detector failed on a set."""
+    lost = (run.scores()["detector"] == detector) & (run.scores()["dataset"] == title)
+    scores = run.scores()[~lost].astype({"dataset": "str"})
+    records = run.records.copy()
+    failed = (records["detector"] == detector) & (records["ood_dataset"] == title)
+    records.loc[failed, ["status", "error"]] = ["failed", "ValueError: NaN"]
+    records.loc[failed, ["auroc", "fpr95", "n_ood"]] = pd.NA
+    detectors = dict.fromkeys(records["detector"].unique(), 1.0)
+    make_run(folder, detectors, scores=scores, records=records)
+
+
+def test_what_failed_alone_stands_below_what_did_not_fail(tmp_path: Path) -> None:
+    make_run(tmp_path / "whole", {"energy": 1.0})
+    run = make_run(tmp_path / "broken", {"broken": 1.0})
+    without(run, tmp_path / "broken", "broken", "Uniform")
+    first, last = board(tmp_path).standings
+    assert (first.entry.detector, last.entry.detector) == ("energy", "broken")
+
+
+def test_a_seed_that_failed_and_was_repeated_counts_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "first", {"energy": 1.0, "msp": 0.5})
+    make_run(tmp_path / "second", {"energy": 1.0, "msp": 0.5})
+    (whole,) = [each for each in board(tmp_path).standings if each.entry.detector == "msp"]
+    without(run, tmp_path / "first", "msp", "Uniform")
+    (again,) = [each for each in board(tmp_path).standings if each.entry.detector == "msp"]
+    assert again.fpr95.mean == whole.fpr95.mean
+    ok = [row for row in again.entry.records if row["status"] == "ok"]
+    assert len(ok) == 3

@@ -17,6 +17,7 @@ from oodbench.measures.paired import (
     components,
     covariance,
     delong_test,
+    independent_runs,
     mean_components,
     two_sided_p,
 )
@@ -162,3 +163,10 @@ def test_p_values_are_uniform_where_detectors_are_alike() -> None:
         )
         rejected += delong_test(first, second).p_value < 0.05
     assert rejected / 500 == pytest.approx(0.05, abs=0.03)
+
+
+def test_runs_on_one_classifier_are_not_independent_of_each_other() -> None:
+    seeds = {(0, 0): 0.9, (0, 1): 0.8}
+    assert independent_runs(seeds) == seeds
+    several = independent_runs({**seeds, (1, 0): 0.6, (1, 1): 0.5})
+    assert several == pytest.approx({(0, None): 0.85, (1, None): 0.55})

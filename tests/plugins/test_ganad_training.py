@@ -240,6 +240,22 @@ def test_ad_is_told_the_class_that_the_classifier_sees(fitted):
     assert torch.equal(seen, LinearClassifier(SHAPE, 4)(images).argmax(dim=1))
 
 
+@pytest.mark.parametrize(("num_classes", "share"), [(10, 1 / 2), (100, 1)])
+def test_outliers_take_the_place_of_near_anomalies_of_every_class(num_classes, share):
+    def generate(drawn, classes):
+        return (classes[:, None, None, None] / num_classes).expand(-1, 1, 2, 2).clone()
+
+    batch = Batch(torch.zeros(50, dtype=torch.int64), torch.full((50, 1, 2, 2), 7.0))
+    outliers = TensorStream(batch, shape=(1, 2, 2), num_classes=num_classes)
+    own = context((1, 2, 2), num_classes)
+    examples = anomaly.Examples(generate, recipes.FAST, own, outliers=outliers)
+    replaced = [examples.draw()[0][100:, 0, 0, 0] == 7 for _ in range(10)]
+    assert all(each.sum() == 50 for each in replaced)
+    classes = examples.classes[torch.stack(replaced).any(dim=0)].bincount(minlength=num_classes)
+    assert (classes > 0).sum() > 0.95 * num_classes
+    assert classes.sum() > 0.95 * 100 * share
+
+
 def test_mixed_batches_hold_images_of_all_batches_at_their_places_with_their_classes(fitted):
     def examples():
         return anomaly.Examples(fitted[0].generator_, recipes.TINY, context())

@@ -55,6 +55,19 @@ def test_what_was_learned_is_used_and_its_time_noted(bench: Bench, train, test, 
     assert made.meta["fit_seconds"] == fitted.meta["fit_seconds"] > 0
 
 
+def test_a_detector_may_come_back_as_another_object(bench: Bench, train, test, trained) -> None:
+    class Reborn(Distance):
+        def restore(self, state, context):
+            return Distance().restore(state, context)
+
+    parts = {part: bench.extract(train, trained, part) for part in ("calibration", "rest")}
+    fitted = bench.fit(Distance(), train=train, **parts)
+    extracted = bench.extract(test, trained)
+    made = bench.score(Reborn(), images=test, extract=extracted, fit=fitted)
+    same = bench.score(Distance(), images=test, extract=extracted, fit=fitted)
+    np.testing.assert_array_equal(array(made, "scores"), array(same, "scores"))
+
+
 def test_the_detector_sees_no_labels(bench: Bench, test) -> None:
     class Cheats(Brightness):
         def score(self, batch):

@@ -96,6 +96,18 @@ def test_a_damaged_pack_is_named(run: Run, folder: Path, tmp_path: Path) -> None
         extract_pack(tmp_path / "cut.zip", folder)
 
 
+def test_a_pack_that_is_damaged_in_a_way_of_its_own_is_named(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pack.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name in REQUIRED:
+            archive.writestr(name, bytes(500))
+    content = bytearray(path.read_bytes())
+    content[30 + len(REQUIRED[0]) + 4] = 255  # the properties of the first file's compression
+    path.write_bytes(content)
+    with pytest.raises(InvalidData, match="is damaged, or no pack"):
+        extract_pack(path, folder)
+
+
 def test_a_pack_that_is_not_there_is_the_users_mistake(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         extract_pack(tmp_path / "nowhere.zip", folder)

@@ -37,8 +37,8 @@ def definition() -> Definition:
         id_title=ID,
         ood_titles=SETS,
         groups={"near": ["Glyphs"]},
-        classifier={"width": 4},
-        train=ExpectedSet("a" * 64),
+        classifier={"net": {"width": 4}},
+        train=ExpectedSet("a" * 64, np.arange(CALIBRATION)),
         sets={
             ID: expected(ID, "b" * 64),
             **{title: expected(title, f"{number}" * 64) for number, title in enumerate(SETS)},
@@ -134,6 +134,27 @@ def test_another_protocol_is_found(tmp_path: Path, definition, request_, message
 def test_a_set_that_was_left_out_is_found(tmp_path: Path, definition: Definition) -> None:
     run = make_run(tmp_path, sets=("Glyphs",))
     assert "the OOD set Uniform was left out" in misfits(run, definition)
+
+
+def test_thresholds_from_other_training_images_are_found(tmp_path: Path, definition) -> None:
+    drawn = replace(definition, train=ExpectedSet("a" * 64, np.arange(1, CALIBRATION + 1)))
+    found = misfits(make_run(tmp_path), drawn)
+    assert f"thresholds were taken from {CALIBRATION} training images, which are not" in found
+
+
+def test_thresholds_from_few_training_images_are_found(tmp_path: Path, definition) -> None:
+    scores = make_run(tmp_path).scores()
+    few = scores[(scores["split"] == "test") | (scores["index"] < 10)]
+    found = misfits(make_run(tmp_path, scores=few.astype({"split": "str"})), definition)
+    assert f"from 10 training images, which are not the {CALIBRATION}" in found
+
+
+def test_a_second_record_of_the_same_is_found(tmp_path: Path, definition: Definition) -> None:
+    honest = make_run(tmp_path).records
+    flattering = honest[honest["ood_dataset"] == ""].assign(acc95=1.0)
+    records = pd.concat([flattering, honest], ignore_index=True)
+    found = misfits(make_run(tmp_path, records=records), definition)
+    assert f"there are two records of energy on {ID}" in found
 
 
 def test_records_without_scores_are_found(tmp_path: Path, definition: Definition) -> None:

@@ -1,0 +1,32 @@
+"""Take the intervals of AUROCs from resampled images in place of DeLong's formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from oodbench.measures.bootstrap import bootstrap_auroc, percentile_interval
+from oodbench.report.scored import Key, beside, scored_runs
+
+
+def resampled(
+    records: pd.DataFrame, scores: Iterable[pd.DataFrame], samples: int, threads: int = 1
+) -> pd.DataFrame:
+    """Return records with the percentile intervals of a stratified bootstrap of the images.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`; ``auroc_low`` and ``auroc_high`` are
+            replaced.
+        scores: columns as in `oodbench.results.SCORE`, of one or several runs.
+        samples: number of samples; all detectors see the same ones.
+        threads: samples are computed in as many threads.
+    """
+    found: dict[Key, dict[str, float]] = {}
+    for run in scored_runs(scores):
+        areas = bootstrap_auroc(
+            [run.known], [list(run.unknown.values())], samples=samples, threads=threads
+        )
+        for title, low, high in zip(run.unknown, *percentile_interval(areas[:, 0]), strict=True):
+            found[run.key(title)] = {"auroc_low": float(low), "auroc_high": float(high)}
+    return beside(records, found)
