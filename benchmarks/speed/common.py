@@ -16,9 +16,9 @@ Figures = dict[str, float | int | str]
 def spread(name: str, seconds: Sequence[float]) -> Figures:
     """Return the median, minimum and maximum of repeated timings, as figures called by name."""
     return {
-        f"seconds_{name}": round(statistics.median(seconds), 3),
-        f"seconds_{name}_min": round(min(seconds), 3),
-        f"seconds_{name}_max": round(max(seconds), 3),
+        f"seconds_{name}": round(statistics.median(seconds), 5),
+        f"seconds_{name}_min": round(min(seconds), 5),
+        f"seconds_{name}_max": round(max(seconds), 5),
     }
 
 

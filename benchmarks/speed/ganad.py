@@ -26,7 +26,14 @@ from torch import Tensor, nn
 from oodbench import hardware
 from oodbench.contracts import Batch, Context
 from oodbench_classifiers.preact_resnet import PreactResNet
-from oodbench_ganad.layers import LEAK, DownConvolution, LeakyReLU, UpConvolution
+from oodbench_ganad.layers import (
+    LEAK,
+    AveragePool,
+    Convolution,
+    DownConvolution,
+    LeakyReLU,
+    UpConvolution,
+)
 from oodbench_ganad.networks import Critic, Generator, initialise, place
 from oodbench_ganad.recipes import PAPER_GREY
 from oodbench_ganad.training import AdversarialTraining
@@ -165,7 +172,11 @@ class PlainDownConvolution(nn.Conv2d):
 
 def _plain(body: nn.Module) -> nn.Module:
     """Put plain layers with the same weights in the place of those of GANAD, in place."""
-    kinds = {UpConvolution: PlainUpConvolution, DownConvolution: PlainDownConvolution}
+    kinds = {
+        Convolution: nn.Conv2d,
+        UpConvolution: PlainUpConvolution,
+        DownConvolution: PlainDownConvolution,
+    }
     for parent in list(body.modules()):
         for name, child in list(parent.named_children()):
             if type(child) in kinds:
@@ -174,6 +185,8 @@ def _plain(body: nn.Module) -> nn.Module:
                 setattr(parent, name, new)
             elif isinstance(child, LeakyReLU):
                 setattr(parent, name, nn.LeakyReLU(LEAK))
+            elif isinstance(child, AveragePool):
+                setattr(parent, name, nn.AvgPool2d(2))
     return body
 
 

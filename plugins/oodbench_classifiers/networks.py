@@ -35,7 +35,10 @@ class ResidualBlock(nn.Module):
         activated = functional.leaky_relu(self.norm1(x), self.slope)
         kept = x if self.shortcut is None else self.shortcut(activated)
         y = self.conv1(activated)
-        return kept + self.conv2(functional.leaky_relu(self.norm2(y), self.slope))
+        changed: Tensor = self.conv2(functional.leaky_relu(self.norm2(y), self.slope))
+        # A sum is laid out in memory like its first term: channels last, which ``kept`` is not
+        # where it comes from a grey image.
+        return changed + kept
 
 
 class PooledNetwork(nn.Module):

@@ -40,23 +40,131 @@ class _LeakyReLU(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], _: Tensor) -> None:
         ctx.save_for_backward(*inputs)
+        ctx.set_materialize_grads(False)  # else nothing that arrives becomes zeros after all
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:  # type: ignore[override]
+        if gradient is None:
+            return None
         (x,) = ctx.saved_tensors
         back: Tensor = torch.ops.aten.leaky_relu_backward(gradient, x.detach(), LEAK, False)
         return back
 
 
-class DownConvolution(nn.Conv2d):
-    """Convolve with a 3x3 kernel, then average over 2x2 pixels; an odd last row is dropped."""
+class Convolution(nn.Conv2d):
+    """Convolve, in a way whose gradient in the input is differentiated at a small price.
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, kernel_size=3, padding=1)
+    The gradient penalty needs that. PyTorch's own convolution sends zeros back through the whole
+    network then, and finds the weights' gradients by a convolution with kernels as large as images.
+    This one does not, but has no gradients in the weights that could be differentiated again.
+
+    Args:
+        channels_in: c.
+        channels_out: d.
+        size: of the square kernel.
+        stride: in both directions.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, size: int = 3, stride: int = 1) -> None:
+        super().__init__(channels_in, channels_out, size, stride, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, c, h, w) to (n, d, h', w')."""
+        return _convolve(x, self.weight, self.bias, self.stride[0])
+
+
+class AveragePool(nn.Module):
+    """Average over 2x2 pixels, whose second derivative is known to be 0 as well."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, c, h, w) to (n, c, h // 2, w // 2)."""
+        averaged: Tensor = _AveragePool.apply(x)
+        return averaged
+
+
+class _AveragePool(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], _: Tensor) -> None:
+        ctx.odd = [size % 2 for size in inputs[0].shape[-2:]]
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:  # type: ignore[override]
+        if gradient is None:
+            return None
+        rows, columns = ctx.odd
+        spread = F.interpolate(gradient / 4, scale_factor=2, mode="nearest")
+        return F.pad(spread, (0, columns, 0, rows)) if rows or columns else spread
+
+
+class DownConvolution(Convolution):
+    """Convolve with a 3x3 kernel, then average over 2x2 pixels; an odd last row is dropped."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, d, h // 2, w // 2)."""
-        return F.conv2d(x, _widened(self.weight) / 4, self.bias, stride=2, padding=1)
+        return _convolve(x, _widened(self.weight) / 4, self.bias, 2)
+
+
+def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """Convolve (n, c, h, w) with a kernel (d, c, k, k), padded by 1, in the dtype of autocast."""
+    assert bias is not None
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, kernel, bias = x.to(dtype), kernel.to(dtype), bias.to(dtype)
+    convolved: Tensor = _Convolution.apply(x, kernel, bias, stride)
+    return convolved
+
+
+class _Convolution(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, kernel: Tensor, bias: Tensor, stride: int) -> Tensor:
+        return F.conv2d(x, kernel, bias, stride, padding=1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], _: Tensor) -> None:
+        x, kernel, _, ctx.stride = inputs
+        ctx.save_for_backward(x, kernel)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None) -> Any:  # type: ignore[override]
+        if gradient is None:
+            return None, None, None, None
+        x, kernel = ctx.saved_tensors
+        stride, size = ctx.stride, kernel.shape[-1]
+        of_input = of_kernel = of_bias = None
+        if ctx.needs_input_grad[0]:
+            rows, columns = (
+                full - ((reduced - 1) * stride - 2 + size)
+                for full, reduced in zip(x.shape[-2:], gradient.shape[-2:], strict=True)
+            )
+            of_input = F.conv_transpose2d(
+                gradient, kernel, stride=stride, padding=1, output_padding=(rows, columns)
+            )
+        if ctx.needs_input_grad[1] and not torch.is_grad_enabled():
+            _, of_kernel, of_bias = torch.ops.aten.convolution_backward(
+                gradient,
+                x,
+                kernel,
+                [kernel.shape[0]],
+                [stride, stride],
+                [1, 1],
+                [1, 1],
+                False,
+                [0, 0],
+                1,
+                [False, True, True],
+            )
+        return of_input, of_kernel, of_bias, None
 
 
 class UpConvolution(nn.Conv2d):
@@ -110,11 +218,11 @@ class CriticBlock(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(convolutions):
-            layers += [LeakyReLU(), nn.Conv2d(channels, channels, 3, padding=1)]
+            layers += [LeakyReLU(), Convolution(channels, channels)]
         if down:
             layers[-1] = DownConvolution(channels, channels)
         self.change = nn.Sequential(*layers)
-        self.shortcut = nn.AvgPool2d(2) if down else nn.Identity()
+        self.shortcut = AveragePool() if down else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to itself, or to (n, c, h // 2, w // 2) if ``down``."""

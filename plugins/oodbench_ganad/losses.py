@@ -102,6 +102,8 @@ def generator_loss(
     """
     logits = classifier(fakes).float()
     winners = logits.argmax(dim=1)
-    adversarial = -critic(fakes, winners).float().mean()
+    # No gradients are computed in weights that stay as they are.
+    frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
+    adversarial = -torch.func.functional_call(critic, frozen, (fakes, winners)).float().mean()
     loss = alpha * adversarial + (1 - alpha) * F.cross_entropy(logits, classes)
     return GeneratorLoss(loss, adversarial, (winners == classes).float().mean())

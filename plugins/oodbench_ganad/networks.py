@@ -23,7 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oodbench.contracts import Batch
-from oodbench_ganad.layers import CriticBlock, GeneratorBlock, LeakyReLU, UpConvolution
+from oodbench_ganad.layers import (
+    Convolution,
+    CriticBlock,
+    GeneratorBlock,
+    LeakyReLU,
+    UpConvolution,
+)
 from oodbench_ganad.recipes import Architecture
 
 GENERATOR_START = 7
@@ -170,7 +176,7 @@ def _residual_critic(channels: int, widths: list[int], last_convolutions: int) -
     """Stack a convolution, a block for each halving, a last block and the global pooling."""
     width = widths[0]
     halvings = len(widths) - 1
-    layers: list[nn.Module] = [nn.Conv2d(channels, width, kernel_size=3, padding=1)]
+    layers: list[nn.Module] = [Convolution(channels, width)]
     for level in range(halvings + 1):
         convolutions = last_convolutions if level >= halvings - 1 else 1
         layers.append(CriticBlock(width, convolutions=convolutions, down=level < halvings))
@@ -181,7 +187,7 @@ def _plain_critic(channels: int, widths: list[int]) -> nn.Sequential:
     """Stack a convolution with stride 2 for each halving, and flatten."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise([channels, *widths[1:]]):
-        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), LeakyReLU()]
+        layers += [Convolution(before, after, size=4, stride=2), LeakyReLU()]
     return nn.Sequential(*layers, nn.Flatten())
 
 

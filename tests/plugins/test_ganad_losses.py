@@ -1,5 +1,6 @@
 """The losses are equations (2) to (10)."""
 
+import copy
 import math
 
 import pytest
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from oodbench_ganad import losses, recipes
-from oodbench_ganad.layers import LeakyReLU
+from oodbench_ganad.layers import AveragePool, Convolution, DownConvolution, LeakyReLU
 from oodbench_ganad.networks import Critic
 
 SHAPE = (1, 3, 3)
@@ -110,6 +111,83 @@ def test_leaky_relu_has_the_values_and_both_gradients_of_pytorchs():
 
     for own, known in zip(computed(LeakyReLU()), computed(nn.LeakyReLU(0.2)), strict=True):
         torch.testing.assert_close(own, known)
+
+
+def values_and_gradients(layer, images):
+    """Return values, gradients in images and weights, and those of a penalty in the weights."""
+    x = images.clone().requires_grad_()
+    values = layer(x)
+    weights = list(layer.parameters())
+    first = torch.autograd.grad((values**2).sum(), [x, *weights], retain_graph=True)
+    (slope,) = torch.autograd.grad((values**3).sum(), x, create_graph=True)
+    penalty = slope.flatten(1).norm(dim=1).sub(1).square().mean()
+    return values, *first, slope, *torch.autograd.grad(penalty, weights)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (8, 6), (3, 5)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2)])
+def test_a_convolution_has_the_values_and_both_gradients_of_pytorchs(size, kernel, stride):
+    own = Convolution(2, 3, size=kernel, stride=stride).double()
+    known = nn.Conv2d(2, 3, kernel, stride, padding=1).double()
+    known.load_state_dict(own.state_dict())
+    images = torch.randn(4, 2, *size, dtype=torch.float64)
+    front = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Tanh()).double()
+    ours, theirs = (values_and_gradients(nn.Sequential(front, end), images) for end in (own, known))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (8, 6), (2, 3)])
+def test_average_pooling_has_the_values_and_both_gradients_of_pytorchs(size):
+    weight = torch.randn(2, 2, 1, 1, dtype=torch.float64, requires_grad=True)
+    images = torch.randn(4, 2, *size, dtype=torch.float64)
+
+    def computed(pool):
+        x = images.clone().requires_grad_()
+        values = pool(torch.nn.functional.conv2d(x, weight))
+        (slope,) = torch.autograd.grad((values**3).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(slope.norm(), weight)
+        return values, slope, second
+
+    for own, known in zip(computed(AveragePool()), computed(nn.AvgPool2d(2)), strict=True):
+        torch.testing.assert_close(own, known)
+
+
+def test_the_penalty_of_the_papers_critic_is_that_of_pytorchs_own_layers():
+    critic = Critic(recipes.MNIST, (1, 28, 28), 10).double()
+    plain = copy.deepcopy(critic)
+    for parent in list(plain.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, DownConvolution):
+                new = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1).double(), nn.AvgPool2d(2))
+                new[0].load_state_dict(child.state_dict())
+                setattr(parent, name, new)
+            elif isinstance(child, Convolution):
+                new = nn.Conv2d(child.in_channels, 32, 3, padding=1).double()
+                new.load_state_dict(child.state_dict())
+                setattr(parent, name, new)
+            elif isinstance(child, LeakyReLU | AveragePool):
+                kind = nn.LeakyReLU(0.2) if isinstance(child, LeakyReLU) else nn.AvgPool2d(2)
+                setattr(parent, name, kind)
+    real, fakes = torch.rand(2, 5, 1, 28, 28, dtype=torch.float64)
+    classes, mixing = torch.arange(5), torch.rand(5, dtype=torch.float64)
+    found = []
+    for network in (critic, plain):
+        result = losses.critic_loss(network, real, fakes, classes, mixing, 10.0)
+        torch.autograd.backward(result.loss)
+        found.append((result.loss, [weight.grad for weight in network.parameters()]))
+    for own, known in zip(*found, strict=True):
+        torch.testing.assert_close(own, known)
+
+
+def test_a_step_of_the_generator_leaves_no_gradients_in_the_critic():
+    critic = Critic(recipes.FAST.architecture, (1, 8, 8), 3)
+    fakes = torch.rand(6, 1, 8, 8, requires_grad=True)
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    loss = losses.generator_loss(critic, classifier, fakes, torch.arange(6) % 3, 0.5).loss
+    loss.backward()
+    assert fakes.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in critic.parameters())
 
 
 def test_critic_loss_is_fake_minus_real_plus_weighted_penalty(images):
