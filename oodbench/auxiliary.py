@@ -27,7 +27,7 @@ def notes_on_auxiliary(request: Request, plan: Plan, store: Store) -> dict[str, 
         return {}
     auxiliary = request.auxiliary[name]
     title = title_in(auxiliary.dataset, request.shape)
-    train = next(job for job in plan.jobs.values() if job.ref.stage == "obtain")
+    train = next(job for job in plan.jobs.values() if job.ref.stage == "train")
     found = store.find(*train.inputs["auxiliary"])
     learned = frozenset(_images(found)) if found else frozenset()
     notes = {}

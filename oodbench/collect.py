@@ -21,7 +21,7 @@ from oodbench.contracts import parameters
 from oodbench.costs import classifier_parameters, costs_of
 from oodbench.engine import Results
 from oodbench.errors import StoreError
-from oodbench.jobs import OF_CLASSIFIERS, Plan, Ref
+from oodbench.jobs import Plan, Ref
 from oodbench.keys import plain
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
@@ -187,7 +187,7 @@ class Collector:
         """Return what is known of the shipped weights that were taken, by the job they spared."""
         found = {}
         for ref, artifact in self._made.items():
-            if ref.stage in (*OF_CLASSIFIERS, "fit"):
+            if ref.stage in ("train", "fit"):
                 run = artifact.meta.get("shipped")
                 if run:
                     found[self._plan.jobs[ref].title] = run

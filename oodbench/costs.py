@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import safe_open
 
 from oodbench.errors import StoreError
-from oodbench.jobs import OF_CLASSIFIERS, Job, Plan, Ref, Scored
+from oodbench.jobs import Job, Plan, Ref, Scored
 from oodbench.store import Artifact, Store
 
 Costs = dict[str, float | None]
@@ -43,7 +43,7 @@ def costs_of(plan: Plan, store: Store, blamed: set[Ref]) -> dict[str, Costs]:
 
 def classifier_parameters(plan: Plan, store: Store) -> int | None:
     """Return how many numbers the classifier's weights are; None if they are not in the store."""
-    refs = (ref for ref in plan.jobs if ref.stage in OF_CLASSIFIERS)
+    refs = (ref for ref in plan.jobs if ref.stage == "train")
     return next((found for ref in refs if (found := _count(_find(ref, store))) is not None), None)
 
 

@@ -3,8 +3,7 @@
 The kinds of job, and what they take in::
 
     prepare   images of a source, selected and fitted to the ID geometry
-    train     a classifier                       <- prepare (ID train)
-    obtain    one of a loss, or weights, its own <- prepare (ID train)
+    train     a classifier                       <- prepare (ID train, auxiliary)
     generate  images by a part                   <- fit
     extract   logits and features of images      <- prepare, train
     fit       a detector, or a part of several   <- prepare (ID train), train, extract, fit
@@ -22,9 +21,6 @@ from oodbench.contracts import Classifier, Detector
 from oodbench.images import title_in
 from oodbench.pretrained import Weights
 from oodbench.sources import Source
-
-OF_CLASSIFIERS = ("train", "obtain")
-"""The kinds of job that yield a classifier."""
 
 
 @dataclass(frozen=True)

@@ -171,13 +171,11 @@ class _Planner:
         plain = {"seed": seed, "precision": self.request.precision}
         weights = self._shipped(classifier, seed)
         inputs = {"train": self._prepare(self.request.taught or self.request.train, None)}
-        stage = "train"
-        if isinstance(classifier, CustomClassifier):
-            stage = "obtain"
-            if auxiliary := classifier.auxiliary():
-                inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
+        auxiliary = classifier.auxiliary() if isinstance(classifier, CustomClassifier) else None
+        if auxiliary:
+            inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
         return self._add(
-            stage,
+            "train",
             f"train {self._classifier} (seed {seed})",
             plain | {"classifier": classifier, "weights": weights},
             inputs,

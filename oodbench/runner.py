@@ -16,7 +16,7 @@ from oodbench.contracts import Benchmark, Detector
 from oodbench.engine import ENGINES, Observer, Results, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.errors import UserError
-from oodbench.jobs import OF_CLASSIFIERS, Job, Plan, Ref
+from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
@@ -244,7 +244,7 @@ def _pays_off(prepared: Prepared) -> bool:
         for job in prepared.pending
         if not job.spec.get("weights")
         and (
-            job.ref.stage in OF_CLASSIFIERS
+            job.ref.stage == "train"
             or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
         )
     ]

@@ -6,12 +6,8 @@ CODE = {
     "prepare": ("oodbench.stages.prepare", "oodbench.images", "oodbench.userdata"),
     "train": (
         "oodbench.stages.train",
-        "oodbench.stages.modules",
-        "oodbench.contracts.classifier",
-    ),
-    "obtain": (
-        "oodbench.stages.obtain",
-        "oodbench.stages.train",
+        "oodbench.stages.teaching",
+        "oodbench.stages.checkpoint",
         "oodbench.stages.modules",
         "oodbench.stages.selection",
         "oodbench.stages.stream",

@@ -33,7 +33,6 @@ def execute(options: argparse.Namespace) -> int:
     """Write the weights of the classifiers, detectors and parts of a run."""
     from oodbench.cli.output import as_name
     from oodbench.errors import UserError
-    from oodbench.jobs import OF_CLASSIFIERS
     from oodbench.paths import store_folder
     from oodbench.pretrained import export
     from oodbench.results import read_run
@@ -41,11 +40,10 @@ def execute(options: argparse.Namespace) -> int:
 
     info = read_run(options.run).info
     store = Store(store_folder(options.store))
-    trained = tuple(f"{stage}/" for stage in (*OF_CLASSIFIERS, "fit"))
     jobs = {
         title: ref
         for ref, title in info["jobs"].items()
-        if ref.startswith(trained) and fnmatch.fnmatch(title, options.jobs)
+        if ref.startswith(("train/", "fit/")) and fnmatch.fnmatch(title, options.jobs)
     }
     if not jobs:
         raise UserError(f"the run has no training called '{options.jobs}'")

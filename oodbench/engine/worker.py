@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from oodbench.engine.memory import PeakMemory
 from oodbench.errors import UserError
-from oodbench.jobs import OF_CLASSIFIERS, Job
+from oodbench.jobs import Job
 from oodbench.plugins import describe
 from oodbench.stages import Work
 from oodbench.store import Draft, Store
@@ -81,7 +81,7 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
             checkpoint.unlink(missing_ok=True)
     except UserError as error:
         # what a detector refuses is its own affair; without images or classifier nothing goes on
-        is_users = job.ref.stage in ("prepare", *OF_CLASSIFIERS)
+        is_users = job.ref.stage in ("prepare", "train")
         return Outcome(str(error), traceback.format_exc(), is_users)
     except (
         Exception,

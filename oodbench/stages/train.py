@@ -1,28 +1,25 @@
-"""Train a classifier by its recipe: SGD, one cycle of the learning rate, images kept as uint8.
+"""Train a classifier by its recipe and loss, or load the weights that it has already.
 
-Writes ``model.safetensors``; notes down ``shape``, ``num_classes`` and the training accuracy of the
-last epoch.
+Writes ``model.safetensors``; notes down ``shape``, ``num_classes`` and, if it was trained, the
+training accuracy of the last epoch.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
-from oodbench.contracts import Classifier, PluginError, Recipe
+from oodbench.contracts import Classifier, CustomClassifier, Need, Stream
 from oodbench.errors import UserError
 from oodbench.pretrained import origin_of
 from oodbench.stages import Work
-from oodbench.stages.modules import autocast, save_module
-
-REPORT_EVERY = 20
-"""Steps between two reports of the loss; reading it makes a GPU wait."""
+from oodbench.stages.modules import save_module
+from oodbench.stages.stream import training_stream
+from oodbench.stages.teaching import teach
+from oodbench.store import Artifact
 
 
 def run(spec: Mapping[str, Any], work: Work) -> None:
@@ -35,86 +32,31 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     work.draft.meta["origin"] = origin
     if spec["weights"] and spec["weights"].adopt(origin, work.draft):
         return
-    images = torch.from_numpy(np.load(work.inputs["train"] / "images.npy")).to(work.device)
-    labels = torch.from_numpy(np.load(work.inputs["train"] / "labels.npy")).to(work.device)
-    num_classes = work.inputs["train"].meta["num_classes"]
-    found = torch.unique(labels).tolist()
+    meta = work.inputs["train"].meta
+    shape, num_classes = tuple(meta["shape"]), meta["num_classes"]
+    torch.manual_seed(spec["seed"])
+    module = classifier.build(shape, num_classes)
+    if not (isinstance(classifier, CustomClassifier) and classifier.load(module, num_classes)):
+        _check_labels(work.inputs["train"])
+        module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        auxiliary = _stream("auxiliary", work) if "auxiliary" in work.inputs else None
+        accuracy = teach(module, classifier, _stream("train", work), auxiliary, spec, work)
+        work.draft.meta["train_accuracy"] = accuracy
+    save_module(module, work.draft)
+    work.draft.meta.update(shape=list(shape), num_classes=num_classes)
+
+
+def _stream(role: str, work: Work) -> Stream:
+    inputs = {"train": work.inputs[role]}
+    return training_stream(inputs, frozenset({Need.INPUTS}), 500, work.device)
+
+
+def _check_labels(train: Artifact) -> None:
+    """Raise `UserError` unless the labels are classes of the ID set, two of them at least."""
+    found = np.unique(np.load(train / "labels.npy")).tolist()
+    num_classes = train.meta["num_classes"]
     if len(found) < 2 or found[0] < 0 or found[-1] >= num_classes:
         raise UserError(
             f"the ID training images have the labels {found[:12]}; a classifier needs at least two "
             f"of the classes 0 to {num_classes - 1}, and nothing else"
         )
-    shape = tuple(images.shape[1:])
-    torch.manual_seed(spec["seed"])
-    module = classifier.build(shape, num_classes)  # type: ignore[arg-type]
-    module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    accuracy = _train(module, classifier, images, labels, spec, work)
-    save_module(module, work.draft)
-    work.draft.meta.update(shape=list(shape), num_classes=num_classes, train_accuracy=accuracy)
-
-
-def _train(
-    module: nn.Module,
-    classifier: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    spec: Mapping[str, Any],
-    work: Work,
-) -> float:
-    """Train a module in place; return its accuracy on the training batches of the last epoch."""
-    recipe = classifier.recipe
-    batch_size = min(recipe.batch_size, len(images))
-    steps = len(images) // batch_size
-    total = recipe.epochs * steps
-    optimizer = _optimizer(module.named_parameters(), recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(total, 2), cycle_momentum=False
-    )
-    generator = torch.Generator().manual_seed(spec["seed"])
-    accuracy = 0.0
-    module.train()
-    for epoch in range(recipe.epochs):
-        order = torch.randperm(len(images), generator=generator).to(images.device)
-        correct = torch.zeros((), device=images.device)
-        for step in range(steps):
-            chosen = order[step * batch_size : (step + 1) * batch_size]
-            batch = classifier.augment(images[chosen].float().div_(255), generator)
-            batch = batch.contiguous(memory_format=torch.channels_last)
-            with autocast(work.device, spec["precision"]):
-                features = module.features(batch)  # type: ignore[operator]
-            logits = module.head(features.float())  # type: ignore[operator]
-            loss = functional.cross_entropy(
-                logits, labels[chosen], label_smoothing=recipe.label_smoothing
-            )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            correct += (logits.argmax(1) == labels[chosen]).sum()
-            if step % REPORT_EVERY == 0:
-                work.progress(epoch * steps + step, total, loss=float(loss.detach()))
-        accuracy = float(correct) / (steps * batch_size)
-        if not math.isfinite(float(loss.detach())):
-            raise PluginError(f"training diverged in epoch {epoch + 1}: the loss is not finite")
-        work.progress((epoch + 1) * steps, total, accuracy=accuracy)
-    return accuracy
-
-
-def _optimizer(
-    named_parameters: Iterable[tuple[str, nn.Parameter]], recipe: Recipe
-) -> torch.optim.Optimizer:
-    """Return SGD with weight decay on matrices and convolutions, none on biases and scales."""
-    parameters = [parameter for _, parameter in named_parameters]
-    groups = [
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim > 1],
-            "weight_decay": recipe.weight_decay,
-        },
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim <= 1],
-            "weight_decay": 0.0,
-        },
-    ]
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-    )

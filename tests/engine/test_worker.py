@@ -186,7 +186,7 @@ def store_labels(store: Store, labels: np.ndarray) -> None:
     with store.create("prepare", "dull") as draft:
         np.save(draft / "images.npy", IMAGES)
         np.save(draft / "labels.npy", labels)
-        draft.meta["num_classes"] = 10
+        draft.meta.update(shape=[1, 6, 6], num_classes=10)
 
 
 def test_an_input_that_is_gone_is_an_outcome(store) -> None:

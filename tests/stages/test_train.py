@@ -7,8 +7,9 @@ import pytest
 import torch
 from stagework import Bench, Small, TwoClasses, tensors
 
-from oodbench.contracts import ImageSet, PluginError
+from oodbench.contracts import ImageSet, PluginError, Recipe
 from oodbench.errors import UserError
+from oodbench.stages import checkpoint
 from oodbench.stages.modules import WEIGHTS, load_classifier
 
 
@@ -27,6 +28,43 @@ def test_the_same_seed_gives_the_same_weights(bench: Bench, train) -> None:
     first, again, other = (weights(bench.train(train, seed=seed)) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    bench: Bench, train, monkeypatch: pytest.MonkeyPatch, momentum: float
+) -> None:
+    class Shaken(Small):
+        """Draws from the generator of the training, and from the global one."""
+
+        recipe = Recipe(epochs=5, batch_size=20, learning_rate=0.1, momentum=momentum)
+
+        def augment(self, images, generator):
+            return images + 0.1 * torch.rand((), generator=generator) + 0.1 * torch.rand(())
+
+    whole = bench.train(train, Shaken())
+    reports, keep = len(bench.reports), bench._report
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", -1)
+
+    def kill(done: int, total: int, **figures: float) -> None:
+        keep(done, total, **figures)
+        if done == 9 and figures.keys() == {"accuracy"}:
+            raise Killed
+
+    monkeypatch.setattr(bench, "_report", kill)
+    with pytest.raises(Killed):
+        bench.train(train, Shaken())
+    monkeypatch.setattr(bench, "_report", keep)
+    bench._made -= 1  # the same job again
+    resumed = bench.train(train, Shaken())
+    assert len(bench.reports) < reports
+    assert resumed.meta["train_accuracy"] == whole.meta["train_accuracy"]
+    first, second = weights(whole), weights(resumed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_the_global_generator_does_not_matter(bench: Bench, train) -> None:

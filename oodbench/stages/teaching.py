@@ -1,0 +1,178 @@
+"""Teach a network by a recipe: SGD, one cycle of the learning rate, images kept as uint8.
+
+A training that was killed goes on after the last epoch that it kept, to the same weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import OneCycleLR
+
+from oodbench.contracts import Batch, Classifier, CustomClassifier, PluginError, Recipe, Stream
+from oodbench.stages import Work
+from oodbench.stages.checkpoint import FileCheckpoint
+from oodbench.stages.modules import autocast
+
+REPORT_EVERY = 20
+"""Steps between two reports of the loss; reading it makes a GPU wait."""
+
+AUXILIARY = 1
+"""Stream of random numbers that draws the auxiliary images; 0 draws the ID images."""
+
+
+def teach(
+    module: nn.Module,
+    classifier: Classifier,
+    train: Stream,
+    auxiliary: Stream | None,
+    spec: Mapping[str, Any],
+    work: Work,
+) -> float:
+    """Train a module in place; return its accuracy on the ID images of the last epoch.
+
+    Args:
+        module: as `Classifier.build` returns it, on the device of the job.
+        classifier: gives recipe, augmentation and loss.
+        train: the ID training images.
+        auxiliary: images to learn from besides; as many as ID images are in each batch.
+        spec: "seed" and "precision" of the job.
+        work: takes progress and checkpoints.
+
+    Raises:
+        PluginError: if the loss is no longer finite.
+    """
+    recipe, loss_of = classifier.recipe, _loss(classifier)
+    batch_size = min(recipe.batch_size, len(train))
+    steps = len(train) // batch_size
+    total = recipe.epochs * steps
+    optimizer = _optimizer(module, recipe)
+    schedule = OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=max(total, 2), cycle_momentum=False
+    )
+    draws = torch.Generator().manual_seed(spec["seed"])
+    checkpoint = FileCheckpoint(work.checkpoint)
+    done, accuracy = _resume(checkpoint.load(), module, optimizer, schedule, draws)
+    module.train()
+    for epoch in range(done, recipe.epochs):
+        outliers = _outliers(auxiliary, batch_size, spec["seed"], epoch)
+        correct = torch.zeros((), device=work.device)
+        for step, batch in enumerate(train.shuffled(batch_size, draws)):
+            images, labels = _joined(batch, next(outliers))
+            images = classifier.augment(images, draws).contiguous(memory_format=torch.channels_last)
+            with autocast(work.device, spec["precision"]):
+                features = module.features(images)  # type: ignore[operator]
+            logits = module.head(features.float())  # type: ignore[operator]
+            loss = loss_of(logits, labels, (epoch * steps + step) / total)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            correct += (logits.argmax(1) == labels).sum()
+            if step % REPORT_EVERY == 0:
+                work.progress(epoch * steps + step, total, loss=float(loss.detach()))
+        accuracy = float(correct) / (steps * batch_size)
+        if not math.isfinite(float(loss.detach())):
+            raise PluginError(f"training diverged in epoch {epoch + 1}: the loss is not finite")
+        if checkpoint.is_due():
+            checkpoint.save(_state(epoch + 1, accuracy, module, optimizer, schedule, draws))
+        work.progress((epoch + 1) * steps, total, accuracy=accuracy)
+    return accuracy
+
+
+def _loss(classifier: Classifier) -> Callable[[Tensor, Tensor, float], Tensor]:
+    """Return the loss of logits (n, k), labels (n,) and the share of the steps that is done."""
+    if isinstance(classifier, CustomClassifier):
+        return classifier.loss
+    smoothing = classifier.recipe.label_smoothing
+    return lambda logits, labels, _: functional.cross_entropy(
+        logits, labels, label_smoothing=smoothing
+    )
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return SGD with weight decay on matrices and convolutions, none on biases and scales."""
+    weights = list(module.parameters())
+    groups = [
+        {
+            "params": [weight for weight in weights if weight.ndim > 1],
+            "weight_decay": recipe.weight_decay,
+        },
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+    )
+
+
+def _outliers(
+    auxiliary: Stream | None, batch_size: int, seed: int, epoch: int
+) -> Iterator[Batch | None]:
+    """Yield batches of auxiliary images without end; None, again and again, if there are none."""
+    if auxiliary is None:
+        yield from itertools.repeat(None)
+        return
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + AUXILIARY + (epoch << 40))
+    while True:
+        yield from auxiliary.shuffled(min(batch_size, len(auxiliary)), generator)
+
+
+def _joined(batch: Batch, outliers: Batch | None) -> tuple[Tensor, Tensor]:
+    """Return the images and labels of a batch, and after them auxiliary images, labelled -1."""
+    if outliers is None:
+        return batch.inputs, batch.labels
+    unknown = torch.full_like(outliers.labels, -1)
+    return torch.cat([batch.inputs, outliers.inputs]), torch.cat([batch.labels, unknown])
+
+
+def _state(
+    epochs: int,
+    accuracy: float,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: OneCycleLR,
+    draws: torch.Generator,
+) -> dict[str, Any]:
+    """Return what `_resume` needs to go on after some epochs."""
+    return {
+        "epochs": epochs,
+        "accuracy": accuracy,
+        "schedule": schedule.state_dict(),
+        "draws": draws.get_state(),
+        "global": torch.get_rng_state(),
+        **{f"module/{name}": value for name, value in module.state_dict().items()},
+        **{
+            f"momentum/{name}": optimizer.state[weight]["momentum_buffer"]
+            for name, weight in module.named_parameters()
+            if "momentum_buffer" in optimizer.state[weight]
+        },
+    }
+
+
+def _resume(
+    saved: Mapping[str, Any] | None,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: OneCycleLR,
+    draws: torch.Generator,
+) -> tuple[int, float]:
+    """Bring all to a state, if there is one; return the epochs that are done, and the accuracy."""
+    if saved is None:
+        return 0, 0.0
+    module.load_state_dict({name: saved[f"module/{name}"] for name in module.state_dict()})
+    for name, weight in module.named_parameters():
+        if f"momentum/{name}" in saved:
+            buffer = torch.empty_like(weight).copy_(saved[f"momentum/{name}"])
+            optimizer.state[weight]["momentum_buffer"] = buffer.detach()
+    schedule.load_state_dict(saved["schedule"])
+    for group, rate in zip(optimizer.param_groups, schedule.get_last_lr(), strict=True):
+        group["lr"] = rate
+    draws.set_state(saved["draws"])
+    torch.set_rng_state(saved["global"])
+    return saved["epochs"], saved["accuracy"]
