@@ -18,6 +18,7 @@ CODE = {
     ),
     "generate": (
         "oodbench.stages.generate",
+        "oodbench.stages.prepare",
         "oodbench.stages.checkpoint",
         "oodbench.stages.fit",
         "oodbench.stages.modules",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oodbench.contracts import ImageSet
 from oodbench.images import select, to_geometry
 from oodbench.sources import Source
 from oodbench.stages import Work
@@ -20,13 +21,16 @@ from oodbench.stages import Work
 def run(spec: Mapping[str, Any], work: Work) -> None:
     """Prepare the images of ``spec["source"]``."""
     source: Source = spec["source"]
+    write_images(source.load(), spec, work)
+
+
+def write_images(found: ImageSet, spec: Mapping[str, Any], work: Work) -> None:
+    """Select images, fit them to ``spec["shape"]``, and write what the stage leaves."""
     shape = tuple(spec["shape"])
-    found = source.load()
     at_most = len(found) if spec["at_most"] is None else spec["at_most"]
     indices = select(len(found), at_most, spec["seed"])
-    labels = found.labels[indices]
     np.save(work.draft / "images.npy", to_geometry(found.images[indices], shape))
-    np.save(work.draft / "labels.npy", labels)
+    np.save(work.draft / "labels.npy", found.labels[indices])
     np.save(work.draft / "indices.npy", indices)
     work.draft.meta.update(
         shape=list(shape), num_classes=spec["num_classes"], count=len(indices), note=found.note
