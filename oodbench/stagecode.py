@@ -27,6 +27,7 @@ CODE = {
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.images",
+        "oodbench.userdata",
     ),
     "extract": (
         "oodbench.stages.extract",
