@@ -108,7 +108,7 @@ def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
     for name, parameters in request["classifier"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
         yield f"* classifier `{name}`: {chosen}"
-    for title, origin in info.get("shipped", {}).items():
+    for title, origin in sorted(info.get("shipped", {}).items()):
         yield f"* {title}: shipped weights, trained {origin['finished'][:10]}"
     yield ""
 
