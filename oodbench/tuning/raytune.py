@@ -21,6 +21,7 @@ from oodbench.tuning.trials import Trial
 ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # or paths that a user gave would mean something else
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or an interrupted search would end as if complete
+    "RAY_AIR_NEW_OUTPUT": "0",  # or it would print much, of folders that are gone by then
 }
 """How Ray Tune has to be set up before it is started."""
 
