@@ -21,6 +21,7 @@ from oodbench.measures.paired import (
     delong_test,
     independent_runs,
     mean_components,
+    run_variances,
 )
 from oodbench.measures.ranks import LEVEL, holm
 from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
@@ -256,7 +257,11 @@ def _change(
     else:
         variance = sum(float(covariance([mean])[0, 0]) for mean in (first, second))
         difference = Estimate(second.area - first.area, variance)
-    difference = add_run_variance(difference, *_run_variances(scored))
+    one, two = (
+        independent_runs({seeds: each.area for seeds, (_, each) in own.items()}) for own in scored
+    )
+    groups = run_variances(one, two, paired=one.keys() == two.keys())
+    difference = add_run_variance(difference, *groups)
     return Change(
         name=name,
         **areas,
@@ -265,19 +270,6 @@ def _change(
         p_value=difference.p_value,
         inputs=explaining,
     )
-
-
-def _run_variances(scored: Sequence[Mapping[Seeds, Scored]]) -> tuple[list[float], list[int]]:
-    """Return the variance over runs of the difference, and the numbers of runs."""
-    areas = [
-        independent_runs({seeds: each.area for seeds, (_, each) in own.items()}) for own in scored
-    ]
-    if areas[0].keys() == areas[1].keys():
-        groups = [[areas[1][seeds] - areas[0][seeds] for seeds in areas[0]]]
-    else:
-        groups = [list(own.values()) for own in areas]
-    groups = [values for values in groups if len(values) > 1]
-    return [float(np.var(values, ddof=1)) for values in groups], [len(own) for own in groups]
 
 
 def _inputs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Input]:

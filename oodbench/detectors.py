@@ -32,18 +32,23 @@ def find_detectors(
     """
     found: dict[str, Detector | None] = {}
     broken: dict[str, str] = {}
+    named: set[str] = set()  # one by one, not as members of a family
     for detector in asked:
         if isinstance(detector, Detector):
-            if detector.info.name in found:
-                raise UserError(f"two detectors are called '{detector.info.name}'")
-            found[detector.info.name] = detector
+            name = detector.info.name
+            if name in named:
+                raise UserError(f"two detectors are called '{name}'")
+            found[name] = detector
+            named.add(name)
         elif detector == ALL:
             found = found | {name: found.get(name) for name in registry.detectors}
         elif detector.startswith(FAMILY) and detector not in registry.detectors:
             found = found | {name: found.get(name) for name in _family(detector, registry)}
         elif detector not in registry.detectors and (reason := registry.why_missing(detector)):
             broken[detector] = reason
-        elif found.setdefault(name := registry.detectors[detector].name, None) is not None:
+        elif found.setdefault(name := registry.detectors[detector].name, None) is None:
+            named.add(name)
+        else:
             raise UserError(f"two detectors are called '{name}'")
     if not found and not broken:
         raise UserError("name at least one detector: --detectors energy,msp")

@@ -395,9 +395,10 @@ def test_two_detectors_of_one_name_are_refused(ask, other) -> None:
 @pytest.mark.parametrize("asked", ["all-shortcut", "all"])
 def test_a_family_does_not_take_the_place_of_an_object(ask, asked: str) -> None:
     mine = Brightness(scale=2)
-    found = ask(detectors=[mine, asked]).request.detectors
-    assert found["brightness"] is mine
-    assert len(found) > 1
+    for detectors in ([mine, asked], [asked, mine]):
+        found = ask(detectors=detectors).request.detectors
+        assert found["brightness"] is mine
+        assert len(found) > 1
 
 
 def test_an_object_is_set_up_where_it_is_made(ask) -> None:

@@ -181,6 +181,24 @@ def test_a_run_from_the_store_says_as_much_of_what_made_it(run) -> None:
         assert again[name] == first[name], name
 
 
+def test_a_run_from_the_store_names_the_weights_that_shipped(run, tmp_path: Path) -> None:
+    asked = {"id": "digits", "detectors": ["msp"], "ood": ["uniform"], "images": 50}
+    first, again = (run(**asked, store=tmp_path / "store").info for _ in range(2))
+    assert first["shipped"].keys() == {"train preact-resnet (seed 0)"}
+    assert again["jobs_run"] == 0
+    assert again["shipped"] == first["shipped"]
+
+
+def test_an_extraction_that_was_damaged_since_costs_its_count_alone(run, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    first = run(store=store)
+    rest = next(place for place, title in first.info["jobs"].items() if "(rest)" in title)
+    (store / rest / "positions.npy").unlink()
+    again = run(store=store)
+    assert again.records.equals(first.records)
+    assert again.info["distinct_images"] < first.info["distinct_images"]
+
+
 def test_tables_name_detectors_and_sets(run, tmp_path: Path) -> None:
     run()
     for name in ("table.md", "table.csv"):

@@ -21,6 +21,7 @@ from oodbench.measures.paired import (
     covariance,
     independent_runs,
     mean_components,
+    run_variances,
     two_sided_p,
 )
 from oodbench.measures.ranks import Friedman, friedman, holm, tied_ranks
@@ -139,16 +140,10 @@ def describe_parameters(content: str) -> str:
 
 
 def build_boards(entries: Iterable[Entry]) -> list[Board]:
-    """Return a board for each protocol, in alphabetical order of their names.
-
-    Entries of runs in which every detector failed on some set, so that nothing says which images
-    were scored, stand with those that have all else in common.
-    """
+    """Return a board for each protocol, in alphabetical order of their names."""
     by_protocol: dict[Protocol, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda each: not each.protocol.images):
-        alike = (each for each in by_protocol if replace(each, images="") == entry.protocol)
-        protocol = entry.protocol if entry.protocol.images else next(alike, entry.protocol)
-        by_protocol.setdefault(protocol, []).append(entry)
+    for entry in entries:
+        by_protocol.setdefault(entry.protocol, []).append(entry)
     boards = [_board(protocol, own) for protocol, own in by_protocol.items()]
     return sorted(
         boards,
@@ -278,7 +273,11 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     p_values = two_sided_p(differences, variances)
     runs = [independent_runs({each.seeds: each.area for each in own.attempts}) for own in entries]
     for first, second in itertools.combinations(range(count), 2):
-        groups = _run_variances(runs[first], runs[second])
+        one, two = runs[first], runs[second]
+        # By classifier, which accounts for classifiers and seeds at once; the seeds of two
+        # detectors have nothing in common.
+        paired = len({seed for seed, _ in one}) > 1 and one.keys() == two.keys()
+        groups = run_variances(one, two, paired=paired)
         if groups[0]:
             images = Estimate(differences[first, second], variances[first, second])
             p_values[first, second] = add_run_variance(images, *groups).p_value
@@ -286,25 +285,6 @@ def _adjusted(entries: Sequence[Entry], means: Sequence[Components]) -> Floats:
     adjusted = np.ones((count, count))
     adjusted[upper] = holm(p_values[upper])
     return np.minimum(adjusted, adjusted.T)
-
-
-def _run_variances(
-    first: Mapping[Seeds, float], second: Mapping[Seeds, float]
-) -> tuple[list[float], list[int]]:
-    """Return the variances over runs of a difference, and the numbers of runs.
-
-    Detectors on the same classifiers, two or more, are paired by classifier, which accounts for
-    classifiers and seeds at once; others are independent samples of runs.
-
-    Args:
-        first: what `independent_runs` says of one detector.
-        second: the same of the other.
-    """
-    if len({seed for seed, _ in first}) > 1 and first.keys() == second.keys():
-        groups = [[first[seeds] - second[seeds] for seeds in first]]
-    else:
-        groups = [list(own.values()) for own in (first, second) if len(own) > 1]
-    return [float(np.var(own, ddof=1)) for own in groups], [len(own) for own in groups]
 
 
 def _figure(summary: Summary) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +116,16 @@ class Entry:
     def identity(self) -> tuple[Protocol, str, str, str]:
         """Return what entries have in common that are different seeds of one another."""
         return self.protocol, self.detector, self.parameters, self.plugin
+
+
+def share_protocols(entries: Sequence[Entry]) -> list[Entry]:
+    """Return entries, those that nothing says the scored images of with the protocol of their like.
+
+    In their runs, every detector failed on some set.
+    """
+    known = [entry.protocol for entry in entries if entry.protocol.images]
+    alike = {replace(protocol, images=""): protocol for protocol in reversed(known)}
+    return [replace(entry, protocol=alike.get(entry.protocol, entry.protocol)) for entry in entries]
 
 
 def merge(entries: Iterable[Entry]) -> list[Entry]:

@@ -14,7 +14,16 @@ import numpy as np
 import pyarrow
 
 from oodbench.errors import InvalidData, OodbenchError, UserError
-from oodbench.leaderboard.entries import COSTS, Attempt, Entry, Protocol, Row, Skipped, merge
+from oodbench.leaderboard.entries import (
+    COSTS,
+    Attempt,
+    Entry,
+    Protocol,
+    Row,
+    Skipped,
+    merge,
+    share_protocols,
+)
 from oodbench.leaderboard.scores import Scored, take_apart
 from oodbench.measures.paired import components
 from oodbench.results import read_rows, read_score_table
@@ -54,7 +63,7 @@ def find_entries(
                     entries += read_entries(folder, path)
         except OodbenchError as error:
             skipped.append(Skipped(path, str(error)))
-    return merge(entries), skipped
+    return merge(share_protocols(entries)), skipped
 
 
 def _find(roots: Iterable[Path]) -> Iterator[Path]:

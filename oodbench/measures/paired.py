@@ -202,6 +202,23 @@ def independent_runs(areas: Mapping[Seeds, float]) -> dict[Seeds, float]:
     return {(seed, None): float(np.mean(own)) for seed, own in by_classifier.items()}
 
 
+def run_variances(
+    first: Mapping[Seeds, float], second: Mapping[Seeds, float], *, paired: bool
+) -> tuple[list[float], list[int]]:
+    """Return what `add_run_variance` takes, for a difference of two detectors.
+
+    Args:
+        first: what `independent_runs` says of one detector.
+        second: the same of the other; of the same seeds if ``paired``.
+        paired: whether runs of equal seeds belong together; else they are independent samples.
+    """
+    groups = [list(first.values()), list(second.values())]
+    if paired:
+        groups = [[first[seeds] - second[seeds] for seeds in first]]
+    several = [own for own in groups if len(own) > 1]
+    return [float(np.var(own, ddof=1)) for own in several], [len(own) for own in several]
+
+
 def add_run_variance(
     estimate: Estimate, variances: Sequence[float], counts: Sequence[int]
 ) -> Estimate:

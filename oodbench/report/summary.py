@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from oodbench.measures.intervals import over_seeds
+from oodbench.measures.paired import independent_runs
 
 GROUP = ["id_dataset", "ood_dataset", "detector", "classifier"]
 """The columns that name a line of a summary."""
@@ -32,7 +33,8 @@ def summarise(records: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         ``ties`` (the largest share), and for each measure its mean and sample standard deviation,
         as in ``auroc_mean`` and ``auroc_std``; next to the AUROC also ``auroc_low`` and
         ``auroc_high``, its 95 % interval: DeLong's where there is one run, else Student's interval
-        of the mean. Fractions; NaN where there is nothing to tell.
+        of the mean, over classifiers where there are several. Fractions; NaN where there is nothing
+        to tell.
     """
     lines = [
         {**dict(zip(GROUP, names, strict=True)), **_summarise_line(rows, metrics)}
@@ -76,6 +78,15 @@ def means_over_sets(
     return pd.concat(means) if means else ood.iloc[:0]
 
 
+def _independent(rows: pd.DataFrame) -> list[float]:
+    """Return the AUROCs of runs, or their means on each of several classifiers."""
+    seeds = [
+        (int(one), None if pd.isna(other) else int(other))
+        for one, other in zip(rows["classifier_seed"], rows["seed"], strict=True)
+    ]
+    return list(independent_runs(dict(zip(seeds, rows["auroc"], strict=True))).values())
+
+
 def _summarise_line(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
     succeeded = rows[rows["status"] == "ok"]
     line: dict[str, Any] = {"n_seeds": len(succeeded), "ties": succeeded["ties"].max()}
@@ -83,7 +94,8 @@ def _summarise_line(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any
         runs = over_seeds(succeeded[metric].dropna().tolist())
         line[f"{metric}_mean"], line[f"{metric}_std"] = runs.mean, runs.std
         if metric == "auroc":
-            line["auroc_low"], line["auroc_high"] = runs.low, runs.high
+            varying = over_seeds(_independent(succeeded.dropna(subset=[metric])))
+            line["auroc_low"], line["auroc_high"] = varying.low, varying.high
             if len(succeeded) == 1:
                 line["auroc_low"], line["auroc_high"] = succeeded.iloc[0][
                     ["auroc_low", "auroc_high"]

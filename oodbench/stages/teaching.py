@@ -117,10 +117,10 @@ def _outliers(
     """Yield batches of auxiliary images without end; None, again and again, if there are none."""
     if auxiliary is None:
         yield from itertools.repeat(None)
-        return
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + AUXILIARY + (epoch << 40))
-    while True:
-        yield from auxiliary.shuffled(min(batch_size, len(auxiliary)), generator)
+    else:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + AUXILIARY + (epoch << 40))
+        while True:
+            yield from auxiliary.shuffled(min(batch_size, len(auxiliary)), generator)
 
 
 def _joined(batch: Batch, outliers: Batch | None) -> tuple[Tensor, Tensor]:
@@ -146,6 +146,7 @@ def _state(
         "schedule": schedule.state_dict(),
         "draws": draws.get_state(),
         "global": torch.get_rng_state(),
+        **({"cuda": torch.cuda.get_rng_state()} if _on_gpu(module) else {}),
         **{f"module/{name}": value for name, value in module.state_dict().items()},
         **{
             f"momentum/{name}": optimizer.state[weight]["momentum_buffer"]
@@ -153,6 +154,10 @@ def _state(
             if "momentum_buffer" in optimizer.state[weight]
         },
     }
+
+
+def _on_gpu(module: nn.Module) -> bool:
+    return next(module.parameters()).is_cuda
 
 
 def _resume(
@@ -175,4 +180,6 @@ def _resume(
         group["lr"] = rate
     draws.set_state(saved["draws"])
     torch.set_rng_state(saved["global"])
+    if "cuda" in saved and _on_gpu(module):
+        torch.cuda.set_rng_state(saved["cuda"])
     return saved["epochs"], saved["accuracy"]

@@ -179,5 +179,16 @@ def test_a_seed_that_failed_and_was_repeated_counts_once(tmp_path: Path) -> None
     without(run, tmp_path / "first", "msp", "Uniform")
     (again,) = [each for each in board(tmp_path).standings if each.entry.detector == "msp"]
     assert again.fpr95.mean == whole.fpr95.mean
+    assert len(board(tmp_path).standings) == 2
     ok = [row for row in again.entry.records if row["status"] == "ok"]
     assert len(ok) == 3
+
+
+def test_a_detector_that_failed_in_a_run_of_its_own_and_was_repeated_stands_once(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path / "first", {"msp": 0.5})
+    make_run(tmp_path / "second", {"msp": 0.5})
+    without(run, tmp_path / "first", "msp", "Uniform")
+    (standing,) = board(tmp_path).standings
+    assert standing.rank == 1
