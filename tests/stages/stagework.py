@@ -109,9 +109,10 @@ class Bench:
         classifier: Classifier | None = None,
         seed: int = 0,
         weights: Weights | None = None,
+        **inputs: Artifact,
     ) -> Artifact:
         spec = {"classifier": classifier or Small(), "seed": seed, "precision": "float32"}
-        return self.run("train", spec | {"weights": weights}, train=images)
+        return self.run("train", spec | {"weights": weights}, train=images, **inputs)
 
     def extract(
         self, images: Artifact, trained: Artifact, part: str = "all", **spec: Any

@@ -44,13 +44,8 @@ class Known(Plain):
         return True
 
 
-def obtain(bench: Bench, classifier: CustomClassifier, seed: int = 0, **inputs):
-    spec = {"classifier": classifier, "seed": seed, "precision": "float32", "weights": None}
-    return bench.run("train", spec, **inputs)
-
-
 def test_a_default_loss_learns_as_the_common_training_does(bench: Bench, train) -> None:
-    own, common = obtain(bench, Plain(), train=train), bench.train(train)
+    own, common = bench.train(train, Plain()), bench.train(train)
     assert own.meta["train_accuracy"] == pytest.approx(common.meta["train_accuracy"], abs=0.02)
     assert own.meta["shape"] == common.meta["shape"]
     assert own.meta["num_classes"] == common.meta["num_classes"]
@@ -61,7 +56,7 @@ def test_a_default_loss_learns_as_the_common_training_does(bench: Bench, train) 
 def test_a_derived_classifier_takes_network_recipe_and_loss(bench: Bench, train) -> None:
     others = bench.prepare(TwoClasses(offset=30))
     classifier = Undecided().on(Small(width=5, epochs=40))
-    trained = obtain(bench, classifier, train=train, auxiliary=others)
+    trained = bench.train(train, classifier, auxiliary=others)
     plain = bench.train(train, Small(width=5, epochs=40))
     assert trained.meta["train_accuracy"] > 0.9
     images = torch.from_numpy(array(others, "images")).float() / 255
@@ -75,21 +70,21 @@ def test_a_derived_classifier_takes_network_recipe_and_loss(bench: Bench, train)
 
 def test_each_batch_is_followed_by_as_many_auxiliary_images(bench: Bench, train) -> None:
     classifier = Undecided().on(Small(epochs=2))
-    obtain(bench, classifier, train=train, auxiliary=bench.prepare(TwoClasses(count=50)))
+    bench.train(train, classifier, auxiliary=bench.prepare(TwoClasses(count=50)))
     assert [(count, labels) for count, labels, _ in classifier.seen] == [(40, [-1] * 20)] * 6
     assert [done for *_, done in classifier.seen] == pytest.approx([n / 6 for n in range(6)])
 
 
 def test_fewer_auxiliary_images_than_a_batch_are_taken_again_and_again(bench, train) -> None:
     classifier = Undecided().on(Small(epochs=1))
-    obtain(bench, classifier, train=train, auxiliary=bench.prepare(TwoClasses(count=3)))
+    bench.train(train, classifier, auxiliary=bench.prepare(TwoClasses(count=3)))
     assert [count for count, *_ in classifier.seen] == [23] * 3
 
 
 def test_the_seed_draws_weights_and_auxiliary_images(bench: Bench, train) -> None:
-    inputs = {"train": train, "auxiliary": bench.prepare(TwoClasses(offset=30))}
+    others = bench.prepare(TwoClasses(offset=30))
     first, again, other = (
-        tensors(obtain(bench, Undecided().on(Small()), seed, **inputs), "model")
+        tensors(bench.train(train, Undecided().on(Small()), seed, auxiliary=others), "model")
         for seed in (0, 0, 1)
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -98,7 +93,7 @@ def test_the_seed_draws_weights_and_auxiliary_images(bench: Bench, train) -> Non
 
 def test_weights_that_exist_already_are_not_trained(bench: Bench) -> None:
     images = bench.prepare(Unlabelled(), "train")  # which nothing could be trained on
-    obtained = obtain(bench, Known(), train=images)
+    obtained = bench.train(images, Known())
     assert all(bool((value == 2).all()) for value in tensors(obtained, "model").values())
     assert "train_accuracy" not in obtained.meta
     assert bench.reports == []
@@ -112,7 +107,7 @@ class Unlabelled(TwoClasses):
 
 def test_labels_that_are_no_classes_are_the_users_error(bench: Bench) -> None:
     with pytest.raises(UserError, match="needs at least two of the classes 0 to 1, and nothing"):
-        obtain(bench, Plain(), train=bench.prepare(Unlabelled(), "train"))
+        bench.train(bench.prepare(Unlabelled(), "train"), Plain())
 
 
 def test_a_refusal_to_load_is_passed_on(bench: Bench, train) -> None:
@@ -121,4 +116,4 @@ def test_a_refusal_to_load_is_passed_on(bench: Bench, train) -> None:
             raise InvalidData("no")
 
     with pytest.raises(InvalidData, match="no"):
-        obtain(bench, Refuses(), train=train)
+        bench.train(train, Refuses())
