@@ -7,9 +7,10 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+import oodbench
 from oodbench.errors import UserError
 
-HERE = Path(__file__).resolve().parent
+PACKAGE = Path(oodbench.__file__).resolve().parent
 
 FILES = (
     "README.md",
@@ -28,7 +29,7 @@ def template() -> Path:
     Raises:
         UserError: if it is in neither, which a broken installation explains.
     """
-    for folder in (HERE / "template", HERE.parent / "plugins" / "template"):
+    for folder in (PACKAGE / "template", PACKAGE.parent / "plugins" / "template"):
         if (folder / "pyproject.toml").exists():
             return folder
     raise UserError("the template of a plugin is missing; install oodbench again")

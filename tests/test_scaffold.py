@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oodbench.errors import UserError
-from oodbench.scaffold import FILES, template, write_plugin
+from oodbench.scaffold import write_plugin
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,11 +70,3 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="is there already"):
         write_plugin("deep-sea", tmp_path)
     assert list((tmp_path / "deep-sea").iterdir()) == []
-
-
-def test_the_template_travels_in_the_wheel():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    for file in FILES:
-        assert included[f"plugins/template/{file}"] == f"oodbench/template/{file}"
-        assert (template() / file).exists()

@@ -6,7 +6,7 @@ from oodbench.contracts.benchmark import Benchmark
 from oodbench.contracts.classifier import Classifier, Recipe
 from oodbench.contracts.data import Batch, Checkpoint, Context, Need, Stream
 from oodbench.contracts.dataset import Dataset, GeneratedDataset, ImageSet
-from oodbench.contracts.detector import SHORTCUT, Detector, Trainable, parameters
+from oodbench.contracts.detector import SHORTCUT, Detector, State, Trainable, parameters
 from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
 from oodbench.contracts.info import Info, Paper
 from oodbench.contracts.training import CustomClassifier, DerivedClassifier
@@ -48,6 +48,7 @@ __all__ = [
     "PluginError",
     "Recipe",
     "RunView",
+    "State",
     "Stream",
     "Trainable",
     "hookimpl",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from oodbench.contracts.data import Batch, Context, Need, Stream
 from oodbench.contracts.info import Info
@@ -14,8 +14,8 @@ from oodbench.errors import PluginError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    State = Mapping[str, Tensor | int | float | str]
-
+State: TypeAlias = "Mapping[str, Tensor | int | float | str]"
+"""What a fit learned, by name."""
 
 SHORTCUT = "shortcut"
 """The family of trivial statistics of images, which ``oodbench audit`` computes."""

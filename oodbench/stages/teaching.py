@@ -71,7 +71,7 @@ def teach(
             logits = module.head(features.float())  # type: ignore[operator]
             loss = loss_of(logits, labels, (epoch * steps + step) / total)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             correct += (logits.argmax(1) == labels).sum()

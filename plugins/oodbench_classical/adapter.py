@@ -6,13 +6,12 @@ import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Detector, InvalidParameter, Need, Stream
+from oodbench.contracts import Batch, Context, Detector, InvalidParameter, Need, State, Stream
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from oodbench.contracts.detector import State
 
 RANDOM_STATE = 0
 """Seeds scikit-learn, and the choice of images: whatever the seed, the results are the same."""

@@ -35,7 +35,7 @@ class ArchiveDataset(FetchedDataset):
         folder: the folder in the archive that holds the pictures.
     """
 
-    splits = ("test",)
+    splits: tuple[str, ...] = ("test",)
     archive: ClassVar[str]
     folder: ClassVar[str]
 

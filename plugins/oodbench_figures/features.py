@@ -50,9 +50,8 @@ def _draw_ood(run: RunView) -> Picture:
         feature_map.draw_on(panel)
         features = run.outputs(dataset).features
         points = feature_map.place(features[some(len(features))])
-        panel.scatter(
-            *points.T, s=2, color=f"C{number % 10}", alpha=0.6, linewidths=0, rasterized=True
-        )
+        x, y = points.T
+        panel.scatter(x, y, s=2, color=f"C{number % 10}", alpha=0.6, linewidths=0, rasterized=True)
         panel.set_title(dataset, pad=2)
     picture.supxlabel(f"UMAP of features; grey: {run.id_dataset} training images", fontsize=7)
     return picture

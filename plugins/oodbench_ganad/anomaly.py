@@ -135,7 +135,9 @@ def _batches(
     stream: Stream | None, count: int, generator: torch.Generator
 ) -> EndlessBatches | None:
     """Return batches of ``count`` images, or of all if there are fewer."""
-    return stream and EndlessBatches(stream, min(count, len(stream)), generator)
+    if not stream:
+        return None
+    return EndlessBatches(stream, min(count, len(stream)), generator)
 
 
 def train_anomaly_detector(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream, Trainable
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, State, Stream, Trainable
 from oodbench_ganad.gan import Wgan
 from oodbench_ganad.recipes import RecipeName, check_parameters, recipe_for
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oodbench.contracts.detector import State
     from oodbench_ganad.anomaly import Examples
     from oodbench_ganad.recipes import Recipe
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from oodbench.contracts import Context, Need, Stream, Trainable
+from oodbench.contracts import Context, Need, State, Stream, Trainable
 from oodbench_ganad.recipes import RecipeName, check_parameters, recipe_for
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class Wgan(Trainable):

@@ -43,7 +43,7 @@ class _LeakyReLU(torch.autograd.Function):
         ctx.set_materialize_grads(False)  # else nothing that arrives becomes zeros after all
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:
         if gradient is None:
             return None
         (x,) = ctx.saved_tensors
@@ -95,7 +95,7 @@ class _AveragePool(torch.autograd.Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:
         if gradient is None:
             return None
         rows, columns = ctx.odd
@@ -136,7 +136,7 @@ class _Convolution(torch.autograd.Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor | None) -> Any:
         if gradient is None:
             return None, None, None, None
         x, kernel = ctx.saved_tensors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, Need, Stream, Trainable
+from oodbench.contracts import Batch, Context, Detector, Info, Need, State, Stream, Trainable
 from oodbench_ganad.detector import PAPER, Ganad
 from oodbench_ganad.gan import Wgan
 from oodbench_ganad.recipes import RecipeName, check_parameters, recipe_for
@@ -12,7 +12,6 @@ from oodbench_ganad.recipes import RecipeName, check_parameters, recipe_for
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oodbench.contracts.detector import State
     from oodbench_ganad.anomaly import Examples
     from oodbench_ganad.recipes import Recipe
 

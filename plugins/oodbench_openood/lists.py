@@ -53,7 +53,7 @@ class ListedDataset(Dataset):
         lists: the benchmark whose lists are read; a parameter of each class.
     """
 
-    splits = ("test",)
+    splits: tuple[str, ...] = ("test",)
     subset: ClassVar[str]
     image_folder: ClassVar[str] = "images_classic"
     stand_in: ClassVar[str] = ""
@@ -118,7 +118,7 @@ class ListedDataset(Dataset):
 
     def load_whole(self, root: Path, split: str) -> ImageSet:
         """Read the set that stands in from its own files."""
-        return super().load(root, split)
+        return super().load(root, split)  # type: ignore[safe-super] # of another base class
 
     def note(self, split: str) -> str:
         """Return a sentence to show with results on the listed pictures; none by default."""

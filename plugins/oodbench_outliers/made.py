@@ -128,7 +128,8 @@ class Mixed(_Made):
         pairs = generator.integers(0, len(images), (DRAWS * len(images), 2))
         pairs = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]][: len(images)]
         total = images[pairs[:, 0]].astype(np.uint16) + images[pairs[:, 1]]
-        return ((total + 1) // 2).astype(np.uint8)
+        mixed: np.ndarray = ((total + 1) // 2).astype(np.uint8)
+        return mixed
 
 
 class Jigsaw(_Made):

@@ -12,13 +12,21 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Detector, Need, PluginError, Stream, parameters
+from oodbench.contracts import (
+    Batch,
+    Context,
+    Detector,
+    Need,
+    PluginError,
+    State,
+    Stream,
+    parameters,
+)
 from oodbench_posthoc.memory import check_memory
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from oodbench.contracts.detector import State
 
 NETWORKS = ("encoder", "model", "backbone")
 """Arguments that are networks to pass images through, which the harness has done already."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
-from oodbench.contracts import Context, Info, PluginError, Stream
+from oodbench.contracts import Context, Info, PluginError, State, Stream
 from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.checks import check_positive
 from oodbench_posthoc.memory import check_memory
 from oodbench_posthoc.streamed import StreamedAdapter
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class ClassGaussians(StreamedAdapter):

@@ -49,4 +49,5 @@ class GradientNorm(HeadGradientAdapter):
         """Return the negative norm of the gradients: (n,) float32."""
         probabilities = (self.head_(batch.features) / self.temperature).softmax(dim=1)
         of_logits = (probabilities - 1 / probabilities.shape[1]) / self.temperature
-        return -of_logits.abs().sum(dim=1) * batch.features.abs().sum(dim=1)
+        norms: Tensor = of_logits.abs().sum(dim=1) * batch.features.abs().sum(dim=1)
+        return -norms

@@ -49,4 +49,5 @@ class GradientUncertainty(HeadGradientAdapter):
         weighted = -others * probabilities / (others * probabilities).clamp(min=SMALLEST)
         of_logits = weighted - probabilities * weighted.sum(dim=1, keepdim=True)
         of_head = features.square().sum(dim=1) + (head.bias is not None)
-        return -of_logits.square().sum(dim=1) * of_head
+        scores: Tensor = -of_logits.square().sum(dim=1) * of_head
+        return scores

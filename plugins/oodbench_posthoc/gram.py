@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from oodbench.contracts import Context, Info, Paper, Stream
+from oodbench.contracts import Context, Info, Paper, State, Stream
 from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.layers import LayersAdapter, Loader
 from oodbench_posthoc.memory import check_memory
@@ -13,7 +13,6 @@ from oodbench_posthoc.memory import check_memory
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oodbench.contracts.detector import State
 
 BOUNDS = ("feature_min", "feature_max")
 

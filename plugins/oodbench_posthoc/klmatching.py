@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from oodbench.contracts import Context, Info, Paper
+from oodbench.contracts import Context, Info, Paper, State
 from oodbench_posthoc.adapter import FittedLogitsAdapter
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class PosteriorMatching(FittedLogitsAdapter):

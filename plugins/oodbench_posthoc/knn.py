@@ -95,4 +95,5 @@ class NearestNeighbours(Detector):
 
 def directions(features: Tensor) -> Tensor:
     """Return features (n, d) scaled to length 1; those of length 0 stay as they are."""
-    return features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    lengths: Tensor = features.norm(dim=1, keepdim=True)
+    return features / lengths.clamp(min=1e-12)

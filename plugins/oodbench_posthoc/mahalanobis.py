@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from oodbench.contracts import Context, Info, Paper, Stream
+from oodbench.contracts import Context, Info, Paper, State, Stream
 from oodbench_posthoc.streamed import StreamedAdapter, inverse_of, moments_of
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class Mahalanobis(StreamedAdapter):

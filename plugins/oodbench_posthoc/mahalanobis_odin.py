@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from oodbench.contracts import Context, Info, Need, Paper, Stream
+from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.adapter import PerturbingAdapter
 from oodbench_posthoc.checks import check_positive
 from oodbench_posthoc.mahalanobis import Mahalanobis
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class PerturbedMahalanobis(PerturbingAdapter):

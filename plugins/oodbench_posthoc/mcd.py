@@ -15,6 +15,7 @@ from oodbench.contracts import (
     Need,
     Paper,
     PluginError,
+    State,
     Stream,
 )
 from oodbench_posthoc.checks import check_count
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from oodbench.contracts.detector import State
 
 MODES = ("var", "mean")
 
@@ -122,7 +122,9 @@ def _dropouts(classifier: nn.Module) -> list[nn.Module]:
     from torch import nn
 
     kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-    found = [each for each in classifier.modules() if isinstance(each, kinds) and each.p > 0]
+    found: list[nn.Module] = [
+        each for each in classifier.modules() if isinstance(each, kinds) and each.p > 0
+    ]
     if not found:
         raise PluginError("needs a classifier with dropout, and this one has no layer of it")
     return found
@@ -141,7 +143,8 @@ def _dropping(layers: list[nn.Module], generator: torch.Generator) -> Iterator[N
         whole = not isinstance(layer, nn.Dropout)
         shape = (1, values.shape[1], *(1,) * (values.ndim - 2)) if whole else (1, *values.shape[1:])
         kept = torch.rand(shape, generator=generator) >= layer.p
-        return values * (kept / (1 - layer.p)).to(values)
+        dropped: Tensor = values * (kept / (1 - layer.p)).to(values)
+        return dropped
 
     with ExitStack() as stack:
         for layer in layers:

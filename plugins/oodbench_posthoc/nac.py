@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_count, check_positive
 from oodbench_posthoc.layers import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from oodbench.contracts.detector import State
 
 
 class NeuronCoverage(Detector):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Context, Info, InvalidParameter, Paper
+from oodbench.contracts import Context, Info, InvalidParameter, Paper, State
 from oodbench_posthoc.adapter import FittedLogitsAdapter
 from oodbench_posthoc.checks import check_count
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from oodbench.contracts.detector import State
 
 WEIBULL = ("c", "scale", "min_val")
 """What pytorch-ood learns of a class about the tail of its distances, besides its centre."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from oodbench.contracts import Context, Info, Need, Paper, Stream
+from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.streamed import StreamedAdapter
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class LikelihoodRegret(StreamedAdapter):

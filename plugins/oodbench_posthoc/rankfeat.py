@@ -57,4 +57,5 @@ def without_dominant(maps: Tensor) -> Tensor:
     rest = matrix - vector @ (vector.mT @ matrix)
     if maps.shape[1] > maps[0, 0].numel():
         rest = rest.mT
-    return rest.to(maps.dtype).reshape(maps.shape)
+    found: Tensor = rest.to(maps.dtype).reshape(maps.shape)
+    return found

@@ -7,14 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Stream
+from oodbench.contracts import Batch, Context, State, Stream
 from oodbench_posthoc.adapter import FeaturesAdapter, check_classes
 from oodbench_posthoc.memory import check_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from oodbench.contracts.detector import State
 
 
 class StreamedAdapter(FeaturesAdapter):

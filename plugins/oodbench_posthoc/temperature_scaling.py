@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from oodbench.contracts import Context, Info, Paper
+from oodbench.contracts import Context, Info, Paper, State
 from oodbench_posthoc.adapter import FittedLogitsAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from oodbench.contracts.detector import State
 
 
 class TemperatureScaling(FittedLogitsAdapter):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from oodbench.contracts import Context, Info, InvalidParameter, Need, Paper, Stream
+from oodbench.contracts import Context, Info, InvalidParameter, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_count
 from oodbench_posthoc.streamed import StreamedAdapter
-
-if TYPE_CHECKING:
-    from oodbench.contracts.detector import State
 
 
 class VirtualLogitMatching(StreamedAdapter):

@@ -5,12 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, InvalidParameter, Need, Paper, Stream
+from oodbench.contracts import (
+    Batch,
+    Context,
+    Detector,
+    Info,
+    InvalidParameter,
+    Need,
+    Paper,
+    State,
+    Stream,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oodbench.contracts.detector import State
     from oodbench_reconstruction.networks import Reconstructing
 
 

@@ -103,7 +103,8 @@ class ConvolutionalAutoencoder(Reconstructing):
 
     def score(self, images: Tensor) -> Tensor:
         """Return the mean squared error of each image, at least 0."""
-        return (self(images) - images).double().square().mean(dim=(1, 2, 3))
+        errors: Tensor = (self(images) - images).double().square().mean(dim=(1, 2, 3))
+        return errors
 
 
 class ConvolutionalVae(Reconstructing):
@@ -151,7 +152,8 @@ class ConvolutionalVae(Reconstructing):
         errors = (images - drawn).double().square().sum(dim=(1, 2, 3))
         scale = self.log_variance.double()
         terms = images[0].numel() * (scale + math.log(2 * math.pi))
-        return -(errors / scale.exp() + terms) / 2
+        likelihood: Tensor = -(errors / scale.exp() + terms) / 2
+        return likelihood
 
 
 def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, PluginError, Stream
+from oodbench.contracts import (
+    Batch,
+    Context,
+    Detector,
+    Info,
+    Need,
+    Paper,
+    PluginError,
+    State,
+    Stream,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from oodbench.contracts.detector import State
 
 REPORT_EVERY = 20
 """Steps between two reports of the loss; reading it makes a GPU wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ class OutputsByNorm(Figure):
         limits = {}
         for detector in run.users_of(PART):
             if detector != CRITIC_DETECTOR:
-                judges[detector] = lambda images, name=detector: run.score(name, images)
+                judges[detector] = functools.partial(run.score, detector)
                 limits[detector] = run.threshold(detector)
         curves = measure(sampler, run, judges)
         return {name: _draw(curves, name, limits.get(name)) for name in judges}

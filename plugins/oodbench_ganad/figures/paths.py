@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import COLUMN_WIDTH, FeatureMap, Figure, Info, RunView
 from oodbench_ganad.detector import PAPER
@@ -56,7 +56,7 @@ def _draw_paths(sampler: Sampler, run: RunView, feature_map: FeatureMap) -> Pict
     axes = picture.subplots()
     feature_map.draw_on(axes)
     for number, path in enumerate(points):
-        style = {"color": f"C{number}", "marker": MARKERS[number], "markersize": 2}
+        style: dict[str, Any] = {"color": f"C{number}", "marker": MARKERS[number], "markersize": 2}
         axes.plot(*path.T, linestyle="-", linewidth=0.6, label=f"seed {number + 1}", **style)
         axes.plot(*path[-1], markeredgecolor="black", **style | {"markersize": 6})
     axes.plot(*points[0, 0], marker="*", markersize=9, color="black", linestyle="none")
@@ -84,6 +84,7 @@ def _draw_near(sampler: Sampler, run: RunView, feature_map: FeatureMap) -> Pictu
     picture = Picture(figsize=(COLUMN_WIDTH, 3.0), layout="constrained")
     axes = picture.subplots()
     feature_map.draw_on(axes)
-    axes.scatter(*points.T, s=2, color="C2", alpha=0.6, linewidths=0, rasterized=True)
+    x, y = points.T
+    axes.scatter(x, y, s=2, color="C2", alpha=0.6, linewidths=0, rasterized=True)
     axes.set_xlabel(f"UMAP of features; near anomalies of class {label} (norm 6 to 7) in red")
     return picture

@@ -73,7 +73,8 @@ class Sampler:
             seeds.rescale(directions.repeat_interleave(steps, dim=0), sizes),
             torch.full((count * steps,), label),
         )
-        return images.unflatten(0, (count, steps))
+        paths: Tensor = images.unflatten(0, (count, steps))
+        return paths
 
     def images(self, seeds_: Tensor, classes: Tensor) -> Tensor:
         """Make images: seeds (n, N) and classes (n,) to (n, c, h, w) float32 in [0, 1]."""
