@@ -329,10 +329,10 @@ class _Planner:
     def _evaluate(
         self, name: str, split: _Split, scores: Mapping[_Split, Ref], extracted: _Extracted
     ) -> Ref:
-        inputs = {
+        inputs = {  # of several that failed the first is blamed: the classifier, then the detector
+            "id_extract": extracted.splits[self._test],
             "id": scores[self._test],
             "calibration": scores[self._train],
-            "id_extract": extracted.splits[self._test],
         }
         if split.kind == "ood":
             inputs["ood"] = scores[split]

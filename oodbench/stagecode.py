@@ -7,6 +7,7 @@ CODE = {
     "train": (
         "oodbench.stages.train",
         "oodbench.stages.teaching",
+        "oodbench.stages.finite",
         "oodbench.stages.checkpoint",
         "oodbench.stages.modules",
         "oodbench.stages.selection",
@@ -31,6 +32,7 @@ CODE = {
     ),
     "extract": (
         "oodbench.stages.extract",
+        "oodbench.stages.finite",
         "oodbench.stages.modules",
         "oodbench.stages.selection",
         "oodbench.images",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import oodbench
 from oodbench import registry
@@ -249,6 +249,15 @@ def test_a_run_protects_the_users_own_network(weights, tiny, store, tmp_path) ->
     noted = found.info["request"]["classifier"]["mine.safetensors"]
     assert noted["base"]["preact-resnet"]["width"] == 4
     assert found.info["plugins"]["preact-resnet"].startswith("oodbench ")
+
+
+def test_a_users_weights_with_a_nan_end_the_run_in_a_sentence(weights, tiny, store, tmp_path):
+    state = load_file(weights)
+    state["head.bias"][3] = float("nan")
+    save_file(state, weights)
+    message = r"^mine.safetensors: 1 of its .* weights are NaN or infinite \(head.bias\)"
+    with pytest.raises(UserError, match=message):
+        run(tiny, store, tmp_path, classifier=str(weights), arch="preact-resnet")
 
 
 def test_detectors_are_tuned_on_the_users_own_network(

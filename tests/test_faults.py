@@ -188,6 +188,43 @@ def test_a_classifier_that_cannot_be_trained_fails_what_needs_it(install, run) -
     assert finished.predictions().empty
 
 
+UNLUCKY = """
+from torch import nn
+from oodbench.contracts import Classifier, Info, Recipe, hookimpl
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features, self.head = nn.Flatten(), nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.head(self.features(images))
+
+class Unlucky(Classifier):
+    info = Info(name="unlucky", summary="Diverges with seed 1.")
+    recipe = Recipe(epochs=1)
+
+    def build(self, shape, num_classes):
+        return Network()
+
+    def augment(self, images, generator):
+        return images * float("nan") if generator.initial_seed() == 1 else images
+
+@hookimpl
+def oodbench_classifiers():
+    return [Unlucky]
+"""
+
+
+def test_a_classifier_that_diverges_loses_the_rows_of_its_seed_alone(install, run) -> None:
+    install("unlucky_plugin", UNLUCKY)
+    records = run([sample.Confidence()], classifier="unlucky", classifier_seeds=2).records
+    states = records.groupby("classifier_seed")["status"].unique()
+    assert {seed: list(found) for seed, found in states.items()} == {0: ["ok"], 1: ["failed"]}
+    failed = records[records["status"] == "failed"]["error"]
+    assert failed.str.startswith("train unlucky (seed 1): PluginError: training diverged").all()
+
+
 def test_a_plugin_that_cannot_be_imported_loses_its_own_rows_alone(install, run, tmp_path) -> None:
     install("lost_plugin", 'import not_installed\nname = "wanted"')
     mixed = run(["wanted", *SOUND], seeds=2)

@@ -23,6 +23,8 @@ from oodbench.plot.restored import Fitted, Restorer
 from oodbench.registry import Registry
 from oodbench.report.ranking import mean_ranks
 from oodbench.results import Run
+from oodbench.stages.finite import images_not_finite, refuse_outputs
+from oodbench.stages.score import checked
 from oodbench.store import Store
 
 MAPPED_IMAGES = 3_000
@@ -107,11 +109,18 @@ class StoredRun(RunView):
         return Outputs(np.full(len(images), -1), logits.numpy(), features.numpy())
 
     def _passed(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and features of a batch."""
+        """Return logits and features of a batch.
+
+        Raises:
+            PluginError: if they are NaN or infinite.
+        """
         module: Any = self._restorer.classifier
         with torch.inference_mode():
             features = module.features(images.contiguous(memory_format=torch.channels_last))
-            return module.head(features), features
+            logits = module.head(features)
+        bad = int(images_not_finite(features, logits))
+        refuse_outputs(bad, len(images), next(iter(self.info["request"]["classifier"])))
+        return logits, features
 
     def score(self, detector: str, images: Tensor) -> np.ndarray:
         """Score images by a detector."""
@@ -121,10 +130,9 @@ class StoredRun(RunView):
         assert isinstance(restored, Detector)
         scores = []
         for batch in _batches(images):
-            unlabelled = torch.full((len(batch),), -1)
+            given = Batch(torch.full((len(batch),), -1), batch, *self._passed(batch))
             with torch.no_grad():
-                found = restored.score(Batch(unlabelled, batch, *self._passed(batch)))
-            scores.append(found.double().numpy())
+                scores.append(checked(restored.score(given), given).double().numpy())
         return np.concatenate(scores)
 
     def users_of(self, role: str) -> Sequence[str]:

@@ -55,7 +55,9 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
 
 
 def checked(scores: Tensor, batch: Batch) -> Tensor:
-    """Return a detector's scores in float32 or wider.
+    """Return a copy of a detector's scores, in float32 or wider.
+
+    It is a copy because a detector may fill the same tensor again for the next batch.
 
     Raises:
         PluginError: if they are not one finite number an image.
@@ -72,4 +74,5 @@ def checked(scores: Tensor, batch: Batch) -> Tensor:
     bad = int((~torch.isfinite(scores)).sum())
     if bad:
         raise PluginError(f"score() returned {bad} scores of {len(batch)} that are NaN or infinite")
-    return scores.detach() if scores.dtype == torch.float64 else scores.detach().float()
+    wide = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    return scores.detach().to(wide, copy=True)

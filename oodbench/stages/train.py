@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from oodbench.contracts import Classifier, CustomClassifier, Need, Stream
-from oodbench.errors import UserError
+from oodbench.classifiers import name_of
+from oodbench.contracts import Classifier, CustomClassifier, Need, PluginError, Stream
+from oodbench.errors import InvalidData, UserError
 from oodbench.pretrained import origin_of
 from oodbench.stages import Work
+from oodbench.stages.finite import not_finite
 from oodbench.stages.modules import save_module
 from oodbench.stages.stream import training_stream
 from oodbench.stages.teaching import teach
@@ -26,6 +28,10 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     """Train ``spec["classifier"]`` with ``spec["seed"]`` and ``spec["precision"]``.
 
     Shipped weights, ``spec["weights"]``, take the place of the training if they fit.
+
+    Raises:
+        InvalidData: if weights that existed already are not finite.
+        PluginError: if those that were trained are not.
     """
     classifier: Classifier = spec["classifier"]
     origin = origin_of(classifier, spec["seed"], work.inputs)
@@ -36,12 +42,17 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     shape, num_classes = tuple(meta["shape"]), meta["num_classes"]
     torch.manual_seed(spec["seed"])
     module = classifier.build(shape, num_classes)
-    if not (isinstance(classifier, CustomClassifier) and classifier.load(module, num_classes)):
+    loaded = isinstance(classifier, CustomClassifier) and classifier.load(module, num_classes)
+    if not loaded:
         _check_labels(work.inputs["train"])
         module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         auxiliary = _stream("auxiliary", work) if "auxiliary" in work.inputs else None
         accuracy = teach(module, classifier, _stream("train", work), auxiliary, spec, work)
         work.draft.meta["train_accuracy"] = accuracy
+    if bad := not_finite(module.state_dict()):
+        if loaded:
+            raise InvalidData(f"{name_of(classifier)}: {bad}; give a file of sound weights")
+        raise PluginError(f"training diverged: {bad}; lower the learning rate")
     save_module(module, work.draft)
     work.draft.meta.update(shape=list(shape), num_classes=num_classes)
 

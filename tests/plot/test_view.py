@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from oodbench import registry
-from oodbench.errors import FigureUnavailable
+from oodbench.errors import FigureUnavailable, PluginError
 from oodbench.plot.view import StoredRun
 from oodbench.results import read_run
 from oodbench.store import Store
@@ -65,6 +65,14 @@ def test_confidence_is_the_largest_softmax_probability(view: StoredRun) -> None:
     outputs = view.outputs("Uniform")
     expected = torch.from_numpy(outputs.logits).double().softmax(dim=1).amax(dim=1)
     np.testing.assert_allclose(outputs.confidence, expected)
+
+
+def test_a_classifier_whose_outputs_are_not_finite_is_named(view: StoredRun) -> None:
+    images, _ = view.train_images(3)
+    with torch.no_grad():
+        view._restorer.classifier.head.bias[0] = float("nan")
+    with pytest.raises(PluginError, match=r"'preact-resnet' gives .* for 3 of 3 images"):
+        view.classify(images)
 
 
 def test_a_restored_detector_gives_the_scores_of_the_run(view: StoredRun, drawable: Path) -> None:

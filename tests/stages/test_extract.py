@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from stagework import Bench, Small, TwoClasses, array
+from safetensors.torch import save_file
+from stagework import Bench, Small, TwoClasses, array, tensors
 
+from oodbench.contracts import PluginError
 from oodbench.stages.modules import load_classifier
 
 
@@ -62,3 +64,30 @@ def test_bfloat16_moves_features_a_little_and_the_head_stays_in_float32(
 def test_progress_counts_images(bench: Bench, test, trained) -> None:
     bench.extract(test, trained)
     assert [done for done, _, _ in bench.reports] == [16, 32, 48, 60]
+
+
+def changed(bench: Bench, trained, **values: float):
+    """Return the trained classifier with the first weight of some layers replaced."""
+    state = tensors(trained, "model")
+    for layer, value in values.items():
+        state[f"{layer}.weight".replace("body", "body.1")][0, 0] = value
+    with bench.store.create("train", "changed") as draft:
+        save_file(state, draft / "model.safetensors")
+        draft.meta.update(trained.meta)
+    return bench.store.open("train", "changed")
+
+
+def test_outputs_that_are_not_finite_are_the_classifiers_fault(bench: Bench, test, trained) -> None:
+    message = (
+        "classifier 'small' gives features or logits that are NaN or infinite for 60 of 60 images"
+    )
+    with pytest.raises(PluginError, match=message):
+        bench.extract(test, changed(bench, trained, body=float("nan")))
+
+
+def test_infinite_logits_of_some_images_are_counted(bench: Bench, test, trained) -> None:
+    """Weights and features are finite; a feature times 1000 is not, where a pixel is bright."""
+    affected = int((array(test, "images")[:, 0, 0, 0] / 255 * 1e40 > 3.4028e38).sum())
+    assert 0 < affected < 60
+    with pytest.raises(PluginError, match=rf"for {affected} of 60 images; its weights are too"):
+        bench.extract(test, changed(bench, trained, body=1e37, head=1e3))

@@ -116,3 +116,19 @@ def test_what_is_no_score_is_the_plugins_error(bench: Bench, test, detector, com
 def test_what_a_detector_raises_is_passed_on(bench: Bench, test) -> None:
     with pytest.raises(KeyError, match="missing"):
         bench.score(RaisesInScore(), images=test)
+
+
+class FillsOneBuffer(Brightness):
+    """Returns a view of a buffer that the next batch overwrites."""
+
+    def score(self, batch):
+        if not hasattr(self, "_buffer"):
+            self._buffer = torch.empty(100)
+        view = self._buffer[: len(batch)]
+        view.copy_(super().score(batch))
+        return view
+
+
+def test_a_buffer_that_a_detector_fills_again_overwrites_no_scores(bench: Bench, test) -> None:
+    made, expected = (bench.score(each, images=test) for each in (FillsOneBuffer(), Brightness()))
+    np.testing.assert_array_equal(array(made, "scores"), array(expected, "scores"))

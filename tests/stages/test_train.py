@@ -7,8 +7,8 @@ import pytest
 import torch
 from stagework import Bench, Small, TwoClasses, tensors
 
-from oodbench.contracts import ImageSet, PluginError, Recipe
-from oodbench.errors import UserError
+from oodbench.contracts import CustomClassifier, ImageSet, PluginError, Recipe
+from oodbench.errors import InvalidData, UserError
 from oodbench.stages import checkpoint
 from oodbench.stages.modules import WEIGHTS, load_classifier
 
@@ -137,3 +137,32 @@ def test_labels_that_are_no_classes_are_the_users_error(bench: Bench, labels: li
 def test_a_training_that_diverges_is_the_plugins_error(bench: Bench, train) -> None:
     with pytest.raises(PluginError, match="training diverged in epoch"):
         bench.train(train, Small(learning_rate=1e30))
+
+
+class LastStepDiverges(CustomClassifier, Small):
+    """Its loss is finite to the last, and its last gradient is not."""
+
+    recipe = Recipe(epochs=1, batch_size=60)
+
+    def loss(self, logits, labels, done):
+        return (logits * 0).sum().sqrt()
+
+
+def test_weights_that_are_not_finite_after_training_are_the_plugins_error(bench, train) -> None:
+    message = r"training diverged: .* of its 314 weights are NaN or infinite"
+    with pytest.raises(PluginError, match=message):
+        bench.train(train, LastStepDiverges())
+
+
+class LoadsNan(CustomClassifier, Small):
+    """Comes with weights, one of which is NaN."""
+
+    def load(self, module, num_classes):
+        module.head.weight[0, 0] = float("nan")
+        return True
+
+
+def test_given_weights_that_are_not_finite_are_the_users_error(bench: Bench, train) -> None:
+    message = r"small: 1 of its 314 weights are NaN or infinite \(head.weight\)"
+    with torch.no_grad(), pytest.raises(InvalidData, match=message):
+        bench.train(train, LoadsNan())
