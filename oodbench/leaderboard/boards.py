@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -123,12 +123,6 @@ class Board:
         """Return the names of the groups, then the titles of the OOD sets."""
         return (*self.groups, *self.sets)
 
-    @property
-    def classifier(self) -> str:
-        """Return the classifier's name with its parameters."""
-        parameters = describe_parameters(self.protocol.parameters)
-        return f"{self.protocol.classifier}{f' ({parameters})' if parameters else ''}"
-
 
 def describe_parameters(content: str) -> str:
     """Return parameters, given as JSON, for a reader."""
@@ -147,7 +141,7 @@ def build_boards(entries: Iterable[Entry]) -> list[Board]:
     boards = [_board(protocol, own) for protocol, own in by_protocol.items()]
     return sorted(
         boards,
-        key=lambda each: (each.name, each.classifier, each.protocol.data, each.protocol.images),
+        key=lambda each: (each.name, *astuple(each.protocol)),
     )
 
 

@@ -14,8 +14,9 @@ from urllib.parse import quote, urlsplit
 from oodbench.leaderboard import texts
 from oodbench.leaderboard.boards import Board, Standing, describe_parameters
 from oodbench.leaderboard.entries import Skipped
-from oodbench.leaderboard.published import Published, lines_of
+from oodbench.leaderboard.published import Published, lines_of, widen
 from oodbench.leaderboard.standings import RANK, Column, columns, labels
+from oodbench.leaderboard.summary import HEIGHT, MARGIN, WIDTH, draw_costs, find_best
 from oodbench.report.layout import clean
 
 RUN_FILES = ("run.json", "records.csv", "scores.parquet", "predictions.parquet", "table.md")
@@ -47,9 +48,12 @@ def write_page(
     return (
         environment.from_string(_asset("page.html")).render(
             boards=[
-                _view(board, f"board-{number}", published, sources)
-                for number, board in enumerate(boards, start=1)
+                _view(board, title, f"board-{number}", published, sources)
+                for number, (board, title) in enumerate(
+                    zip(boards, texts.headings(boards), strict=True), start=1
+                )
             ],
+            plot_size=(WIDTH, HEIGHT, MARGIN),
             count_runs=len(runs),
             definitions=texts.DEFINITIONS,
             citations=[clean(text) for text in texts.citations(boards, published)],
@@ -69,15 +73,19 @@ def _asset(name: str) -> str:
 
 
 def _view(
-    board: Board, anchor: str, published: Sequence[Published], sources: Sources
+    board: Board, title: str, anchor: str, published: Sequence[Published], sources: Sources
 ) -> dict[str, Any]:
     """Return what the template shows of a board."""
     shown = columns(board)
+    best, more = find_best(board)
     return {
         "anchor": anchor,
-        "heading": texts.heading(board),
-        "sets": [clean(title) for title in board.sets],
-        "published_columns": [clean(title) for title in board.columns],
+        "heading": title,
+        "classifier": texts.describe_classifier(board),
+        "counts": f"{_count(board.standings, 'detector')} on {_count(board.sets, 'OOD set')}",
+        "best": best,
+        "more": more,
+        "plot": draw_costs(board),
         "columns": [column.title for column in shown],
         "rows": [
             _row(shown, standing, name, f"{anchor}-entry-{number}", sources)
@@ -86,15 +94,19 @@ def _view(
             )
         ],
         "test": texts.describe_test(board),
-        "published": [
-            {
-                "detector": clean(line.detector),
-                "place": clean(line.place),
-                "measure": clean(line.measure),
-                "figures": line.figures,
-            }
-            for line in lines_of(board, published)
-        ],
+        "published": _published(board, published),
+    }
+
+
+def _count(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def _published(board: Board, published: Sequence[Published]) -> dict[str, Any]:
+    wide = widen(lines_of(board, published), board.columns)
+    return {
+        "measures": [(clean(name), list(map(clean, titles))) for name, titles in wide.measures],
+        "rows": [(clean(name), clean(place), figures) for name, place, figures in wide.rows],
     }
 
 
@@ -135,9 +147,15 @@ def _source(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def _cell(column: Column, standing: Standing) -> dict[str, str]:
-    """Return what a cell shows, its deviation, and the number as text that it is sorted by."""
-    cell = column.cell(standing)
-    return {"text": cell.text, "spread": cell.spread, "order": _order(column.order(standing))}
+    """Return what a cell shows, its deviation, its order and its shade, a share of the darkest."""
+    cell, order = column.cell(standing), column.order(standing)
+    shade = min(max(2 * order - 1, 0.0), 1.0) if column.shaded and not math.isnan(order) else 0.0
+    return {
+        "text": cell.text,
+        "spread": cell.spread,
+        "order": _order(order),
+        "shade": f"{shade * shade:.2f}" if column.shaded else "",
+    }
 
 
 def _order(value: float) -> str:

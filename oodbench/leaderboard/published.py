@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +50,32 @@ class Line:
         place: where its figures are.
         measure: what they are.
         figures: for each column of the board; a dash where there is none.
+        is_difference: whether they are ours minus the published ones.
     """
 
     detector: str
     place: str
     measure: str
     figures: tuple[str, ...]
+    is_difference: bool = False
+
+    @property
+    def title(self) -> str:
+        """Return what stands beside the figures where each measure has a line of its own."""
+        return f"{self.measure}, difference" if self.is_difference else self.measure
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Published figures with a row for each method, and its measures side by side.
+
+    Attributes:
+        measures: each measure with the columns of the board that any method has it for.
+        rows: detector, place, and a figure for each of these columns.
+    """
+
+    measures: tuple[tuple[str, tuple[str, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
 @dataclass(kw_only=True)
@@ -119,8 +139,9 @@ class Published:
                 yield Line(
                     name,
                     f"measured here, minus Table {self.table}",
-                    f"{self.measure}, difference",
+                    self.measure,
                     tuple(self._difference(title, ours[title].mean) for title in board.columns),
+                    is_difference=True,
                 )
 
     def _printed(self, title: str) -> str:
@@ -138,6 +159,35 @@ class Published:
 def lines_of(board: Board, published: Iterable[Published]) -> list[Line]:
     """Return what is shown beneath a board, in the order of the publications."""
     return [line for each in published if each.belongs_to(board) for line in each.lines(board)]
+
+
+def widen(lines: Iterable[Line], columns: Sequence[str]) -> Wide:
+    """Return lines with a row for each method; columns without any figure are left out.
+
+    Args:
+        lines: of one board.
+        columns: of that board.
+    """
+    rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    for line in lines:
+        cells = rows.setdefault((line.detector, line.place), {})
+        for title, figure in zip(columns, line.figures, strict=True):
+            if figure != MISSING:
+                cells[line.measure, title] = figure
+    measures = dict.fromkeys(measure for cells in rows.values() for measure, _ in cells)
+    used = {place for cells in rows.values() for place in cells}
+    header = tuple(
+        (measure, tuple(title for title in columns if (measure, title) in used))
+        for measure in measures
+    )
+    places = [(measure, title) for measure, titles in header for title in titles]
+    return Wide(
+        header,
+        tuple(
+            (detector, place, tuple(cells.get(each, MISSING) for each in places))
+            for (detector, place), cells in rows.items()
+        ),
+    )
 
 
 def find_published(roots: Iterable[Path]) -> list[Published]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from oodbench.leaderboard.boards import Board, Figure, Standing
 from oodbench.report.layout import MISSING, Cell, clean, percent
@@ -18,11 +18,13 @@ class Column:
         title: the heading.
         cell: what it shows of a standing.
         order: the number that it is sorted by; NaN where there is none.
+        shaded: whether it is a share of which more is better, so that its cells are shaded by it.
     """
 
     title: str
     cell: Callable[[Standing], Cell]
     order: Callable[[Standing], float]
+    shaded: bool = False
 
 
 RANK = Column("Rank", lambda each: _rank(each.rank), lambda each: each.rank or math.inf)
@@ -31,7 +33,7 @@ RANK = Column("Rank", lambda each: _rank(each.rank), lambda each: each.rank or m
 def columns(board: Board) -> list[Column]:
     """Return the columns that follow rank and detector."""
     return [
-        _figures("AUROC", lambda each: each.auroc),
+        _areas("AUROC", lambda each: each.auroc),
         Column("95 % interval", lambda each: Cell(interval(each.auroc)), _low),
         *(_group(name) for name in board.groups),
         *(_set(title) for title in board.sets),
@@ -100,11 +102,15 @@ def _rank(rank: int | None) -> Cell:
 
 
 def _group(name: str) -> Column:
-    return _figures(name, lambda each: each.groups[name])
+    return _areas(name, lambda each: each.groups[name])
 
 
 def _set(title: str) -> Column:
-    return _figures(title, lambda each: each.sets[title])
+    return _areas(title, lambda each: each.sets[title])
+
+
+def _areas(title: str, find: Callable[[Standing], Figure]) -> Column:
+    return replace(_figures(title, find), shaded=True)
 
 
 def _figures(title: str, find: Callable[[Standing], Figure]) -> Column:

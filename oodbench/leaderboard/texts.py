@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 
-from oodbench.leaderboard.boards import Board, Costs, Figure, Standing
+from oodbench.leaderboard.boards import Board, Costs, Figure, Standing, describe_parameters
 from oodbench.leaderboard.published import Published, lines_of
 from oodbench.leaderboard.standings import RANK, columns, labels
 from oodbench.measures.ranks import Friedman
@@ -100,11 +100,28 @@ def format_p(test: Friedman) -> str:
     return "< 0.0001" if test.p_value < 1e-4 else f"= {test.p_value:.2g}"
 
 
-def heading(board: Board) -> str:
-    """Return the names of benchmark and classifier, and the latter's size and accuracy."""
-    text = f"{board.name}: {board.protocol.id_dataset}, {board.classifier}"
-    if board.classifier_parameters is not None:
-        text += f" with {board.classifier_parameters:,} parameters"
+def headings(boards: Sequence[Board]) -> list[str]:
+    """Return the names of benchmark, ID set and classifier, and the latter's accuracy.
+
+    Boards that would be called the same are told apart by the classifier's parameters, and where
+    these are equal too, so that images or settings differ, by a number.
+    """
+    found = [_heading(board, "") for board in boards]
+    twice = {each for each in found if found.count(each) > 1}
+    found = [
+        _heading(board, describe_parameters(board.protocol.parameters)) if each in twice else each
+        for board, each in zip(boards, found, strict=True)
+    ]
+    return [
+        f"{each} ({found[:place].count(each) + 1})" if found.count(each) > 1 else each
+        for place, each in enumerate(found)
+    ]
+
+
+def _heading(board: Board, parameters: str) -> str:
+    text = f"{board.name}: {board.protocol.id_dataset}, {board.protocol.classifier}"
+    if parameters:
+        text += f" ({parameters})"
     accuracy = board.id_accuracy
     if not math.isnan(accuracy.mean):
         spread = "" if math.isnan(accuracy.std) else f" ({percent(accuracy.std)})"
@@ -112,16 +129,29 @@ def heading(board: Board) -> str:
     return clean(text)
 
 
+def describe_classifier(board: Board) -> str:
+    """Return the classifier's name, size and parameters in a sentence."""
+    parameters = describe_parameters(board.protocol.parameters)
+    size = board.classifier_parameters
+    parts = [f"{size:,} weights" if size is not None else "", parameters]
+    told = "; ".join(filter(None, parts))
+    return clean(f"Classifier {board.protocol.classifier}{f': {told}' if told else ''}.")
+
+
 def _named_groups(standing: Standing) -> dict[str, Figure]:
     return {f"({name})": figure for name, figure in standing.groups.items()}
 
 
 def _report(boards: Sequence[Board], published: Sequence[Published]) -> Report:
-    sections = [Section(heading(board), tuple(_tables(board, published))) for board in boards]
+    titles = headings(boards)
+    sections = [
+        Section(title, tuple(_tables(board, published)))
+        for title, board in zip(titles, boards, strict=True)
+    ]
     notes = [Footnote(text) for text in DEFINITIONS]
-    for board in boards:
-        if sentence := describe_test(board):
-            notes.append(Footnote(f"{heading(board)}: {sentence}"))
+    for title, board in zip(titles, boards, strict=True):
+        sentence = f"{describe_classifier(board)} {describe_test(board)}"
+        notes.append(Footnote(f"{title}: {sentence.strip()}"))
     notes += [Footnote(clean(text)) for text in _deviations(boards)]
     notes += [Footnote(clean(text)) for text in citations(boards, published)]
     return Report(tuple(sections), tuple(notes))
@@ -152,7 +182,7 @@ def _tables(board: Board, published: Sequence[Published]) -> Iterator[Table]:
     if own:
         header = ["Detector", "Source", "Measure", *board.columns]
         lines = tuple(
-            tuple(Cell(clean(text)) for text in (line.detector, line.place, line.measure))
+            tuple(Cell(clean(text)) for text in (line.detector, line.place, line.title))
             + tuple(map(Cell, line.figures))
             for line in own
         )

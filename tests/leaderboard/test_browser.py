@@ -101,10 +101,12 @@ def test_the_filter_keeps_what_matches(visit: Visit) -> None:
 
 
 def test_the_choice_shows_one_benchmark(visit: Visit) -> None:
-    boards = visit.page.locator(".board")
-    assert [board.is_visible() for board in boards.all()] == [True, True]
-    visit.page.get_by_role("combobox", name="Benchmark").select_option("board-2")
-    assert [board.is_visible() for board in boards.all()] == [False, True]
+    for kind in ("section.board", "article.board"):
+        boards = visit.page.locator(kind)
+        visit.page.get_by_role("combobox", name="Benchmark").select_option("")
+        assert [board.is_visible() for board in boards.all()] == [True, True]
+        visit.page.get_by_role("combobox", name="Benchmark").select_option("board-2")
+        assert [board.is_visible() for board in boards.all()] == [False, True]
 
 
 def test_a_link_opens_the_entry(visit: Visit) -> None:
@@ -122,7 +124,7 @@ def test_a_detector_called_like_a_script_is_text(visit: Visit) -> None:
     visit.shows([SCRIPT], 2)
 
 
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("width", [360, 768, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Any, site: Path, width: int, scheme: str) -> None:
     size = {"width": width, "height": 800}

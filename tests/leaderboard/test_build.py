@@ -132,7 +132,7 @@ def test_costs_are_shown_and_those_not_recorded_are_dashes(tmp_path: Path) -> No
     cells = [[cell.strip() for cell in line.split("|")[-4:-1]] for line in lines]
     assert cells[0] == ["Memory (MB)", "Parameters", "Passes"]
     assert cells[2:] == [["812", "1,234", "3"], ["-", "-", "-"]]
-    assert "net (width 4) with 78,000 parameters" in texts["leaderboard.md"]
+    assert "Classifier net: 78,000 weights; width 4." in texts["leaderboard.md"]
     first, *_ = csv.DictReader(io.StringIO(texts["leaderboard.csv"]))
     assert (float(first["peak_memory"]), float(first["fit_seconds"])) == (812_300_000, 2.0)
 
@@ -176,9 +176,34 @@ def test_published_figures_of_a_group_stand_in_its_column(tmp_path: Path) -> Non
     publish(tmp_path / "runs" / "published", ood_dataset="far", std="")
     page = build(tmp_path / "runs", tmp_path / "site")["index.html"]
     (_, apart) = re.findall(r"<table.*?</table>", page, re.DOTALL)
-    assert re.findall(r"<t[hd](?: [^>]*)?>([^<]*)", apart)[3:] == [
-        *("near", "far", "Glyphs", "Uniform"),
-        *("their-ad", "Some et al. 2020, Table 3", "AUROC", "-", "99.99", "-", "-"),
+    assert re.findall(r"<t[hd](?: [^>]*)?>([^<]*)", apart) == [
+        *("Detector", "Source", "AUROC", "far"),
+        *("their-ad", "Some et al. 2020, Table 3", "99.99"),
+    ]
+
+
+def test_a_published_method_has_one_row_with_its_measures_side_by_side(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "run", {"energy": 1.0})
+    publish(tmp_path / "runs" / "one", std="")
+    publish(tmp_path / "runs" / "two", std="", measure="FPR95", percent="1.50")
+    publish(tmp_path / "runs" / "three", std="", detector="other", ood_dataset="Glyphs")
+    page = build(tmp_path / "runs", tmp_path / "site")["index.html"]
+    (_, apart) = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    cells = re.findall(r"<t[hd](?: [^>]*)?>([^<]*)", apart)
+    assert cells[:7] == ["Detector", "Source", "AUROC", "FPR95", "Glyphs", "Uniform", "Uniform"]
+    assert cells[7:12] == ["their-ad", "Some et al. 2020, Table 3", "-", "99.99", "1.50"]
+    assert cells[12:] == ["other", "Some et al. 2020, Table 3", "99.99", "-", "-"]
+
+
+def test_boards_of_one_name_are_told_apart_by_the_classifiers_parameters(tmp_path: Path) -> None:
+    for width in (4, 8):
+        classifier = {"net": {"width": width}}
+        make_run(tmp_path / "runs" / str(width), {"msp": 1.0}, request={"classifier": classifier})
+    page = build(tmp_path / "runs", tmp_path / "site")["index.html"]
+    headings = re.findall(r'<h2 id="board-\d-title">([^<]*)', page)
+    assert [heading.partition(", accuracy")[0] for heading in headings] == [
+        "made: Digits, net (width 4)",
+        "made: Digits, net (width 8)",
     ]
 
 

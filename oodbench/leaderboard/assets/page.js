@@ -24,7 +24,7 @@ const choice = document.getElementById("board-choice");
 choice.parentElement.hidden = false;
 choice.addEventListener("change", () => {
   for (const board of document.querySelectorAll(".board")) {
-    board.hidden = choice.value !== "" && board.id !== choice.value;
+    board.hidden = choice.value !== "" && board.dataset.board !== choice.value;
   }
 });
 
