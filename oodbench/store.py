@@ -25,7 +25,7 @@ from oodbench.errors import StoreError, UserError
 MANIFEST = "artifact.json"
 DAY_SECONDS = 24 * 3600
 
-ABANDONED_DAYS = {"tmp": 2, "checkpoints": 30}
+ABANDONED_DAYS = {"tmp": 2, "leases": 2, "checkpoints": 30}
 """Days after which unfinished work is left over from a run that was killed, by folder.
 
 From a checkpoint a training goes on, perhaps after a holiday; nothing else is of use again.
@@ -117,6 +117,11 @@ class Store:
         if not all(re.fullmatch(r"\w+", part) for part in (stage, key)):
             raise StoreError(f"'{stage}/{key}' is no artifact of a store")
         return self.root / stage / key
+
+    @property
+    def leases(self) -> Path:
+        """The folder of the leases of jobs."""
+        return self.root / "leases"
 
     def checkpoint(self, stage: str, key: str) -> Path:
         """Return the file in which a job may keep its state until its artifact is complete."""

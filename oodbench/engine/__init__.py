@@ -26,6 +26,9 @@ class Observer(Protocol):
     def progressed(self, job: Job, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Take note of how far a job is."""
 
+    def waiting(self, job: Job) -> None:
+        """Take note that a job waits for another run, which works on it."""
+
     def finished(self, job: Job, outcome: Outcome) -> None:
         """Take note that a job ended."""
 
@@ -35,8 +38,8 @@ class Results:
     """What became of the jobs of a plan.
 
     Attributes:
-        reused: jobs whose artifacts were in the store.
-        done: jobs that were run.
+        reused: jobs whose artifacts were in the store, or that another run did meanwhile.
+        done: jobs that this run did.
         failed: jobs that failed themselves.
         blamed: for each job that could not be done, the failed job that is the reason.
     """
@@ -57,6 +60,8 @@ class Results:
         if outcome.error:
             self.failed[job.ref] = outcome
             self.blamed[job.ref] = job.ref
+        elif outcome.reused:
+            self.reused.add(job.ref)
         else:
             self.done.add(job.ref)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from oodbench.engine import Observer, Results
+from oodbench.engine.agenda import Agenda
 from oodbench.engine.worker import execute
 from oodbench.jobs import Job
 from oodbench.store import Store
@@ -15,21 +16,22 @@ from oodbench.store import Store
 def run_inline(
     jobs: Sequence[Job], store: Store, device: str, observer: Observer, results: Results
 ) -> None:
-    """Run jobs in their order; ``results`` is filled in.
+    """Run jobs in their order, except those that another run works on; ``results`` is filled in.
 
     Torch draws the same numbers afterwards as if nothing had run, with the settings it had before.
 
     Raises:
         UserError: if the request or the data is at fault.
     """
-    with _torch_kept(device):
-        for job in jobs:
-            if results.blocked(job):
-                continue
-            observer.started(job)
-            outcome = execute(job, store.root, device, partial(observer.progressed, job))
-            observer.finished(job, outcome)
-            results.settle(job, outcome)
+    with _torch_kept(device), Agenda(jobs, store, observer, results) as agenda:
+        while agenda.unfinished:
+            job = agenda.take()
+            if job is not None:
+                observer.started(job)
+                outcome = execute(job, store.root, device, partial(observer.progressed, job))
+                agenda.finish(job, outcome)
+            elif agenda.unfinished:
+                agenda.wait()
 
 
 @contextmanager

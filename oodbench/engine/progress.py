@@ -59,8 +59,7 @@ class Progress:
 
     def started(self, job: Job) -> None:
         """Add a bar, without an end until the job tells one."""
-        self._remove(job)  # the bar of a worker that was lost
-        self._tasks[job.ref] = self._bars.add_task(_plain(job.title), total=None, figures="")
+        self._add(job, job.title)
 
     def progressed(self, job: Job, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Move the bar of a job."""
@@ -71,12 +70,20 @@ class Progress:
         else:
             self._bars.update(task, completed=done, total=total)
 
+    def waiting(self, job: Job) -> None:
+        """Add a bar that says that another run works on the job."""
+        self._add(job, f"waiting for another run: {job.title}")
+
     def finished(self, job: Job, outcome: Outcome) -> None:
         """Remove the bar; say so if the job failed."""
         self._remove(job)
         if outcome.error and not outcome.is_users:
             text = f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}"
             self._console.print(text, soft_wrap=True)
+
+    def _add(self, job: Job, text: str) -> None:
+        self._remove(job)  # the bar of a worker that was lost, or of the wait
+        self._tasks[job.ref] = self._bars.add_task(_plain(text), total=None, figures="")
 
     def _remove(self, job: Job) -> None:
         task = self._tasks.pop(job.ref, None)

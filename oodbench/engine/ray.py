@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.engine import Observer, Results
+from oodbench.engine.agenda import Agenda
 from oodbench.engine.worker import Outcome, execute
 from oodbench.errors import UserError
 from oodbench.jobs import Job, Ref
@@ -20,6 +21,9 @@ from oodbench.store import Store
 
 POLL_SECONDS = 0.2
 REACH_SECONDS = 10
+QUEUED = 2
+"""Jobs that are handed to Ray at a time, as a multiple of what can run: none waits for us."""
+
 RETRIES = 3
 """How often a job is started again whose worker was lost."""
 
@@ -141,37 +145,31 @@ class _Scheduler:
         self._root = store.root.resolve()
         self._device = device
         self._observer = observer
-        self._results = results
-        self._waiting = list(jobs)
-        self._unfinished = {job.ref for job in jobs}
+        self._agenda = Agenda(jobs, store, observer, results)
         self._running: dict[Any, Job] = {}
-        self._jobs = {job.ref: job for job in jobs}
+        self._resources = ray.cluster_resources()
 
     def run(self) -> None:
-        while self._waiting or self._running:
-            self._submit_ready()
-            if not self._running:
-                continue  # all that was waiting turned out to be blocked
-            finished, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
-            self._pass_on_progress()
-            for handle in finished:
-                self._finish(self._running.pop(handle), self._outcome(handle))
+        with self._agenda as agenda:
+            while agenda.unfinished:
+                while (job := agenda.take(self._has_room)) is not None:
+                    self._submit(job)
+                if self._running:
+                    finished, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
+                    self._pass_on_progress()
+                    for handle in finished:
+                        agenda.finish(self._running.pop(handle), self._outcome(handle))
+                elif agenda.unfinished:
+                    agenda.wait()
 
-    def _finish(self, job: Job, outcome: Outcome) -> None:
-        self._unfinished.discard(job.ref)
-        self._observer.finished(job, outcome)
-        self._results.settle(job, outcome)
-
-    def _submit_ready(self) -> None:
-        waiting = []
-        for job in self._waiting:
-            if self._results.blocked(job):
-                self._unfinished.discard(job.ref)
-            elif self._unfinished.isdisjoint(job.inputs.values()):
-                self._submit(job)
-            else:
-                waiting.append(job)
-        self._waiting = waiting
+    def _has_room(self, job: Job) -> bool:
+        """Return whether a job would not wait long; one that does could be another run's."""
+        running = [each.resources for each in self._running.values()]
+        cpus = sum(each.cpus for each in running)
+        gpus = sum(each.gpus for each in running)
+        return cpus < QUEUED * self._resources.get("CPU", 0) and (
+            not job.resources.gpus or gpus < QUEUED * self._resources.get("GPU", 0)
+        )
 
     def _submit(self, job: Job) -> None:
         """Start a job; it fails alone if a plugin's object cannot be sent to another process."""
@@ -181,15 +179,18 @@ class _Scheduler:
             handle = remote.remote(job, self._root, self._device, self._mailbox)
         except Exception as error:  # a stranger's object may raise anything when it is pickled
             reason = describe(error.__cause__ or error)  # Ray's own message has many lines
-            self._finish(job, Outcome(f"cannot be pickled: {reason}", traceback.format_exc()))
+            self._agenda.finish(
+                job, Outcome(f"cannot be pickled: {reason}", traceback.format_exc())
+            )
         else:
             self._running[handle] = job
 
     def _pass_on_progress(self) -> None:
+        running = {job.ref: job for job in self._running.values()}
         for ref, done, total, figures in self._letters():
-            if ref not in self._unfinished:
+            job = running.get(ref)
+            if job is None:
                 continue  # a letter may arrive after its job has ended
-            job = self._jobs[ref]
             if total == 0:
                 self._observer.started(job)
             else:

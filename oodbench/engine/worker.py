@@ -38,11 +38,13 @@ class Outcome:
         error: one line; empty if the job is done.
         trace: the traceback that belongs to it.
         is_users: whether the user's request or data is at fault, not a plugin.
+        reused: whether another run did the job.
     """
 
     error: str = ""
     trace: str = ""
     is_users: bool = False
+    reused: bool = False
 
 
 def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:

@@ -32,6 +32,9 @@ class Events:
         assert 0 <= done <= total
         self._add(job, "progressed")
 
+    def waiting(self, job) -> None:
+        self._add(job, "waiting")
+
     def finished(self, job, outcome) -> None:
         self._add(job, "finished")
 

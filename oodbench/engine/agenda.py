@@ -1,0 +1,104 @@
+"""Hand out the jobs of a run, so that runs that share a store do not do the same work twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from oodbench.engine import Observer, Results
+from oodbench.engine.worker import Outcome
+from oodbench.jobs import Job, Ref
+from oodbench.leases import POLL_SECONDS, Leases
+from oodbench.store import Store
+
+
+class Agenda:
+    """Jobs to be done, in a ``with`` block.
+
+    A job is handed out once its inputs are there and no other run works on it; its lease is held
+    until it is finished. What another run completed in the meantime is taken from the store.
+
+    Args:
+        jobs: the jobs, inputs before those that need them.
+        store: where artifacts are.
+        observer: told what happens, except that a job has started.
+        results: what became of the jobs; filled in.
+    """
+
+    def __init__(
+        self, jobs: Iterable[Job], store: Store, observer: Observer, results: Results
+    ) -> None:
+        self._store = store
+        self._observer = observer
+        self._results = results
+        self._leases = Leases(store.leases)
+        self._waiting = {job.ref: job for job in jobs}
+        self._unfinished = set(self._waiting)
+        self._elsewhere: dict[Ref, Job] = {}
+        self._told: set[Ref] = set()
+
+    def __enter__(self) -> Self:
+        self._leases.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leases.__exit__(kind, error, trace)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there are jobs that are not finished."""
+        return bool(self._unfinished)
+
+    def take(self, fits: Callable[[Job], bool] = lambda _: True) -> Job | None:
+        """Return a job to start now; None if there is none at present.
+
+        Args:
+            fits: whether there is room for a job.
+
+        Raises:
+            StoreError: if a damaged artifact cannot be removed.
+        """
+        self._elsewhere = {}
+        for job in list(self._waiting.values()):
+            if self._results.blocked(job):
+                del self._waiting[job.ref]
+                self._unfinished.discard(job.ref)
+            elif self._unfinished.isdisjoint(job.inputs.values()) and fits(job):
+                if not self._leases.take(_name(job)):
+                    self._elsewhere[job.ref] = job
+                    continue
+                del self._waiting[job.ref]
+                if self._store.find(*job.ref) is None:
+                    return job
+                self.finish(job, Outcome(reused=True))
+        return None
+
+    def wait(self) -> None:
+        """Pause because other runs work on all that could be started; say so once for each job."""
+        for ref, job in self._elsewhere.items():
+            if ref not in self._told:
+                self._told.add(ref)
+                self._observer.waiting(job)
+        time.sleep(POLL_SECONDS)
+
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """Take note of the end of a job that was handed out.
+
+        Raises:
+            UserError: if the request or the data is at fault.
+        """
+        self._unfinished.discard(job.ref)
+        self._leases.release(_name(job))
+        self._observer.finished(job, outcome)
+        self._results.settle(job, outcome)
+
+
+def _name(job: Job) -> str:
+    return "-".join(job.ref)
