@@ -37,7 +37,7 @@ def oodbench_classifiers() -> Sequence[type[Classifier]]:
 
 
 @hookspec
-def oodbench_weights() -> Sequence[Path]:
+def oodbench_weights() -> Sequence[str | Path]:
     """Return the paths of the plugin's folders of trained weights (`oodbench.pretrained`)."""
     return ()
 
@@ -49,6 +49,6 @@ def oodbench_figures() -> Sequence[type[Figure]]:
 
 
 @hookspec
-def oodbench_benchmarks() -> Sequence[Path]:
+def oodbench_benchmarks() -> Sequence[str | Path]:
     """Return the paths of the plugin's benchmark definitions, TOML files."""
     return ()

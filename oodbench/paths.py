@@ -21,7 +21,7 @@ def data_folder(chosen: str | Path | None) -> Path:
 
 def store_folder(chosen: str | Path | None) -> Path:
     """Return the folder of artifacts: the one chosen, or a user cache folder."""
-    return Path(chosen) if chosen else _cache() / "store"
+    return Path(chosen).expanduser() if chosen else _cache() / "store"
 
 
 def _cache() -> Path:

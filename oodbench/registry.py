@@ -224,7 +224,7 @@ def load() -> Registry:
         found = {}
         for plugin, path in plugins.collect("oodbench_weights"):
             try:
-                key, weights = read_weights(path)
+                key, weights = read_weights(Path(path))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 failures.append(Failure(plugin, f"weights in {path}: {describe(error)}"))
             else:
@@ -242,8 +242,8 @@ def load() -> Registry:
                 found[str(name)] = str(reason)
         return found
 
-    def read_benchmark(path: Path) -> tuple[str, Any]:
-        benchmark = load_benchmark(path)
+    def read_benchmark(path: str | Path) -> tuple[str, Any]:
+        benchmark = load_benchmark(Path(path))
         return benchmark.name, benchmark
 
     return Registry(

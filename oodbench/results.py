@@ -18,7 +18,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,14 @@ MEASURES = [
     "fpr95_ood",
     "acc95",
     "acc99",
+    "threshold95",
+    "threshold99",
     "id_accuracy",
     "oscr",
     "aurc",
 ]
-"""The columns of measures, fractions in [0, 1]; missing where a row has none."""
+"""The columns of measures: scores in the columns of thresholds, else fractions in [0, 1]; missing
+where a row has none."""
 
 RECORD = {
     **dict.fromkeys(KEY[:4], "str"),
@@ -169,21 +173,57 @@ def write_run(
     Raises:
         UserError: if the directory cannot be written to.
     """
+    with _exchanged(directory, info, {}) as new:
+        _write_records(new, records, texts or {})
+        _conform(scores, SCORE).to_parquet(new / _SCORES, compression="zstd", index=False)
+        _conform(predictions, PREDICTION).to_parquet(
+            new / _PREDICTIONS, compression="zstd", index=False
+        )
+
+
+def rewrite_records(run: Run, records: pd.DataFrame, texts: Mapping[str, str]) -> None:
+    """Replace the records of a run and the texts made from them; its other files stay as they are.
+
+    Args:
+        run: the run on disk.
+        records: columns as in `RECORD`.
+        texts: by name of the file, such as ``table.md``.
+
+    Raises:
+        UserError: if its directory cannot be written to.
+    """
+    with _exchanged(run.directory, run.info, run.info["files"]) as new:
+        _write_records(new, records, texts)
+
+
+def _write_records(folder: Path, records: pd.DataFrame, texts: Mapping[str, str]) -> None:
+    records[list(RECORD)].to_csv(folder / _RECORDS, index=False, lineterminator="\n")
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _exchanged(directory: Path, info: Mapping[str, Any], kept: Mapping[str, str]) -> Iterator[Path]:
+    """Give an empty folder whose files then become those of the run, its ``run.json`` the last.
+
+    Args:
+        directory: of the run, made if missing.
+        info: what ``run.json`` says.
+        kept: checksums of the files that stay, by name.
+
+    Raises:
+        UserError: if the directory cannot be written to.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(directory)
         with tempfile.TemporaryDirectory(dir=directory, prefix=_WRITING) as name:
             new = Path(name)
-            records[list(RECORD)].to_csv(new / _RECORDS, index=False, lineterminator="\n")
-            _conform(scores, SCORE).to_parquet(new / _SCORES, compression="zstd", index=False)
-            _conform(predictions, PREDICTION).to_parquet(
-                new / _PREDICTIONS, compression="zstd", index=False
-            )
-            for file_name, text in (texts or {}).items():
-                (new / file_name).write_text(text, encoding="utf-8", newline="\n")
+            yield new
             files = {path.name: sha256(path) for path in sorted(new.iterdir())}
-            content = json.dumps({**info, "files": files}, indent=2, allow_nan=False)
-            (new / RUN).write_text(content + "\n", encoding="utf-8")
+            content = {**info, "files": dict(sorted({**kept, **files}.items()))}
+            text = json.dumps(content, indent=2, allow_nan=False)
+            (new / RUN).write_text(text + "\n", encoding="utf-8")
             # Without run.json the directory counts as unfinished while files are exchanged.
             (directory / RUN).unlink(missing_ok=True)
             for file_name in [*files, RUN]:
@@ -202,15 +242,31 @@ def _remove_abandoned(directory: Path) -> None:
             continue  # its run has ended in the meantime
 
 
-def read_run(directory: Path) -> Run:
+def read_run(directory: str | Path) -> Run:
     """Read what a run left in a directory.
 
     Raises:
         UserError: if the directory holds no finished run.
         InvalidData: if a file is missing, damaged or something else; the message names it.
     """
-    info = read_info(directory)
-    return Run(directory, info, read_records(verified(directory, _RECORDS, info)))
+    folder = Path(directory).expanduser()
+    info = read_info(folder)
+    return Run(folder, info, read_records(verified(folder, _RECORDS, info)))
+
+
+def read_outcomes(directory: str | Path) -> Run:
+    """Read a run without its measures, which another version may have defined otherwise.
+
+    Returns:
+        The run; its records lack the columns of measures.
+
+    Raises:
+        UserError, InvalidData: as `read_run`.
+    """
+    folder = Path(directory).expanduser()
+    info = read_info(folder)
+    columns = {name: dtype for name, dtype in RECORD.items() if name not in MEASURES}
+    return Run(folder, info, _read_frame(verified(folder, _RECORDS, info), columns))
 
 
 def read_records(path: Path) -> pd.DataFrame:
@@ -219,8 +275,7 @@ def read_records(path: Path) -> pd.DataFrame:
     Raises:
         InvalidData: if the file is unreadable, lacks a column or holds a value of a wrong type.
     """
-    values = _record_columns(path)
-    return pd.DataFrame({name: pd.Series(values[name], dtype=RECORD[name]) for name in RECORD})
+    return _read_frame(path, RECORD)
 
 
 def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -236,7 +291,7 @@ def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         InvalidData: if the file is missing, damaged or something else.
     """
-    values = _record_columns(verified(directory, _RECORDS, info))
+    values = _record_columns(verified(directory, _RECORDS, info), RECORD)
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
@@ -249,8 +304,13 @@ def read_score_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
     return read_table(verified(directory, _SCORES, info), SCORE)
 
 
-def _record_columns(path: Path) -> dict[str, list[Any]]:
-    values = read_columns(path, RECORD)
+def _read_frame(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    values = _record_columns(path, columns)
+    return pd.DataFrame({name: pd.Series(values[name], dtype=columns[name]) for name in columns})
+
+
+def _record_columns(path: Path, columns: Mapping[str, str]) -> dict[str, list[Any]]:
+    values = read_columns(path, columns)
     if not {*values["status"]} <= {"ok", "failed"}:
         raise InvalidData(f"'{path}', column status: expected ok or failed in every row")
     return values

@@ -122,7 +122,8 @@ def require_columns(found: Iterable[str], columns: Iterable[str], path: Path) ->
     missing = [name for name in columns if name not in set(found)]
     if missing:
         raise InvalidData(
-            f"'{path}' is not a run's {path.name}: it has no column {', '.join(missing)}"
+            f"'{path}' is not a run's {path.name}: it has no column {', '.join(missing)} "
+            "('oodbench recompute' brings a run of an older version up to date)"
         )
 
 

@@ -20,7 +20,7 @@ from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
-from oodbench.report.tables import render
+from oodbench.report.tables import table_files
 from oodbench.request import Options, Resolved, resolve
 from oodbench.results import Run, read_run, write_run
 from oodbench.store import Store
@@ -52,12 +52,12 @@ def prepare(options: Options, store: Store) -> Prepared:
 
 
 def run(
-    id: str | None = None,  # noqa: A002 (the command line's name for it)
+    id: str | Path | None = None,  # noqa: A002 (the command line's name for it)
     detectors: Sequence[str | Detector] = ("all",),
     *,
-    benchmark: str | None = None,
-    ood: Sequence[str] | None = None,
-    classifier: str | None = None,
+    benchmark: str | Path | None = None,
+    ood: Sequence[str | Path] | None = None,
+    classifier: str | Path | None = None,
     arch: str | None = None,
     images: int | None = None,
     seeds: int | Sequence[int] = 1,
@@ -110,11 +110,11 @@ def run(
         UserError: if the request cannot be served.
     """
     options = Options(
-        id=id,
-        benchmark=benchmark,
+        id=_as_text(id),
+        benchmark=_as_text(benchmark),
         detectors=detectors,
-        ood=ood,
-        classifier=classifier,
+        ood=None if ood is None else [str(name) for name in ood],
+        classifier=_as_text(classifier),
         arch=arch,
         images=images,
         seeds=seeds,
@@ -130,12 +130,16 @@ def run(
     return run_options(
         options,
         store=store_folder(store),
-        out=None if out is None else Path(out),
+        out=None if out is None else Path(out).expanduser(),
         engine=engine,
         ray_address=ray_address,
         force=force,
         observer=observer or Progress(quiet=True),
     )
+
+
+def _as_text(name: str | Path | None) -> str | None:
+    return None if name is None else str(name)
 
 
 def run_options(
@@ -255,16 +259,12 @@ def _pays_off(prepared: Prepared) -> bool:
 
 def _write(collector: Collector, directory: Path, key: str, engine: str, started: float) -> Run:
     records = collector.records()
-    texts = {
-        name: render(
-            records,
-            format=style,
-            notes=collector.notes,
-            deviations=collector.deviations(),
-            groups=collector.groups(),
-        )
-        for name, style in (("table.md", "markdown"), ("table.csv", "csv"))
-    }
+    texts = table_files(
+        records,
+        notes=collector.notes,
+        deviations=collector.deviations(),
+        groups=collector.groups(),
+    )
     info = {"key": key, "engine": engine, **collector.info()}
     info["wall_seconds"] = round(time.perf_counter() - started, 3)
     write_run(

@@ -112,7 +112,7 @@ def test_columns_come_in_the_order_of_the_design(run: Path) -> None:
     assert header == (
         "id_dataset,ood_dataset,detector,classifier,classifier_seed,seed,"
         "auroc,auroc_low,auroc_high,aupr_id,aupr_ood,fpr95,fpr95_ood,acc95,acc99,"
-        "id_accuracy,oscr,aurc,n_id,n_ood,ties,fit_seconds,score_seconds,status,error"
+        "threshold95,threshold99,id_accuracy,oscr,aurc,n_id,n_ood,ties,fit_seconds,score_seconds,status,error"
     )
 
 

@@ -19,6 +19,7 @@ COMMANDS = (
     "compare",
     "leaderboard",
     "submit",
+    "recompute",
     "verify",
     "plot",
     "audit",

@@ -37,7 +37,7 @@ def evaluate_ood(
     Args:
         id_scores: (n,) scores of the ID test images.
         calibration_scores: (c,) scores of the ID training images that the thresholds of `acc95`
-            and `acc99` are taken from.
+            and `acc99` are taken from; these too are in the row.
         ood_scores: (m,) scores of the OOD images.
         correct: (n,) whether the classifier is right about each ID test image. Without it (None)
             the measures that judge the classifier are left out.
@@ -50,6 +50,7 @@ def evaluate_ood(
     right = None if correct is None else checked_flags(correct, id_scores)[order]
     id_scores, ood_scores = id_scores[order], np.sort(ood_scores)
     low, high = auroc_interval(id_scores, ood_scores)
+    limits = _thresholds(calibration_scores)
     row: dict[str, float] = {
         "auroc": metrics.auroc(id_scores, ood_scores),
         "auroc_low": low,
@@ -58,8 +59,9 @@ def evaluate_ood(
         "aupr_ood": metrics.aupr_ood(id_scores, ood_scores),
         "fpr95": metrics.fpr95(id_scores, ood_scores),
         "fpr95_ood": metrics.fpr95_ood(id_scores, ood_scores),
-        "acc95": metrics.rejected(ood_scores, metrics.threshold(95, calibration_scores)),
-        "acc99": metrics.rejected(ood_scores, metrics.threshold(99, calibration_scores)),
+        "acc95": metrics.rejected(ood_scores, limits["threshold95"]),
+        "acc99": metrics.rejected(ood_scores, limits["threshold99"]),
+        **limits,
         "n_id": len(id_scores),
         "n_ood": len(ood_scores),
         "ties": metrics.tied_share(id_scores, ood_scores),
@@ -81,9 +83,11 @@ def evaluate_id(
     `acc95` and `acc99` are shares of accepted images here. Measures that compare with OOD images
     are left out, and `n_ood` is 0. Arguments and errors are those of `evaluate_ood`.
     """
+    limits = _thresholds(calibration_scores)
     row: dict[str, float] = {
-        "acc95": metrics.accepted(id_scores, metrics.threshold(95, calibration_scores)),
-        "acc99": metrics.accepted(id_scores, metrics.threshold(99, calibration_scores)),
+        "acc95": metrics.accepted(id_scores, limits["threshold95"]),
+        "acc99": metrics.accepted(id_scores, limits["threshold99"]),
+        **limits,
         "n_id": len(id_scores),
         "n_ood": 0,
         "ties": metrics.tied_share(id_scores),
@@ -91,6 +95,11 @@ def evaluate_id(
     if correct is not None:
         row["id_accuracy"] = metrics.id_accuracy(checked_flags(correct, id_scores))
     return row
+
+
+def _thresholds(calibration_scores: Scores) -> dict[str, float]:
+    """Return the scores that 95 % and 99 % of the calibration images do not exceed."""
+    return {f"threshold{kept}": metrics.threshold(kept, calibration_scores) for kept in (95, 99)}
 
 
 def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:

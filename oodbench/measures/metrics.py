@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import auc, precision_recall_curve, roc_curve
+from sklearn.metrics import auc, average_precision_score, roc_curve
 
 from oodbench.measures.arrays import Flags, Scores, checked_flags, checked_scores
 
@@ -29,21 +29,22 @@ def auroc(id_scores: Scores, ood_scores: Scores) -> float:
 
 
 def aupr_id(id_scores: Scores, ood_scores: Scores) -> float:
-    """Return the area under the precision-recall curve with ID as the positive class.
+    """Return the average precision with ID as the positive class, in [0, 1].
 
-    The area is that of the trapezoids between the points of scikit-learn's curve, in [0, 1].
+    It is sum_t (recall_t - recall_{t-1}) precision_t over the thresholds t, from the smallest score
+    up. Nothing is interpolated, and constant scores have the share of ID images.
     """
     is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
-    return _area_under_precision_recall(~is_ood, -ranks)
+    return _average_precision(~is_ood, -ranks)
 
 
 def aupr_ood(id_scores: Scores, ood_scores: Scores) -> float:
-    """Return the area under the precision-recall curve with OOD as the positive class.
+    """Return the average precision with OOD as the positive class, in [0, 1].
 
-    The area is that of the trapezoids between the points of scikit-learn's curve, in [0, 1].
+    It is that of `aupr_id` with the classes exchanged, from the largest score down.
     """
     is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
-    return _area_under_precision_recall(is_ood, ranks)
+    return _average_precision(is_ood, ranks)
 
 
 def threshold(percent: int, scores: Scores) -> float:
@@ -180,7 +181,6 @@ def _pooled_ranks(id_scores: Scores, ood_scores: Scores) -> tuple[Flags, npt.NDA
     return np.repeat([False, True], [len(known), len(unknown)]), ranks
 
 
-def _area_under_precision_recall(positive: Flags, ranks: npt.NDArray[np.intp]) -> float:
-    precision, recall, _ = precision_recall_curve(positive, ranks)
-    # The rounding of many small trapezoids can exceed a perfect area by some 1e-16.
-    return min(float(auc(recall, precision)), 1.0)
+def _average_precision(positive: Flags, ranks: npt.NDArray[np.intp]) -> float:
+    # The rounding of many small steps can exceed a perfect area by some 1e-16.
+    return min(float(average_precision_score(positive, ranks)), 1.0)

@@ -1,4 +1,4 @@
-"""Compute areas under precision-recall curves that do not depend on how many images there are.
+"""Compute average precisions that do not depend on how many images there are.
 
 Precision depends on the ratio of ID to OOD images: with ten times as many OOD images the same
 scores have another AUPR. Weighting both kinds as if there were as many of each removes that; it is
@@ -19,7 +19,7 @@ def aupr_id_balanced(id_scores: Scores, ood_scores: Scores) -> float:
     Raises:
         ValueError: if there are no scores of a kind, or some are not finite.
     """
-    return _balanced_area(-checked_scores(id_scores, "ID"), -checked_scores(ood_scores, "OOD"))
+    return _balanced_precision(-checked_scores(id_scores, "ID"), -checked_scores(ood_scores, "OOD"))
 
 
 def aupr_ood_balanced(id_scores: Scores, ood_scores: Scores) -> float:
@@ -28,17 +28,17 @@ def aupr_ood_balanced(id_scores: Scores, ood_scores: Scores) -> float:
     Raises:
         ValueError: if there are no scores of a kind, or some are not finite.
     """
-    return _balanced_area(checked_scores(ood_scores, "OOD"), checked_scores(id_scores, "ID"))
+    return _balanced_precision(checked_scores(ood_scores, "OOD"), checked_scores(id_scores, "ID"))
 
 
-def _balanced_area(positive: Scores, negative: Scores) -> float:
-    from sklearn.metrics import auc, precision_recall_curve  # a second that few tables need
+def _balanced_precision(positive: Scores, negative: Scores) -> float:
+    from sklearn.metrics import average_precision_score  # a second that few tables need
 
     sizes = [len(positive), len(negative)]
     # Ranks, because magnitudes can neither overflow nor round.
     ranks = np.unique(np.concatenate([positive, negative]), return_inverse=True)[1]
-    precision, recall, _ = precision_recall_curve(
+    area = average_precision_score(
         np.repeat([True, False], sizes), ranks, sample_weight=np.repeat(np.divide(1, sizes), sizes)
     )
-    # The rounding of many small trapezoids can exceed a perfect area by some 1e-16.
-    return min(float(auc(recall, precision)), 1.0)
+    # The rounding of many small steps can exceed a perfect area by some 1e-16.
+    return min(float(area), 1.0)

@@ -32,8 +32,8 @@ COLUMNS = {
     "auroc": Column(
         "AUROC", "AUROC: chance that an OOD image scores above an ID image, a tie counted half"
     ),
-    "aupr_id": Column("AUPR-ID", "AUPR-ID: area under the precision-recall curve, ID positive"),
-    "aupr_ood": Column("AUPR-OOD", "AUPR-OOD: area under the precision-recall curve, OOD positive"),
+    "aupr_id": Column("AUPR-ID", "AUPR-ID: average precision, ID positive"),
+    "aupr_ood": Column("AUPR-OOD", "AUPR-OOD: average precision, OOD positive"),
     "aupr_id_balanced": Column(
         "AUPR-ID (1:1)", "AUPR-ID (1:1): AUPR-ID as if there were as many OOD as ID images"
     ),

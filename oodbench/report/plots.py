@@ -39,7 +39,14 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> tuple[list[Plot], list[st
         plots = [
             _aurocs(records, shown),
             _curves(shown, "ROC curves", _roc, "OOD accepted as ID", "ID accepted"),
-            _curves(shown, "Precision-recall curves, OOD positive", _pr, "recall", "precision"),
+            _curves(
+                shown,
+                "Precision-recall curves, OOD positive",
+                _pr,
+                "recall",
+                "precision",
+                drawstyle="steps-post",  # so that the area is the average precision
+            ),
             *(_histograms(shown, detector) for detector in shown.detectors),
             _cost(records, shown),
         ]
@@ -73,6 +80,7 @@ def _curves(
     curve: Callable[[Values, Values], tuple[Values, Values]],
     horizontal: str,
     vertical: str,
+    drawstyle: str = "default",
 ) -> Plot:
     columns = min(4, len(shown.sets))
     rows = math.ceil(len(shown.sets) / columns)
@@ -82,7 +90,12 @@ def _curves(
             across, up = curve(known, unknown)
             number = shown.detectors.index(detector)
             style = ("-", "--", ":", "-.")[number // 10 % 4]
-            axes.plot(across, up, style, color=f"C{number % 10}", label=plain(detector))
+            axes.plot(
+                *(across, up, style),
+                color=f"C{number % 10}",
+                drawstyle=drawstyle,
+                label=plain(detector),
+            )
         axes.set(title=plain(name), xlim=(0, 1), ylim=(0, 1.02), xlabel=horizontal, ylabel=vertical)
     for axes in every[len(shown.sets) :]:
         axes.remove()
@@ -111,13 +124,14 @@ def _roc(known: Values, unknown: Values) -> tuple[Values, Values]:
 
 
 def _pr(known: Values, unknown: Values) -> tuple[Values, Values]:
-    """Return recall and precision of rejecting OOD images, over all thresholds."""
+    """Return recall and precision of rejecting OOD images, over all thresholds, and recall 0."""
     limits = np.unique(np.concatenate([known, unknown]))
     rejected = [
         len(scores) - np.searchsorted(np.sort(scores), limits, "left")
         for scores in (unknown, known)
     ]
-    return _thin(rejected[0] / len(unknown), rejected[0] / (rejected[0] + rejected[1]))
+    recall, precision = rejected[0] / len(unknown), rejected[0] / (rejected[0] + rejected[1])
+    return _thin(np.append(recall, 0.0), np.append(precision, precision[-1]))
 
 
 def _thin(across: Values, up: Values) -> tuple[Values, Values]:

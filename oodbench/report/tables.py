@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import UnknownName
 from oodbench.report.build import DELONG, Groups, build
@@ -67,6 +67,17 @@ def render(
     shown = checked(metrics or DEFAULT)
     report = build(records, shown, notes or {}, deviations or {}, groups, interval)
     return _WRITERS[format](report if like is None else comparisons_alone(report))
+
+
+def table_files(records: pd.DataFrame, **texts: Any) -> dict[str, str]:
+    """Return the tables that a run leaves, by the name of their file.
+
+    Args:
+        records: columns as in `oodbench.results.RECORD`.
+        texts: notes, deviations and groups, as `render` takes them.
+    """
+    styles = {"table.md": "markdown", "table.csv": "csv"}
+    return {name: render(records, format=style, **texts) for name, style in styles.items()}
 
 
 def _csv(records: pd.DataFrame, metrics: Sequence[str]) -> str:

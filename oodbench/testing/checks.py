@@ -15,7 +15,7 @@ from oodbench.testing.common import label
 if TYPE_CHECKING:
     import pytest
 
-    Plugin = Detector | Dataset | Classifier | Path
+    Plugin = Detector | Dataset | Classifier | str | Path
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def checks(plugin: Plugin) -> Iterator[Check]:
         yield from _bound(label(plugin), datasets.CHECKS, datasets.DatasetSubject(plugin))
     elif isinstance(plugin, Classifier):
         yield from _bound(label(plugin), classifiers.CHECKS, classifiers.ClassifierSubject(plugin))
-    elif isinstance(plugin, Path):
-        yield from _bound(plugin.stem, benchmarks.CHECKS, benchmarks.BenchmarkSubject(plugin))
+    elif isinstance(plugin, str | Path):
+        path = Path(plugin)
+        yield from _bound(path.stem, benchmarks.CHECKS, benchmarks.BenchmarkSubject(path))
     else:
         raise TypeError(f"{plugin!r} is no detector, data set, classifier or path of a benchmark")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import mannwhitneyu
-from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from oodbench.errors import InvalidData
 from oodbench.measures.evaluation import evaluate_id, evaluate_ood, recompute
@@ -77,19 +77,20 @@ def independent_row(
     is_ood = np.repeat([0, 1], [len(known), len(unknown)])
     pooled = np.concatenate([known, unknown])
     false_positives, true_positives, _ = roc_curve(is_ood, pooled, drop_intermediate=False)
-    id_precision, id_recall, _ = precision_recall_curve(1 - is_ood, -pooled)
-    precision, recall, _ = precision_recall_curve(is_ood, pooled)
     ordered, trained = np.sort(known), np.sort(calibration)
+    limits = [trained[(kept * len(calibration) + 99) // 100 - 1] for kept in (95, 99)]
     wins = (unknown > known[:, None]) + 0.5 * (unknown == known[:, None])
     fails = np.concatenate([~correct, np.ones(len(unknown), bool)])
     return {
         "auroc": roc_auc_score(is_ood, pooled),
-        "aupr_id": auc(id_recall, id_precision),
-        "aupr_ood": auc(recall, precision),
+        "aupr_id": np.mean([np.mean(is_ood[pooled <= score] == 0) for score in known]),
+        "aupr_ood": np.mean([np.mean(is_ood[pooled >= score]) for score in unknown]),
         "fpr95": np.mean(unknown <= ordered[(95 * len(known) + 99) // 100 - 1]),
         "fpr95_ood": false_positives[np.argmax(true_positives >= 0.95)],
-        "acc95": np.mean(unknown > trained[(95 * len(calibration) + 99) // 100 - 1]),
-        "acc99": np.mean(unknown > trained[(99 * len(calibration) + 99) // 100 - 1]),
+        "acc95": np.mean(unknown > limits[0]),
+        "acc99": np.mean(unknown > limits[1]),
+        "threshold95": limits[0],
+        "threshold99": limits[1],
         "id_accuracy": np.mean(correct),
         "oscr": np.mean(wins * correct[:, None]),
         "aurc": np.mean([fails[pooled <= score].mean() for score in pooled]),
@@ -135,8 +136,9 @@ def test_the_id_row_counts_accepted_images(scores: pd.DataFrame, predictions: pd
     assert (row["id_dataset"], row["acc95"], row["acc99"], row["ties"]) == ("digits", 1, 1, 1)
     assert (row["n_id"], row["n_ood"]) == (100, 0)
     assert row["id_accuracy"] == (predictions["label"] == predictions["prediction"]).mean()
-    others = [name for name in MEASURES if name not in ("acc95", "acc99", "id_accuracy")]
-    assert row[others].isna().all()
+    assert (row["threshold95"], row["threshold99"]) == (0.5, 0.5)
+    given = ("acc95", "acc99", "threshold95", "threshold99", "id_accuracy")
+    assert row[[name for name in MEASURES if name not in given]].isna().all()
 
 
 def test_rows_come_in_the_order_of_the_scores(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_ood.metrics import functional
+from sklearn.metrics import average_precision_score
 
 from oodbench.measures import metrics
 
@@ -35,18 +36,37 @@ def test_agrees_with_pytorch_ood(seed: int) -> None:
     assert metrics.auroc(id_scores, ood_scores) == pytest.approx(
         functional.auroc(scores, labels).item(), abs=1e-12
     )
-    assert metrics.aupr_id(id_scores, ood_scores) == pytest.approx(
-        functional.aupr(scores, labels, positive="id").item(), abs=1e-12
-    )
-    assert metrics.aupr_ood(id_scores, ood_scores) == pytest.approx(
-        functional.aupr(scores, labels, positive="ood").item(), abs=1e-12
-    )
     assert metrics.fpr95_ood(id_scores, ood_scores) == pytest.approx(
         functional.fpr_at_tpr(scores, labels, 0.95).item(), abs=1e-12
     )
     assert metrics.oscr(id_scores, ood_scores, correct) == pytest.approx(
         functional.oscr_score(scores, predictions, labels), abs=1e-12
     )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_aupr_is_the_average_precision_of_scikit_learn(seed: int) -> None:
+    known, unknown, _ = tied_scores(seed)
+    is_ood = np.repeat([0, 1], [len(known), len(unknown)])
+    pooled = np.concatenate([known, unknown])
+    found = [metrics.aupr_id(known, unknown), metrics.aupr_ood(known, unknown)]
+    assert found == pytest.approx(
+        [average_precision_score(1 - is_ood, -pooled), average_precision_score(is_ood, pooled)],
+        abs=1e-12,
+    )
+
+
+def test_aupr_by_hand() -> None:
+    # OOD positive, from the largest score down: 4 is OOD (precision 1/1), at 3 one of each (2/3),
+    # 2 is ID, and 1 is OOD (3/5); each of the three raises recall by a third.
+    known, unknown = np.array([3.0, 2.0]), np.array([4.0, 3.0, 1.0])
+    assert metrics.aupr_ood(known, unknown) == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    # ID positive, from the smallest up: 1 is OOD, 2 is ID (1/2), at 3 one of each (2/4).
+    assert metrics.aupr_id(known, unknown) == pytest.approx((1 / 2 + 2 / 4) / 2)
+
+
+def test_constant_scores_have_the_prevalence_as_aupr_however_rare_ood_is() -> None:
+    assert metrics.aupr_ood(np.zeros(990), np.zeros(10)) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -153,9 +173,8 @@ def test_separated_scores_are_perfect() -> None:
 def test_constant_scores_tell_nothing() -> None:
     known, unknown, correct = np.ones(30), np.ones(10), np.arange(30) < 27
     assert metrics.auroc(known, unknown) == 0.5
-    # One point of the curve, (recall 1, precision = share), joined with (0, 1).
-    assert metrics.aupr_id(known, unknown) == pytest.approx((30 / 40 + 1) / 2)
-    assert metrics.aupr_ood(known, unknown) == pytest.approx((10 / 40 + 1) / 2)
+    assert metrics.aupr_id(known, unknown) == pytest.approx(30 / 40)
+    assert metrics.aupr_ood(known, unknown) == pytest.approx(10 / 40)
     assert metrics.fpr95(known, unknown) == metrics.fpr95_ood(known, unknown) == 1.0
     assert metrics.oscr(known, unknown, correct) == pytest.approx(0.9 / 2)
     assert metrics.aurc(known, unknown, correct) == pytest.approx(13 / 40)

@@ -34,8 +34,9 @@ def test_repeating_the_rarer_images_gives_the_same(plain, balanced) -> None:
 
 
 def test_a_case_by_hand() -> None:
-    # Recall and precision: (1/4, 1), (1/2, 1), (1/2, 1/2), (3/4, 3/5), (1, 2/3), and (0, 1) before.
-    area = 0.5 + 0.25 * (1 / 2 + 3 / 5) / 2 + 0.25 * (3 / 5 + 2 / 3) / 2
+    # An OOD image has weight 1/4, an ID image 1/2. Precisions at 5, 4, 2 and 1, each a quarter of
+    # the recall: 1, 1, then (3/4) / (3/4 + 1/2) and 1 / (1 + 1/2).
+    area = (1 + 1 + 3 / 5 + 2 / 3) / 4
     found = aupr_ood_balanced(np.array([0.0, 3.0]), np.array([1.0, 2.0, 4.0, 5.0]))
     assert found == pytest.approx(area)
 
@@ -46,6 +47,12 @@ def test_chance_has_half(sizes: tuple[int, int]) -> None:
     known, unknown = (random.normal(0, 1, size) for size in sizes)
     for _, balanced in PAIRS:
         assert balanced(known, unknown) == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("sizes", [(990, 10), (10, 990)])
+def test_constant_scores_have_half(sizes: tuple[int, int]) -> None:
+    for _, balanced in PAIRS:
+        assert balanced(*map(np.zeros, sizes)) == pytest.approx(0.5)
 
 
 def test_separated_scores_have_one() -> None:

@@ -55,8 +55,8 @@ def test_an_honest_run_fits(tmp_path: Path, definition: Definition) -> None:
     verdict = verify(make_run(tmp_path, seeds=(0, 1)), definition)
     assert verdict.misfits == ()
     assert verdict.unchecked == ()
-    # Two detectors, two seeds: 12 measures on each OOD set and 3 on the ID set.
-    assert verdict.figures == 4 * (2 * 12 + 3)
+    # Two detectors, two seeds: 14 measures on each OOD set and 5 on the ID set.
+    assert verdict.figures == 4 * (2 * 14 + 5)
 
 
 def test_a_changed_score_is_found(tmp_path: Path, definition: Definition) -> None:

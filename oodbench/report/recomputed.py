@@ -1,0 +1,57 @@
+"""Compute the figures of a run anew from its scores, and rewrite what holds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oodbench.errors import InvalidData
+from oodbench.measures.evaluation import recompute
+from oodbench.report.tables import table_files
+from oodbench.results import (
+    KEY,
+    MEASURES,
+    RECORD,
+    Run,
+    groups_of,
+    read_outcomes,
+    rewrite_records,
+)
+
+_COMPUTED = [*MEASURES, "n_id", "n_ood", "ties"]
+
+
+def recompute_run(directory: str | Path) -> Run:
+    """Rewrite the records and tables of a run by the present definitions of the measures.
+
+    Scores, predictions, times and failures stay as the run left them.
+
+    Returns:
+        The run as it is now.
+
+    Raises:
+        UserError: if the directory holds no finished run, or cannot be written to.
+        InvalidData: if a file is damaged, or a record has no scores.
+    """
+    kept = read_outcomes(directory)
+    found = recompute(kept.scores(), kept.predictions())[[*KEY, *_COMPUTED]]
+    outcomes = kept.records.drop(columns=[name for name in _COMPUTED if name in kept.records])
+    records = outcomes.merge(found, on=KEY, how="left", validate="one_to_one", indicator=True)
+    unscored = records[(records["status"] == "ok") & (records["_merge"] == "left_only")]
+    if not unscored.empty:
+        row = unscored.iloc[0]
+        where = row["ood_dataset"] or row["id_dataset"]
+        raise InvalidData(
+            f"'{kept.directory}' has no scores of {row['detector']} on {where}, whose record "
+            "says that it succeeded"
+        )
+    failed = records["status"] != "ok"
+    records.loc[failed, _COMPUTED] = None
+    run = Run(kept.directory, kept.info, records[list(RECORD)].astype(RECORD))
+    texts = table_files(
+        run.records,
+        notes=run.info["notes"],
+        deviations=run.info["deviations"],
+        groups=groups_of([run]),
+    )
+    rewrite_records(run, run.records, texts)
+    return run
