@@ -71,3 +71,8 @@ class PluginError(OodbenchError):
 
 class StoreError(OodbenchError):
     """An artifact that could not be written to, or read from, the store."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an exception says, in one line; its kind if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

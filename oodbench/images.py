@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from oodbench.contracts import Dataset, ImageSet
-from oodbench.errors import InvalidData
+from oodbench.errors import InvalidData, reason_of
 
 CHUNK = 1_000
 """Images that are resized at a time, which bounds the memory for it."""
@@ -27,6 +28,13 @@ BROKEN_ZIP = (
 """What reading a ZIP archive raises if it is damaged, but for OSError."""
 
 
+_HEADERS = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+"""What reads the header of an array, by the version of its format."""
+
+BOMB_BYTES, BOMB_RATIO = 2**26, 500
+"""An array of more bytes, and so many times as large as what it is unpacked from, is refused."""
+
+
 def read_pack(path: Path) -> ImageSet:
     """Read a pack: an .npz file with ``images``, ``labels`` and optionally a ``note``.
 
@@ -34,18 +42,38 @@ def read_pack(path: Path) -> ImageSet:
         InvalidData: if it is unreadable, truncated, or an array has another shape or dtype.
     """
     try:
-        with path.open("rb") as file:
-            pack = np.load(file, allow_pickle=False)
-            if not isinstance(pack, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            missing = {"images", "labels"} - set(pack.files)
-            if missing:
-                raise InvalidData(f"{path}: no array named '{min(missing)}' in it")
-            images, labels = pack["images"], pack["labels"]
-            note = str(pack["note"]) if "note" in pack.files else ""
-    except (OSError, *BROKEN_ZIP) as error:
-        raise InvalidData(f"{path}: damaged or not an .npz file: {error}") from error
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+            for name in ("images", "labels"):
+                if name not in names:
+                    raise InvalidData(f"{path}: no array named '{name}' in it")
+            images, labels = (_read_array(archive, name) for name in ("images", "labels"))
+            note = str(_read_array(archive, "note")) if "note" in names else ""
+    except InvalidData:
+        raise
+    except Exception as error:  # the readers of ZIP and NumPy raise anything on damaged files
+        raise InvalidData(f"{path}: damaged or not an .npz file: {reason_of(error)}") from error
     return check_images(ImageSet(images, labels, note), path)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read one array, whose header must say as many bytes as there are.
+
+    Raises:
+        ValueError: if it does not, or the bytes are too many to be images.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
+        raise ValueError(f"'{name}' unpacks to {info.file_size:,} bytes, which no images do")
+    with archive.open(info) as file:
+        major, _ = np.lib.format.read_magic(file)
+        shape, _, dtype = _HEADERS[major](file)
+        size = file.tell() + math.prod(shape) * dtype.itemsize
+    if size != info.file_size or not all(type(length) is int for length in shape):
+        raise ValueError(f"'{name}' declares the shape {shape}, and is {info.file_size:,} bytes")
+    with archive.open(info) as file:
+        found: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return found
 
 
 def check_images(images: ImageSet, source: Path | str) -> ImageSet:
@@ -54,17 +82,21 @@ def check_images(images: ImageSet, source: Path | str) -> ImageSet:
     Raises:
         InvalidData: if they are not; the message begins with ``source``.
     """
-    shape = images.images.shape
+    shape, labels = images.images.shape, images.labels
     if images.images.dtype != np.uint8:
         raise InvalidData(f"{source}: images are {images.images.dtype}, not uint8")
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3) or 0 in shape:
         raise InvalidData(f"{source}: images have shape {shape}, not (N, H, W) or (N, H, W, 3)")
-    if images.labels.shape != shape[:1] or images.labels.dtype.kind not in "iu":
+    if labels.shape != shape[:1] or labels.dtype.kind not in "iu":
         raise InvalidData(
-            f"{source}: labels are {images.labels.dtype} {images.labels.shape}, "
-            f"not int64 ({shape[0]},)"
+            f"{source}: labels are {labels.dtype} {labels.shape}, not int64 ({shape[0]},)"
         )
-    return ImageSet(images.images, images.labels.astype(np.int64), images.note)
+    if labels.min() < -1 or labels.max() > np.iinfo(np.int64).max:
+        raise InvalidData(
+            f"{source}: labels are {labels.min()} to {labels.max()}, not classes from 0 up, or -1 "
+            "where there is none"
+        )
+    return ImageSet(images.images, labels.astype(np.int64), images.note)
 
 
 def to_geometry(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from oodbench.errors import UserError
+
 DATA_VARIABLE = "OODBENCH_DATA"
 """The environment variable that names the data folder."""
 
@@ -15,13 +17,24 @@ RUNS = Path("results") / "runs"
 
 def data_folder(chosen: str | Path | None) -> Path:
     """Return the folder of images: the one chosen, ``$OODBENCH_DATA``, or a user cache folder."""
-    folder = Path(chosen or os.environ.get(DATA_VARIABLE) or _cache() / "data")
-    return folder.expanduser().absolute()
+    return expanded(chosen or os.environ.get(DATA_VARIABLE) or _cache() / "data").absolute()
 
 
 def store_folder(chosen: str | Path | None) -> Path:
     """Return the folder of artifacts: the one chosen, or a user cache folder."""
-    return Path(chosen).expanduser() if chosen else _cache() / "store"
+    return expanded(chosen) if chosen else _cache() / "store"
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path as a user means it: ``~`` is the home folder.
+
+    Raises:
+        UserError: if it begins with the name of a user who is unknown, as in ``~name/images``.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no such user; write ./{path} for a folder") from error
 
 
 def _cache() -> Path:

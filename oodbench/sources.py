@@ -13,8 +13,9 @@ from oodbench.errors import (
     OodbenchError,
     PluginError,
     UserError,
+    reason_of,
 )
-from oodbench.images import BROKEN_ZIP, check_images, read_pack
+from oodbench.images import check_images, read_pack
 from oodbench.keys import digest, plugin_key
 from oodbench.plugins import describe
 from oodbench.store import digest_file
@@ -50,6 +51,11 @@ class Source:
         name = f"{self.dataset.info.name}-{self.split}"
         return check_images(self.dataset.load(self.root, self.split), name)
 
+    def describe(self) -> str:
+        """Return what was taken of a user's own images; empty for a registered data set."""
+        found = self.dataset
+        return found.describe(self.split) if isinstance(found, UserImages) else ""
+
 
 def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -> Source:
     """Find one split of a data set: as a pack, as files of its own, or by download, in this order.
@@ -78,7 +84,7 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
     pack = root / f"{name}-{split}.npz"
     if pack.is_file():
         _verify_pack(pack)
-        return Source(dataset, split, root, pack, digest({"pack": digest_file(pack)}))
+        return Source(dataset, split, root, pack, digest({"pack": _digest_file(pack)}))
     files = _files(dataset, root, split)
     if files is None:
         if not download:
@@ -91,7 +97,7 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
         files = _files(dataset, root, split)
         if files is None:
             raise DataUnavailable(f"data set '{name}': its files are still missing after download")
-    content = [(path.parent.name, path.name, digest_file(path)) for path in files]
+    content = [(path.parent.name, path.name, _digest_file(path)) for path in files]
     identity = plugin_key(dataset)
     if files:
         del identity["versions"]  # whatever library reads them, the files say the same
@@ -101,10 +107,19 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
 
 def _fingerprint_users(dataset: UserImages, split: str) -> str:
     """Return the digest of a user's images; what they are called, and where, is no part of it."""
-    files = dataset.files(Path(), split)
-    return digest(
-        {"images": [digest_file(path) for path in files], "labels": dataset.labels(split)}
-    )
+    content = {
+        "images": [_digest_file(path) for path in dataset.files(Path(), split)],
+        "labels": dataset.labels(split).tolist(),
+        "note": dataset.note(split),
+    }
+    return digest(content)
+
+
+def _digest_file(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except OSError as error:
+        raise InvalidData(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _make_folder(root: Path) -> None:
@@ -140,7 +155,7 @@ def _verify_pack(pack: Path) -> None:
     try:
         with zipfile.ZipFile(pack) as archive:
             broken = archive.testzip()
-    except (OSError, *BROKEN_ZIP) as error:
-        raise InvalidData(f"{pack}: truncated or not an .npz file ({error})") from error
+    except Exception as error:  # the reader of ZIP raises anything on damaged files
+        raise InvalidData(f"{pack}: truncated or not an .npz file: {reason_of(error)}") from error
     if broken is not None:
         raise InvalidData(f"{pack}: damaged: '{broken}' fails its checksum")

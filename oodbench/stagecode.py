@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 CODE = {
-    "prepare": ("oodbench.stages.prepare", "oodbench.images", "oodbench.userdata"),
+    "prepare": (
+        "oodbench.stages.prepare",
+        "oodbench.images",
+        "oodbench.pictures",
+        "oodbench.userdata",
+    ),
     "train": (
         "oodbench.stages.train",
         "oodbench.stages.teaching",
@@ -28,6 +33,7 @@ CODE = {
         "oodbench.contracts.data",
         "oodbench.contracts.detector",
         "oodbench.images",
+        "oodbench.pictures",
         "oodbench.userdata",
     ),
     "extract": (

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
+from oodbench.folders import SPLITS, Folder, read_folder, split_folders
 from oodbench.images import read_pack
+from oodbench.paths import expanded
+from oodbench.pictures import SUFFIXES, read_header, read_picture
 
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
-PICTURES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""Suffixes of the files in a folder that are taken for images."""
-
-GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
-"""Pillow's modes of pictures without colours."""
+NAMED = 10
+"""Classes that are named in a description at most."""
 
 
 def is_path(name: str) -> bool:
     """Return whether a name on the command line means a path and not a registered data set."""
-    return os.sep in name or name.startswith(".") or name.endswith(".npz")
+    return os.sep in name or name.startswith((".", "~")) or name.endswith(".npz")
 
 
 class UserImages(Dataset):
@@ -38,142 +32,190 @@ class UserImages(Dataset):
     with the subfolders ``train`` and ``test``, or the common beginning of the packs
     ``<path>-train.npz`` and ``<path>-test.npz``. Folders within are classes, in alphabetical
     order; pictures without one have no label. All pictures of a set must have one size; they are
-    ordered by path.
+    ordered by path. Labels in the packs of an ID set are renumbered unless they are 0 to k - 1.
 
     Args:
         path: as above.
 
     Raises:
         UserError: if there is nothing there.
-        InvalidData: if an image cannot be read.
+        InvalidData: if an image cannot be read, or it is not clear which image is of which class.
     """
 
     def __init__(self, *, path: str) -> None:
         self.path = path
-        place = Path(path)
-        self._place = place if place.name.strip(".") else place.resolve()
-        name = self._place.stem if self._place.is_file() else self._place.name
+        place = expanded(path)
+        place = place if place.name.strip(".") else place.resolve()
+        name = place.stem if place.is_file() else place.name
         self.info = Info(name=name, summary=f"The images of {path}.")
-        self.splits = tuple(split for split in ("train", "test") if self.files(Path(), split))
-        if not self.splits:
+        self._parts = {split: _read_part(base) for split, base in _find_parts(place).items()}
+        if not self._parts:
             raise UserError(f"{path}: neither an .npz file nor a folder of images")
-        files = self.files(Path(), self.splits[0])
-        first = self._read(files[:1]).images
-        coloured = first.ndim == 4 or not all(map(_is_grey, files[1:]))
-        self.shape = (3 if coloured else 1, first.shape[1], first.shape[2])
-        self.num_classes = self._count_classes()
-
-    def _base(self, split: str) -> Path:
-        pack = Path(f"{self._place}-{split}.npz")
-        if pack.is_file():
-            return pack
-        if (self._place / split).is_dir():
-            return self._place / split
-        parted = (self._place / "train").is_dir() or Path(f"{self._place}-train.npz").is_file()
-        return Path() if split == "train" or parted else self._place
+        self.splits = tuple(self._parts)
+        first = self._parts[self.splits[0]]
+        self.shape = first.shape
+        self.num_classes = len(first.classes)
+        if "train" in self._parts:
+            _check_classes(self._parts)
 
     def files(self, root: Path, split: str) -> Sequence[Path]:
         """Name the pack, or the pictures of the folder in order."""
-        base = self._base(split)
-        if base.is_file():
-            return (base,)
-        if base == Path():
-            return ()
-        return sorted(path for path in base.rglob("*") if path.suffix.lower() in PICTURES)
+        return self._parts[split].files
 
     def load(self, root: Path, split: str) -> ImageSet:
         """Read the images of a split."""
-        files = self.files(root, split)
-        if files[0].suffix == ".npz":
-            return read_pack(files[0])
-        return ImageSet(self._read(files).images, np.array(self.labels(split), dtype=np.int64))
+        found = self._parts[split].load()
+        notes = filter(None, (found.note, self.note(split)))
+        return ImageSet(found.images, self.labels(split), "; ".join(notes))
 
-    def labels(self, split: str) -> list[int]:
-        """Return the label of each picture of a folder; -1 for a pack, which has its own.
+    def labels(self, split: str) -> np.ndarray:
+        """Return the label of each image, (N,) int64; -1 where there is none."""
+        part = self._parts[split]
+        if "train" not in self._parts:
+            return part.labels
+        classes = self._parts["train"].classes
+        numbers = np.array([classes.index(name) for name in part.classes], dtype=np.int64)
+        places = np.searchsorted(part.values, part.labels)
+        return np.where(part.labels < 0, -1, numbers[places]) if len(numbers) else part.labels
 
-        Raises:
-            InvalidData: if a picture is of a class that the training images lack.
-        """
-        classes = self._classes()
-        return [self._label(path, split, classes) for path in self.files(Path(), split)]
+    def note(self, split: str) -> str:
+        """Return what to show with results on a split: what was taken of the user's images."""
+        if split == "train":
+            return ""  # it is said with the test images
+        if len(self.splits) == 1:
+            return self.describe(split)
+        texts = [f"{each}: {self.describe(each)}" for each in self.splits]
+        values = self._parts["train"].values
+        if not np.array_equal(values, np.arange(len(values))):
+            texts.append(f"the labels {values[0]} to {values[-1]} became 0 to {len(values) - 1}")
+        return "; ".join(texts)
 
-    def _classes(self) -> list[str]:
-        """Return the names of the classes: the folders of the first split, which both share."""
-        split = self.splits[0]
-        names = {self._class_of(path, split) for path in self.files(Path(), split)}
-        return sorted(names - {""})
+    def describe(self, split: str) -> str:
+        """Return how many images and classes of a split were taken, and what was left aside."""
+        return self._parts[split].describe()
 
-    def _class_of(self, path: Path, split: str) -> str:
-        """Return the folder within the set that a picture lies in; empty if there is none."""
-        parts = path.relative_to(self._base(split)).parts
-        return parts[0] if len(parts) > 1 else ""
 
-    def _label(self, path: Path, split: str, classes: Sequence[str]) -> int:
-        name = self._class_of(path, split)
-        if not name:
-            return -1
-        if name not in classes:
+@dataclass(frozen=True)
+class _Part:
+    """One split of a user's images.
+
+    Attributes:
+        base: the folder, the pack or the one picture.
+        files: the pack, or the pictures in order.
+        shape: (c, h, w) of the images.
+        labels: (N,) int64, as in the pack, or positions in ``values``; -1 where there is none.
+        values: the different labels in ascending order, without -1.
+        classes: the names of those classes; of a pack, the labels as text.
+        folder: what else is in the folder, if it is one.
+    """
+
+    base: Path
+    files: Sequence[Path]
+    shape: tuple[int, int, int]
+    labels: np.ndarray
+    values: np.ndarray
+    classes: list[str]
+    folder: Folder | None = None
+
+    def load(self) -> ImageSet:
+        """Read the images; their labels are not yet those of the data set."""
+        if self.base.suffix == ".npz" and self.base.is_file():
+            return read_pack(self.base)
+        shape = self.shape[1:] if self.shape[0] == 1 else (*self.shape[1:], 3)
+        images = np.empty((len(self.files), *shape), dtype=np.uint8)
+        for place, path in zip(images, self.files, strict=True):
+            picture = read_picture(path)
+            if picture.shape[:2] != shape[:2] or picture.ndim > place.ndim:
+                raise InvalidData(f"{path}: was changed since the run began")
+            place[:] = picture if picture.ndim == place.ndim else picture[..., None]
+        return ImageSet(images, self.labels)
+
+    def describe(self) -> str:
+        """Return how many images and classes there are, and what was left aside."""
+        text = f"{len(self.labels):,} images"
+        if self.classes:
+            more = [f"{len(self.classes) - NAMED:,} more"] if len(self.classes) > NAMED else []
+            names = ", ".join([*self.classes[:NAMED], *more])
+            text += f" in {len(self.classes):,} classes ({names})"
+        if self.folder and self.folder.others:
+            count = self.folder.others.total()
+            suffixes = ", ".join(sorted(filter(None, self.folder.others))) or "no suffix"
+            text += f", files that are not taken for images: {count:,} ({suffixes})"
+        return text
+
+
+def _find_parts(place: Path) -> dict[str, Path]:
+    """Return what holds each split: a pack, a folder or one picture."""
+    packs = {split: Path(f"{place}-{split}.npz") for split in SPLITS}
+    found = {split: pack for split, pack in packs.items() if pack.is_file()}
+    if found:
+        return found
+    if place.is_dir():
+        return split_folders(place)
+    return {"test": place} if place.is_file() else {}
+
+
+def _read_part(base: Path) -> _Part:
+    """Look at one split.
+
+    Raises:
+        UserError: if there is no image.
+        InvalidData: if one cannot be read.
+    """
+    if base.suffix == ".npz" and base.is_file():
+        pack = read_pack(base)
+        channels = 3 if pack.images.ndim == 4 else 1
+        values = np.unique(pack.labels[pack.labels >= 0])
+        shape = (channels, *pack.images.shape[1:3])
+        return _Part(base, (base,), shape, pack.labels, values, [str(each) for each in values])
+    folder = None if base.is_file() else read_folder(base)
+    files = folder.pictures if folder else (base,)
+    if not files:
+        raise UserError(f"{base}: neither an .npz file nor a folder of images")
+    names = [folder.class_of(path) for path in files] if folder else [""]
+    classes = sorted({*names} - {""})
+    numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
+    labels = np.array([numbers[name] for name in names], dtype=np.int64)
+    return _Part(base, files, _shape_of(files), labels, np.arange(len(classes)), classes, folder)
+
+
+def _shape_of(files: Sequence[Path]) -> tuple[int, int, int]:
+    """Return the shape (c, h, w) that pictures have in common; grey if all of them are.
+
+    Raises:
+        InvalidData: if one cannot be read, or has another size.
+    """
+    headers = [read_header(path) for path in files]
+    first = headers[0]
+    for path, header in zip(files, headers, strict=True):
+        if header[:2] != first[:2]:
             raise InvalidData(
-                f"{path}: its class '{name}' is not among those of the training images: "
-                f"{', '.join(classes)}"
+                f"{path}: image is {header.width}x{header.height}, but others of the set are "
+                f"{first.width}x{first.height}"
             )
-        return classes.index(name)
+    is_grey = all(header.is_grey for header in headers)
+    return (1 if is_grey else 3, first.height, first.width)
 
-    def _count_classes(self) -> int:
-        if self.files(Path(), self.splits[0])[0].suffix != ".npz":
-            return len(self._classes())
-        return int(self.load(Path(), self.splits[0]).labels.max(initial=-1)) + 1
 
-    @staticmethod
-    def _read(files: Sequence[Path]) -> ImageSet:
-        if files[0].suffix == ".npz":
-            return read_pack(files[0])
-        pictures: list[np.ndarray] = []
-        for path in files:
-            with _opened(path) as opened:
-                pictures.append(_to_bytes(opened, path))
-        if len({picture.ndim for picture in pictures}) > 1:  # some grey, some in colour
-            pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, 2) for p in pictures]
-        for path, picture in zip(files, pictures, strict=True):
-            if picture.shape != pictures[0].shape:
-                size, first = (
-                    f"{each.shape[1]}x{each.shape[0]}" for each in (picture, pictures[0])
+def _check_classes(parts: Mapping[str, _Part]) -> None:
+    """Raise `InvalidData` if it is not clear of which class each image of an ID set is."""
+    train = parts["train"]
+    for split, part in parts.items():
+        unlabelled = np.flatnonzero(part.labels < 0)
+        if len(unlabelled) and train.classes:
+            one = part.files[unlabelled[0]] if part.folder else part.base
+            raise InvalidData(
+                f"{one}: {len(unlabelled):,} of the {split} images have no class, and others have"
+            )
+        for name in part.folder.classes if part.folder else ():
+            if name not in part.classes:
+                raise InvalidData(
+                    f"{part.base / name}: holds no image that can be read ("
+                    f"{', '.join(sorted(SUFFIXES))}); convert its files, or remove the folder"
                 )
-                raise InvalidData(f"{path}: image is {size}, but others of the set are {first}")
-        return ImageSet(np.stack(pictures), np.full(len(pictures), -1, dtype=np.int64))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[ImageFile]:
-    """Open a picture; its pixels are read when they are asked for.
-
-    Raises:
-        InvalidData: if it cannot be read, in the block as well.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InvalidData(f"{path}: not a readable image: {error}") from error
-
-
-def _is_grey(path: Path) -> bool:
-    """Return whether a picture has no colours, which its header tells."""
-    with _opened(path) as picture:
-        return picture.mode in GREY
-
-
-def _to_bytes(picture: ImageFile, path: Path) -> np.ndarray:
-    """Return a picture as (h, w) or (h, w, 3) uint8; of 16 bits, the upper 8 are kept by rounding.
-
-    Raises:
-        InvalidData: if its values have no known range.
-    """
-    # Pillow reads grey of 16 bits from PGM files as "I", and scales it to the whole range.
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
-        return np.rint(np.asarray(picture) / 257).astype(np.uint8)
-    if picture.mode in ("I", "F"):
-        raise InvalidData(f"{path}: has 32 bits a pixel; convert it to 8 or 16")
-    return np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))
+        unknown = sorted({*part.classes} - {*train.classes})
+        if unknown:
+            raise InvalidData(
+                f"{part.base}: class '{unknown[0]}' is not among those of the training images: "
+                f"{', '.join(train.classes)}"
+            )

@@ -164,7 +164,7 @@ MISTAKES = {
     "no such folder": ("run TINY --ood ./nowhere", "./nowhere: neither an .npz file nor a folder"),
     "folder without images": (
         "run TINY --ood ./empty",
-        "./empty: neither an .npz file nor a folder",
+        "empty: neither an .npz file nor a folder",
     ),
     "garbage pack": ("run TINY --ood ./garbage.npz", "garbage.npz: damaged or not an .npz file"),
     "truncated pack": ("run TINY --ood ./truncated.npz", "truncated.npz: damaged or not an .npz"),

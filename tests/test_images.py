@@ -46,6 +46,8 @@ def test_a_pack_needs_no_note(tmp_path: Path) -> None:
         ({"images": GREY, "labels": LABELS[:2]}, r"labels are int64 \(2,\), not int64 \(3,\)"),
         ({"images": GREY, "labels": LABELS / 2}, "labels are float64"),
         ({"images": GREY, "labels": np.array([None] * 3)}, "damaged or not an .npz file"),
+        ({"images": GREY, "labels": LABELS - 2}, "labels are -2 to 0, not classes from 0 up"),
+        ({"images": GREY, "labels": np.array([2**63] * 3, np.uint64)}, "not classes from 0 up"),
     ],
 )
 def test_a_pack_of_another_form_is_named(tmp_path: Path, arrays: dict, complaint: str) -> None:
@@ -86,7 +88,37 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("make", [truncated, corrupt, garbage, nothing, single_array, folder])
+def with_header(path: Path, header: str) -> None:
+    """Write a pack whose images have a header of our own, before the bytes of three."""
+    np.savez(path, labels=LABELS)
+    text = header.ljust(117) + "\n"
+    magic = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("images.npy", magic + text.encode() + GREY.tobytes())
+
+
+def too_many_images(path: Path) -> None:
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 8, 8), }"
+    with_header(path, header)
+
+
+def shape_of_true(path: Path) -> None:
+    with_header(path, "{'descr': '|u1', 'fortran_order': False, 'shape': (True, 3, 64), }")
+
+
+def cut_header(path: Path) -> None:
+    with_header(path, "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 8")
+
+
+def bomb(path: Path) -> None:
+    np.savez_compressed(path, images=np.zeros((70_000, 32, 32), np.uint8), labels=LABELS)
+
+
+MAKERS = [truncated, corrupt, garbage, nothing, single_array, folder]
+MAKERS += [too_many_images, shape_of_true, cut_header, bomb]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_file_that_is_no_pack_is_named(tmp_path: Path, make) -> None:
     path = tmp_path / "broken.npz"
     make(path)

@@ -339,7 +339,13 @@ def test_passing_over_images_gets_several_cpus_and_a_fit_one(cpus, gpus, heavy, 
     assert found["evaluate two on far"] == Resources(1, 0.0)
 
 
-COMPUTING = ("oodbench.stages.", "oodbench.measures.", "oodbench.images", "oodbench.userdata")
+COMPUTING = (
+    "oodbench.stages.",
+    "oodbench.measures.",
+    "oodbench.images",
+    "oodbench.pictures",
+    "oodbench.userdata",
+)
 """Modules, by how they begin, that compute what ends up in artifacts."""
 
 PASSING = "oodbench.sources"

@@ -23,7 +23,9 @@ def add(commands: Any) -> None:
         ("verify", "read all images that are there"),
     ):
         action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        action.add_argument("names", nargs="*", metavar="NAME", help="data sets; default: all")
+        action.add_argument(
+            "names", nargs="*", metavar="NAME", help="data sets, or paths; default: all"
+        )
         arguments.add_data_folder(action)
 
 
@@ -34,8 +36,9 @@ def execute(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from oodbench import registry
+    from oodbench.datasets import make_dataset
+    from oodbench.errors import PluginError
     from oodbench.paths import data_folder
-    from oodbench.plugins import describe
 
     root = data_folder(options.data)
     loaded = registry.load()
@@ -43,12 +46,11 @@ def execute(options: argparse.Namespace) -> int:
     table = Table("data set", "split", "state", box=None, header_style="bold", padding=(0, 2, 0, 0))
     failed = False
     for name in names:
-        entry = loaded.datasets[name]
         try:
-            dataset = entry.create()
-        except Exception as error:  # a stranger's constructor may raise anything
+            dataset = make_dataset(name, loaded)
+        except PluginError as error:
             failed |= options.action != "status"
-            table.add_row(escape(name), "", escape(describe(error)))
+            table.add_row(escape(name), "", escape(str(error)))
             continue
         for split in dataset.splits:
             state, sound = _state(dataset, split, root, options.action)
@@ -74,8 +76,7 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
     try:
         source = locate(dataset, split, root, download=action == "prepare")
         if action != "verify":
-            where = source.pack.name if source.pack else "there"
-            return where, True
+            return source.describe() or (source.pack.name if source.pack else "there"), True
         images = source.load()
         for start in range(0, len(images), CHUNK):  # what is decoded when it is asked for
             np.asarray(images.images[start : start + CHUNK])

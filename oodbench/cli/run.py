@@ -159,8 +159,9 @@ def execute_plan(options: argparse.Namespace) -> int:
         }
         for job in prepared.pending
     ]
+    taken = prepared.resolved.request.describe_images()
     if options.json:
-        content = {"to_run": jobs, "in_store": len(prepared.found)}
+        content = {"to_run": jobs, "in_store": len(prepared.found), "images": taken}
         print(json.dumps(content | {"missing": prepared.resolved.missing}, indent=2))
         return 0
     table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
@@ -169,6 +170,8 @@ def execute_plan(options: argparse.Namespace) -> int:
             escape(str(job["job"])), str(job["cpus"]), f"{job['gpus']:g}", str(job["key"])[:12]
         )
     Console().print(table)
+    for title, text in taken.items():
+        print(f"{title}: {text}")
     for title, reason in prepared.resolved.missing.items():
         print(f"left out: {title}: {reason}")
     print(f"{len(jobs)} jobs to run, {len(prepared.found)} results in the store")
