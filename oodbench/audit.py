@@ -29,6 +29,7 @@ from oodbench.duplicates import Reference
 from oodbench.errors import UserError
 from oodbench.hardware import BATCH_SIZES
 from oodbench.images import select, to_geometry
+from oodbench.isolation import isolated
 from oodbench.jobs import Request
 from oodbench.measures.metrics import auroc
 from oodbench.plugins import describe
@@ -164,8 +165,9 @@ class _Statistics:
         results = {}
         for name, detector in list(self._detectors.items()):
             try:
-                results[name] = action(detector)
-            except Exception as error:  # a stranger's plugin may raise anything
+                with isolated():
+                    results[name] = action(detector)
+            except Exception as error:  # a third-party plugin may raise anything
                 self.broken[name] = describe(error)
                 del self._detectors[name]
         return results

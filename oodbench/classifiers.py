@@ -8,6 +8,7 @@ from typing import Any
 from oodbench.checkpoints import SAFE, UserCheckpoint, digest_checkpoint, is_checkpoint
 from oodbench.contracts import Classifier, CustomClassifier, DerivedClassifier, parameters
 from oodbench.errors import PluginError, UserError
+from oodbench.isolation import isolated
 from oodbench.keys import digest, plain, plugin_key
 from oodbench.plugins import describe
 from oodbench.registry import Registry
@@ -57,15 +58,16 @@ def make_classifier(
         raise UserError(f"--arch is for files of weights (*{SAFE}), which '{name}' is not")
     entry = registry.classifiers[name]
     try:
-        made = entry.create(**chosen.get(entry.name, {}))
-        if isinstance(made, DerivedClassifier):
-            made.on(make_classifier(made.network, registry, chosen))
-        digest(identify(made))
+        with isolated():
+            made = entry.create(**chosen.get(entry.name, {}))
+            if isinstance(made, DerivedClassifier):
+                made.on(make_classifier(made.network, registry, chosen))
+            digest(identify(made))
     except UserError:
         raise
     except PluginError as error:
         raise UserError(str(error)) from error
-    except Exception as error:  # a stranger's constructor may raise anything
+    except Exception as error:  # a third-party constructor may raise anything
         raise UserError(f"classifier '{name}' cannot be made: {describe(error)}") from error
     return made
 

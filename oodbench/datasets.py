@@ -18,6 +18,7 @@ from oodbench.contracts import (
 )
 from oodbench.errors import DataUnavailable, OodbenchError, PluginError, UserError
 from oodbench.images import title_in
+from oodbench.isolation import isolated
 from oodbench.plugins import describe
 from oodbench.registry import Registry
 from oodbench.sources import Source, locate
@@ -42,11 +43,12 @@ def make_dataset(
         return UserImages(path=name)
     entry = registry.datasets[name]
     try:
-        dataset = entry.create(**(parameters or {}).get(name, {}))
-        return dataset if shape is None else dataset.fitted(shape)
+        with isolated():
+            dataset = entry.create(**(parameters or {}).get(name, {}))
+            return dataset if shape is None else dataset.fitted(shape)
     except OodbenchError:
         raise
-    except Exception as error:  # a stranger's code may raise anything
+    except Exception as error:  # third-party code may raise anything
         raise PluginError(f"data set '{name}' cannot be made: {describe(error)}") from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from oodbench.contracts import Detector, Need, Trainable
 from oodbench.errors import PluginError, UnknownName, UserError
+from oodbench.isolation import isolated
 from oodbench.keys import digest, plugin_key
 from oodbench.plugins import describe
 from oodbench.registry import Registry
@@ -84,12 +85,13 @@ def make_detectors(
     broken: dict[str, str] = {}
     for name, detector in found.items():
         try:
-            if detector is None:
-                detector = registry.detectors[name].create(**parameters.get(name, {}))
-            _identify(detector)
+            with isolated():
+                if detector is None:
+                    detector = registry.detectors[name].create(**parameters.get(name, {}))
+                _identify(detector)
         except UserError:
             raise
-        except Exception as error:  # a stranger's constructor may raise anything
+        except Exception as error:  # a third-party constructor may raise anything
             broken[name] = describe(error)
         else:
             made[name] = detector

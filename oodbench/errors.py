@@ -10,6 +10,7 @@
     │   ├── DataUnavailable  images that are neither on disk nor to be had by download
     │   └── FigureUnavailable  a figure that a run has not all for; the others are drawn
     ├── PluginError          a plugin broke its contract; its own rows fail, the rest goes on
+    │   └── PluginAborted    it raised what is no `Exception`
     └── StoreError           an artifact could not be written or read
 """
 
@@ -67,6 +68,18 @@ class FigureUnavailable(UserError):
 
 class PluginError(OodbenchError):
     """A plugin that broke its contract: an exception, NaN scores, a wrong shape."""
+
+
+class PluginAborted(PluginError):
+    """A plugin that raised what is no `Exception`, as `SystemExit`, and would have ended the run.
+
+    Args:
+        raised: what it raised.
+    """
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(f"{type(raised).__name__}: {raised}")
+        self.raised = raised
 
 
 class StoreError(OodbenchError):

@@ -13,6 +13,8 @@ from typing import Any
 import pluggy
 
 from oodbench import hookspecs
+from oodbench.errors import PluginAborted
+from oodbench.isolation import isolated
 
 GROUP = "oodbench"
 """The entry-point group in which a distribution names its plugin modules."""
@@ -59,6 +61,8 @@ class Failure:
 
 def describe(error: BaseException) -> str:
     """Return an exception as one line that ends with the place where it was raised."""
+    if isinstance(error, PluginAborted):
+        error = error.raised
     text = " ".join(str(error).split())
     name = type(error).__name__
     line = f"{name}: {text}" if text else name
@@ -90,10 +94,10 @@ class Plugins:
         if identity in self._plugins:
             return  # an environment may list one distribution twice
         try:
-            module = point.load()
-            self._manager.register(module, name=identity)
-            self._manager.check_pending()
-        except (Exception, SystemExit) as error:  # a stranger's module may raise anything
+            with isolated():
+                self._manager.register(point.load(), name=identity)
+                self._manager.check_pending()
+        except Exception as error:  # a third-party module may raise anything
             if self._manager.has_plugin(identity):
                 self._manager.unregister(name=identity)
             self.failures.append(Failure(plugin, describe(error)))
@@ -109,7 +113,8 @@ class Plugins:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             plugin = self._plugins[implementation.plugin_name]
             try:
-                items = list(implementation.function())
+                with isolated():
+                    items = list(implementation.function())
             except Exception as error:  # as above
                 self.failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
                 continue

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark, Classifier, Dataset, Detector, Figure
 from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
+from oodbench.isolation import isolated
 from oodbench.plugins import Failure, Plugin, Plugins, describe
 from oodbench.pretrained import Weights, read_weights
 
@@ -205,8 +206,9 @@ def load() -> Registry:
         names: Names[Any] = Names(label, failures)
         for plugin, item in plugins.collect(hook):
             try:
-                name, target = read(item)
-            except Exception as error:  # whatever a plugin returned, it spoils no other
+                with isolated():
+                    name, target = read(item)
+            except Exception as error:  # a plugin may return anything
                 failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
             else:
                 names.add(Entry(name, kind, plugin, target))

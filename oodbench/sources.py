@@ -16,6 +16,7 @@ from oodbench.errors import (
     reason_of,
 )
 from oodbench.images import check_images, read_pack
+from oodbench.isolation import isolated
 from oodbench.keys import digest, plugin_key
 from oodbench.plugins import describe
 from oodbench.store import digest_file
@@ -131,20 +132,22 @@ def _make_folder(root: Path) -> None:
 
 def _fetch(dataset: Dataset, root: Path, split: str) -> None:
     try:
-        dataset.prepare(root, split)
+        with isolated():
+            dataset.prepare(root, split)
     except OodbenchError:
         raise
-    except Exception as error:  # a stranger's download may raise anything
+    except Exception as error:  # a third-party download may raise anything
         reason = f"data set '{dataset.info.name}' cannot be fetched: {describe(error)}"
         raise DataUnavailable(reason) from error
 
 
 def _files(dataset: Dataset, root: Path, split: str) -> list[Path] | None:
     try:
-        files = list(dataset.files(root, split))
+        with isolated():
+            files = list(dataset.files(root, split))
     except OodbenchError:
         raise
-    except Exception as error:  # a stranger's method may raise anything
+    except Exception as error:  # a third-party method may raise anything
         name = dataset.info.name
         raise PluginError(f"data set '{name}' cannot name its files: {describe(error)}") from error
     return files if all(path.is_file() for path in files) else None

@@ -5,7 +5,13 @@ A plugin module; tests that need other processes install it, the others pass its
 
 from __future__ import annotations
 
+import asyncio
+import locale
 import os
+import random
+import signal
+import sys
+import warnings
 from pathlib import Path
 
 from oodbench.contracts import Detector, Info, Need, Trainable, hookimpl
@@ -199,6 +205,71 @@ class Exits(Brightness):
 
     def score(self, batch):
         raise SystemExit("bye")
+
+
+class Cancels(Brightness):
+    info = info("cancels")
+
+    def score(self, batch):
+        raise asyncio.CancelledError("enough")
+
+
+class Panic(BaseException):
+    """What extension modules written in Rust raise when they panic."""
+
+
+class Panics(Distance):
+    info = info("panics")
+
+    def fit(self, train, context):
+        raise Panic("index out of bounds")
+
+
+class PretendsInterrupt(Brightness):
+    info = info("pretends-interrupt")
+
+    def score(self, batch):
+        raise KeyboardInterrupt
+
+
+class ChangesProcess(Brightness):
+    """Changes all that it can reach in its process, whenever it is called."""
+
+    info = info("changes-process")
+
+    def fit(self, train, context):
+        change_process()
+        return self
+
+    def score(self, batch):
+        scores = super().score(batch)
+        change_process()
+        return scores
+
+
+def change_process():
+    import numpy as np
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.use_deterministic_algorithms(True)
+    torch.set_float32_matmul_precision("medium")
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(3)
+    torch.backends.cudnn.enabled = False
+    np.seterr(all="raise")
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    os.chdir("/")
+    os.environ.clear()
+    warnings.simplefilter("error")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.path.clear()
+    sys.stderr = sys.stdout = None
+    sys.setrecursionlimit(300)
+    locale.setlocale(locale.LC_ALL, "C")
 
 
 class Adds(Brightness):

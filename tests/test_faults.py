@@ -57,6 +57,9 @@ def rows(run: oodbench.Run, *names: str) -> list[list]:
         (sample.HidesParameter(), "PluginError: HidesParameter does not store its parameter"),
         (sample.RaisesInParts(), "LookupError: no parts"),
         (sample.Exits(), "SystemExit: bye"),
+        (sample.Cancels(), "CancelledError: enough (sample_detectors.py:"),
+        (sample.Panics(), "Panic: index out of bounds (sample_detectors.py:"),
+        (sample.PretendsInterrupt(), "KeyboardInterrupt (sample_detectors.py:"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Detector) else "",
 )
@@ -262,6 +265,14 @@ def test_a_detector_that_writes_into_its_input_changes_no_others_rows(run, tmp_p
     alone = run(others, out=tmp_path / "alone")
     names = [detector.info.name for detector in others]
     assert rows(mixed, *names) == rows(alone, *names)
+
+
+def test_a_detector_that_changes_the_process_changes_no_others_rows(run, tmp_path) -> None:
+    others = [sample.Confidence(), sample.Drawn()]
+    mixed = run([sample.ChangesProcess(), *others], store=tmp_path / "mixed-store", seeds=2)
+    alone = run(others, out=tmp_path / "alone", store=tmp_path / "store", seeds=2)
+    assert set(mixed.records["status"]) == {"ok"}
+    assert rows(mixed, "confidence", "drawn") == rows(alone, "confidence", "drawn")
 
 
 class Counts(sample.Brightness):

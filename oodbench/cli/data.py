@@ -70,6 +70,7 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
 
     from oodbench.errors import DataUnavailable, OodbenchError
     from oodbench.images import CHUNK
+    from oodbench.isolation import isolated
     from oodbench.plugins import describe
     from oodbench.sources import locate
 
@@ -77,14 +78,15 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
         source = locate(dataset, split, root, download=action == "prepare")
         if action != "verify":
             return source.describe() or (source.pack.name if source.pack else "there"), True
-        images = source.load()
-        for start in range(0, len(images), CHUNK):  # what is decoded when it is asked for
-            np.asarray(images.images[start : start + CHUNK])
+        with isolated():
+            images = source.load()
+            for start in range(0, len(images), CHUNK):  # what is decoded when it is asked for
+                np.asarray(images.images[start : start + CHUNK])
     except DataUnavailable as error:
         return (str(error), False) if action == "prepare" else ("not there", True)
     except OodbenchError as error:
         return str(error), False
-    except Exception as error:  # a stranger's data set may raise anything when it is read
+    except Exception as error:  # a third-party data set may raise anything when it is read
         return describe(error), False
     size = "x".join(str(length) for length in images.images.shape[1:])
     note = f" ({images.note})" if images.note else ""

@@ -30,6 +30,7 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench import hardware, registry
     from oodbench.collect import versions
     from oodbench.errors import DataUnavailable, OodbenchError
+    from oodbench.isolation import isolated
     from oodbench.paths import data_folder, store_folder
     from oodbench.plugins import describe
     from oodbench.sources import locate
@@ -39,12 +40,13 @@ def execute(options: argparse.Namespace) -> int:
     there, failed = [], []
     for name in loaded.datasets:
         try:
-            dataset = loaded.datasets[name].create()
-            for split in dataset.splits:
-                with suppress(DataUnavailable):
-                    locate(dataset, split, root, download=False)
-                    there.append(f"{name}-{split}")
-        except Exception as error:  # a stranger's data set may raise anything; packs are damaged
+            with isolated():
+                dataset = loaded.datasets[name].create()
+                for split in dataset.splits:
+                    with suppress(DataUnavailable):
+                        locate(dataset, split, root, download=False)
+                        there.append(f"{name}-{split}")
+        except Exception as error:  # a third-party data set may raise anything; packs are damaged
             reason = str(error) if isinstance(error, OodbenchError) else describe(error)
             failed.append(f"{name}: {reason}")
     gpus = hardware.count_gpus()

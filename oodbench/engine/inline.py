@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 
 from oodbench.engine import Observer, Results
@@ -18,12 +17,10 @@ def run_inline(
 ) -> None:
     """Run jobs in their order, except those that another run works on; ``results`` is filled in.
 
-    Torch draws the same numbers afterwards as if nothing had run, with the settings it had before.
-
     Raises:
         UserError: if the request or the data is at fault.
     """
-    with _torch_kept(device), Agenda(jobs, store, observer, results) as agenda:
+    with Agenda(jobs, store, observer, results) as agenda:
         while agenda.unfinished:
             job = agenda.take()
             if job is not None:
@@ -32,18 +29,3 @@ def run_inline(
                 agenda.finish(job, outcome)
             elif agenda.unfinished:
                 agenda.wait()
-
-
-@contextmanager
-def _torch_kept(device: str) -> Iterator[None]:
-    """Give torch its settings and the state of its generators back."""
-    import torch
-
-    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
-    gpus = range(torch.cuda.device_count()) if device == "cuda" else ()
-    try:
-        with torch.random.fork_rng(devices=gpus):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32 = tf32

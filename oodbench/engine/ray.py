@@ -15,6 +15,7 @@ from oodbench.engine import Observer, Results
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.worker import Outcome, execute
 from oodbench.errors import UserError
+from oodbench.isolation import isolated
 from oodbench.jobs import Job, Ref
 from oodbench.plugins import describe
 from oodbench.store import Store
@@ -176,8 +177,9 @@ class _Scheduler:
         options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
         remote = self._remote.options(**options, max_retries=RETRIES)
         try:
-            handle = remote.remote(job, self._root, self._device, self._mailbox)
-        except Exception as error:  # a stranger's object may raise anything when it is pickled
+            with isolated():
+                handle = remote.remote(job, self._root, self._device, self._mailbox)
+        except Exception as error:  # a third-party object may raise anything when it is pickled
             reason = describe(error.__cause__ or error)  # Ray's own message has many lines
             self._agenda.finish(
                 job, Outcome(f"cannot be pickled: {reason}", traceback.format_exc())

@@ -19,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from oodbench.engine.memory import PeakMemory
 from oodbench.errors import UserError
+from oodbench.isolation import isolated
 from oodbench.jobs import Job
 from oodbench.plugins import describe
 from oodbench.stages import Work
@@ -50,20 +51,22 @@ class Outcome:
 def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
     """Run a job and put its artifact into the store; an exception becomes an `Outcome`.
 
+    Afterwards the state of the process is as it was before.
+
     Args:
         job: the job; its inputs are in the store.
         store_root: the folder of the store.
         device: ``"cpu"`` or ``"cuda"``.
         report: told of progress as ``report(done, total, figures)``.
     """
-    store = Store(store_root)
+    store = Store(store_root.resolve())  # a plugin may change the working directory
     device = device if job.resources.gpus else "cpu"
     curves = _Curves(report)
     started = time.perf_counter()
     try:
-        spec = copy.deepcopy(job.spec)  # no job sees what another left on an object, in any engine
-        with bound_threads(job.resources.cpus):
-            stage = importlib.import_module(f"oodbench.stages.{job.ref.stage}")
+        stage = importlib.import_module(f"oodbench.stages.{job.ref.stage}")
+        with isolated(), bound_threads(job.resources.cpus):
+            spec = copy.deepcopy(job.spec)  # no job sees what another left on an object
             bind_torch(job.resources.cpus)
             inputs = {role: store.open(*ref) for role, ref in job.inputs.items()}
             with store.create(*job.ref) as draft:
@@ -85,10 +88,7 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
         # what a detector refuses is its own affair; without images or classifier nothing goes on
         is_users = job.ref.stage in ("prepare", "train")
         return Outcome(str(error), traceback.format_exc(), is_users)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # a plugin loses its own rows alone, whatever it raises
+    except Exception as error:  # a plugin loses its own rows alone, whatever it raises
         return Outcome(describe(error), traceback.format_exc())
     return Outcome()
 

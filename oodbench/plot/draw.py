@@ -9,6 +9,7 @@ from pathlib import Path
 
 from oodbench.contracts import Figure, RunView
 from oodbench.errors import FigureUnavailable, PluginError, UserError
+from oodbench.isolation import isolated
 from oodbench.plot.style import house_style, save
 from oodbench.plugins import describe
 
@@ -44,11 +45,13 @@ def draw(figures: Sequence[Figure], run: RunView, folder: Path) -> Iterator[Draw
         raise UserError(f"cannot write figures to '{folder}': {error.strerror}") from error
     for figure in figures:
         try:
-            yield Drawn(figure.info.name, _draw_one(figure, run, folder))
+            with isolated():
+                drawn = Drawn(figure.info.name, _draw_one(figure, run, folder))
         except FigureUnavailable as error:
-            yield Drawn(figure.info.name, reason=str(error))
-        except Exception as error:  # a stranger's figure may raise anything
-            yield Drawn(figure.info.name, reason=describe(error), failed=True)
+            drawn = Drawn(figure.info.name, reason=str(error))
+        except Exception as error:  # a third-party figure may raise anything
+            drawn = Drawn(figure.info.name, reason=describe(error), failed=True)
+        yield drawn
 
 
 def _draw_one(figure: Figure, run: RunView, folder: Path) -> list[Path]:

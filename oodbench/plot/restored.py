@@ -14,6 +14,7 @@ from oodbench.artifacts import artifacts_of
 from oodbench.classifiers import remake
 from oodbench.contracts import Context, Detector, Trainable
 from oodbench.errors import FigureUnavailable, UserError
+from oodbench.isolation import isolated
 from oodbench.plugins import describe
 from oodbench.registry import Registry
 from oodbench.stages.fit import restore
@@ -154,7 +155,8 @@ class Restorer:
         name = type(fitted.trainable).__name__
         artifact = self.open(fitted.entry["artifact"], f"the fitted {name}")
         try:
-            return restore(fitted.trainable, artifact, self._context(fitted.seed))
+            with isolated():
+                return restore(fitted.trainable, artifact, self._context(fitted.seed))
         except Exception as error:  # a plugin's code, given what another version of it wrote
             raise _unreadable(name, error) from error
 

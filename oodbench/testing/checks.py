@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import Classifier, Dataset, Detector
+from oodbench.isolation import isolated
 from oodbench.testing import benchmarks, classifiers, datasets, detectors
 from oodbench.testing.common import label
 
@@ -37,8 +38,9 @@ class Check:
     run: Callable[[], None]
 
     def __call__(self) -> None:
-        """Do the check."""
-        self.run()
+        """Do the check; what the plugin changes in this process is put back."""
+        with isolated():
+            self.run()
 
     def __str__(self) -> str:
         return f"{self.plugin}-{self.name}"

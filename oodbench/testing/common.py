@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from unittest import SkipTest
 
 from oodbench.contracts import Info, Paper, parameters
+from oodbench.isolation import isolated
 from oodbench.keys import digest
 
 T = TypeVar("T")
@@ -45,7 +46,8 @@ class Step(Generic[T]):
         if not self._done:
             self._done = True
             try:
-                self._result = self._compute()
+                with isolated():
+                    self._result = self._compute()
             except Exception as error:  # kept for every check that asks
                 self._error = error
         if self._error is not None:
