@@ -75,8 +75,10 @@ class Progress:
         self._add(job, f"waiting for another run: {job.title}")
 
     def finished(self, job: Job, outcome: Outcome) -> None:
-        """Remove the bar; say so if the job failed."""
+        """Remove the bar; say so if the job failed, and what was noted about it."""
         self._remove(job)
+        for text in outcome.notes:
+            self._console.print(f"{_plain(job.title)}: {_plain(text)}", soft_wrap=True)
         if outcome.error and not outcome.is_users:
             text = f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}"
             self._console.print(text, soft_wrap=True)

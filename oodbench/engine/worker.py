@@ -40,12 +40,14 @@ class Outcome:
         trace: the traceback that belongs to it.
         is_users: whether the user's request or data is at fault, not a plugin.
         reused: whether another run did the job.
+        notes: what the user should know of the job, in a few words each.
     """
 
     error: str = ""
     trace: str = ""
     is_users: bool = False
     reused: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
@@ -90,7 +92,7 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
         return Outcome(str(error), traceback.format_exc(), is_users)
     except Exception as error:  # a plugin loses its own rows alone, whatever it raises
         return Outcome(describe(error), traceback.format_exc())
-    return Outcome()
+    return Outcome(notes=tuple(draft.meta.get("notes", ())))
 
 
 class _Curves:

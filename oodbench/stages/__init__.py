@@ -26,3 +26,7 @@ class Work:
     device: str
     checkpoint: Path
     progress: Callable[..., None]
+
+    def note(self, text: str) -> None:
+        """Note down for the user what happened to the job, in a few words."""
+        self.draft.meta.setdefault("notes", []).append(text)

@@ -73,7 +73,7 @@ def make_context(
         shape=shape,
         num_classes=num_classes,
         precision=spec["precision"],
-        checkpoint=FileCheckpoint(work.checkpoint),
+        checkpoint=FileCheckpoint(work.checkpoint, work.note),
         progress=work.progress,
         _classifier=module,
     )

@@ -57,7 +57,7 @@ def teach(
         optimizer, recipe.learning_rate, total_steps=max(total, 2), cycle_momentum=False
     )
     draws = torch.Generator().manual_seed(spec["seed"])
-    checkpoint = FileCheckpoint(work.checkpoint)
+    checkpoint = FileCheckpoint(work.checkpoint, work.note)
     done, accuracy = _resume(checkpoint.load(), module, optimizer, schedule, draws)
     module.train()
     for epoch in range(done, recipe.epochs):

@@ -90,6 +90,15 @@ def test_a_job_that_starts_again_has_one_bar(terminal: Terminal, progress) -> No
         assert terminal.wait_for("1/2").count("fit ganad") == 1
 
 
+def test_a_terminal_shows_what_another_run_works_on(terminal: Terminal, progress) -> None:
+    with progress() as shown:
+        shown.waiting(FIT)
+        assert "waiting for another run: fit ganad [seed 0]" in terminal.wait_for("0/?")
+        shown.started(FIT)
+        shown.progressed(FIT, 1, 2, {})
+        assert "waiting" not in terminal.wait_for("1/2")
+
+
 def test_quiet_shows_nothing(terminal: Terminal, progress) -> None:
     go_through(progress(quiet=True), FAILED)
     assert terminal.text == ""
@@ -103,6 +112,11 @@ def test_off_a_terminal_nothing_is_shown(capsys) -> None:
 def test_off_a_terminal_a_failure_is_shown(capsys) -> None:
     go_through(Progress(), FAILED)
     assert capsys.readouterr() == ("", "failed: fit ganad [seed 0]: ValueError: [bad] luck\n")
+
+
+def test_off_a_terminal_a_note_is_shown(capsys) -> None:
+    go_through(Progress(), Outcome(notes=("started again",)))
+    assert capsys.readouterr() == ("", "fit ganad [seed 0]: started again\n")
 
 
 def test_off_a_terminal_a_failure_is_one_line_however_long(capsys) -> None:

@@ -122,6 +122,22 @@ def test_what_made_an_artifact_is_noted_down(store, images) -> None:
     assert (meta["device"], meta["cpus"], meta["curves"]) == ("cpu", 1, [])
 
 
+class Resuming(Brightness):
+    def fit(self, train, context) -> Self:
+        assert context.checkpoint.load() is None
+        return self
+
+
+def test_what_is_noted_of_a_job_reaches_the_user(store, images) -> None:
+    job = fit_job(Resuming(), images)
+    path = store.checkpoint(*job.ref)
+    path.parent.mkdir()
+    path.write_bytes(b"torn")
+    outcome = run(job, store)
+    assert outcome == Outcome(notes=("started from the beginning: its checkpoint is damaged",))
+    assert not path.exists()
+
+
 class Reporting(Brightness):
     def fit(self, train, context) -> Self:
         for step in range(1, 101):

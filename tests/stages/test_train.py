@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from stagework import Bench, Small, TwoClasses, tensors
 
 from oodbench.contracts import CustomClassifier, ImageSet, PluginError, Recipe
@@ -64,6 +68,34 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert len(bench.reports) < reports
     assert resumed.meta["train_accuracy"] == whole.meta["train_accuracy"]
     first, second = weights(whole), weights(resumed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def flip(path: Path) -> None:
+    """Change a bit of a weight, which leaves a checkpoint readable."""
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 0b100
+    path.write_bytes(content)
+
+
+def without_metadata(path: Path) -> None:
+    save_file({"weight": torch.zeros(2)}, path)
+
+
+@pytest.mark.parametrize("damage", [flip, without_metadata])
+def test_a_training_whose_checkpoint_is_damaged_starts_again(
+    bench: Bench, train, monkeypatch: pytest.MonkeyPatch, damage
+) -> None:
+    whole = bench.train(train)
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", -1)
+    interrupted = bench.train(train)
+    bench._made -= 1  # the same job again
+    path = bench.store.checkpoint("train", interrupted.directory.name)
+    shutil.rmtree(interrupted.directory)
+    damage(path)
+    repeated = bench.train(train)
+    assert repeated.meta["notes"] == ["started from the beginning: its checkpoint is damaged"]
+    first, second = weights(whole), weights(repeated)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
