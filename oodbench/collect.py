@@ -260,7 +260,7 @@ class Collector:
         for ref, found in self._made.items():
             if ref.stage == "extract":
                 images = self._plan.jobs[ref].inputs["images"]
-                with suppress(OSError, ValueError, EOFError):  # nobody needed it, nor verified it
+                with suppress(StoreError):  # nobody needed it, nor verified it
                     positions = np.load(found / "positions.npy").tolist()
                     distinct.setdefault(images, set()).update(positions)
         forwarded = {

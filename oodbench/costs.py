@@ -95,8 +95,11 @@ def _largest(values: Collection[float | None]) -> float | None:
 
 
 def _count(weights: Artifact | None) -> int | None:
-    """Return how many numbers the tensors of a fitted detector, or of a classifier, hold."""
-    if weights is None:
+    """Return how many numbers the tensors of a fitted detector, or of a classifier, hold.
+
+    None if they are not in the store, or damaged.
+    """
+    if weights is None or not weights.is_sound():
         return None
     count = 0
     for name in weights.files:

@@ -1,12 +1,15 @@
 """Keep what was computed: artifacts under content keys, atomic, checksummed, shared by runs.
 
-An artifact is a folder ``<store>/<stage>/<key>`` of files and a manifest ``artifact.json`` with the
-SHA-256 of each, and of itself. It is written in ``<store>/tmp`` and renamed when complete: an
-artifact is there whole or not at all, whenever the process dies and however many write at once.
+An artifact is a folder ``<store>/<stage>/<key>`` of files and a manifest ``artifact.json`` with
+stage, key, the SHA-256 of each file, and of itself. It is written in ``<store>/tmp`` and renamed
+when complete: an artifact is there whole or not at all, whenever the process dies and however many
+write at once. One that was changed, renamed or exchanged for another does not agree with its
+manifest: it counts as damaged.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -32,10 +35,29 @@ From a checkpoint a training goes on, perhaps after a holiday; nothing else is o
 """
 
 
+AGAIN = "run the same command again, which makes it anew"
+
+GRAIN_SECONDS = 2.0
+"""Time within which two changes of a file may bear the same time."""
+
+
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_unchanged(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read once for as long as it stays as it is."""
+    state = path.stat()
+    if time.time() - state.st_ctime < GRAIN_SECONDS:
+        return digest_file(path)
+    return _digest_known(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=2**14)
+def _digest_known(path: Path, *_: int) -> str:
+    return digest_file(path)
 
 
 def _digest_manifest(manifest: Mapping[str, Any]) -> str:
@@ -45,6 +67,9 @@ def _digest_manifest(manifest: Mapping[str, Any]) -> str:
 @dataclass(frozen=True)
 class Artifact:
     """A complete artifact.
+
+    ``artifact / name`` is the path of a file, whose checksum is compared first: a job does not
+    read what was changed since the run found it.
 
     Attributes:
         directory: where its files are; not to be written to.
@@ -57,7 +82,20 @@ class Artifact:
     files: Mapping[str, str]
 
     def __truediv__(self, name: str) -> Path:
-        return self.directory / name
+        path = self.directory / name
+        if not self._is_sound(name):
+            raise StoreError(f"{path} is missing or damaged; {AGAIN}")
+        return path
+
+    def is_sound(self) -> bool:
+        """Return whether all files are there and as they were written."""
+        return all(map(self._is_sound, self.files))
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            return _digest_unchanged(self.directory / name) == self.files[name]
+        except (OSError, KeyError):
+            return False
 
 
 @dataclass
@@ -130,8 +168,8 @@ class Store:
     def find(self, stage: str, key: str) -> Artifact | None:
         """Return an artifact, or None if it is not there or damaged.
 
-        Every file is read and compared with its checksum. A damaged artifact is removed, so that
-        it is made again.
+        Every file is compared with its checksum. A damaged artifact is removed, so that it is made
+        again.
         """
         try:
             directory = self._directory(stage, key)
@@ -139,16 +177,9 @@ class Store:
             return None
         if not directory.exists():
             return None  # looked at first: another run may complete it while we look
-        try:
-            manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-            sound = manifest.pop("sha256") == _digest_manifest(manifest) and all(
-                digest_file(directory / name) == digest
-                for name, digest in manifest["files"].items()
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            sound = False
-        if sound:
-            return Artifact(directory, manifest["meta"], manifest["files"])
+        found = self._read(stage, key)
+        if found is not None and found.is_sound():
+            return found
         self._discard(directory)
         return None
 
@@ -158,17 +189,31 @@ class Store:
         return self.find(stage, key)
 
     def open(self, stage: str, key: str) -> Artifact:
-        """Return an artifact that is known to be there, without verifying it again.
+        """Return an artifact that is known to be there; its files are verified when they are read.
 
         Raises:
             StoreError: if it is not there after all, or stage or key is no name of an artifact.
         """
+        found = self._read(stage, key)
+        if found is None:
+            raise StoreError(f"{self._directory(stage, key)} is missing or damaged; {AGAIN}")
+        return found
+
+    def _read(self, stage: str, key: str) -> Artifact | None:
+        """Return an artifact by its manifest; None if that is missing, damaged or of another one.
+
+        Raises:
+            StoreError: if stage or key is no name of an artifact.
+        """
         directory = self._directory(stage, key)
         try:
             manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{directory} is missing or damaged") from error
-        return Artifact(directory, manifest["meta"], manifest["files"])
+            sound = manifest.pop("sha256") == _digest_manifest(manifest)
+            found = Artifact(directory, dict(manifest["meta"]), dict(manifest["files"]))
+            is_own = (manifest["stage"], manifest["key"]) == (stage, key)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        return found if sound and is_own else None
 
     @contextmanager
     def create(self, stage: str, key: str) -> Iterator[Draft]:

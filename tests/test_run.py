@@ -359,6 +359,17 @@ def test_a_damaged_artifact_is_made_again(run, tmp_path: Path) -> None:
     assert same(again.records, first.records)
 
 
+def test_evaluations_that_were_exchanged_are_made_again(run, tmp_path: Path) -> None:
+    first = run(detectors=[Confidence()], store=tmp_path / "store")
+    one, other, _ = (tmp_path / "store" / "evaluate").iterdir()
+    one.rename(tmp_path / "aside")
+    other.rename(one)
+    (tmp_path / "aside").rename(other)
+    again = run(detectors=[Confidence()], store=tmp_path / "store")
+    assert again.info["jobs_run"] == 2
+    assert same(again.records, first.records)
+
+
 def test_torch_is_as_it_was_before(run, tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from oodbench import store as module
 from oodbench.errors import StoreError, UserError
 from oodbench.store import ABANDONED_DAYS, DAY_SECONDS, MANIFEST, Store
 
@@ -20,9 +23,9 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def make(store: Store, text: str = "content", key: str = KEY) -> None:
+def make(store: Store, text: str = "content", key: str = KEY, stage: str = "fit") -> None:
     """Complete an artifact of two files, one of them in a folder, and a note."""
-    with store.create("fit", key) as draft:
+    with store.create(stage, key) as draft:
         (draft / "state.json").write_text(text)
         (draft / "curves").mkdir()
         (draft / "curves" / "loss.csv").write_text("1,2\n")
@@ -95,7 +98,71 @@ def test_damage_is_noticed_and_made_good(store: Store, name: str, damage) -> Non
     make(store)
     found = store.find("fit", KEY)
     assert found is not None
-    assert (found / name).stat().st_size > 0
+    assert (found.directory / name).stat().st_size > 0
+
+
+def exchange(one: Path, other: Path) -> None:
+    one.rename(one.with_name("aside"))
+    other.rename(one)
+    one.with_name("aside").rename(other)
+
+
+def rename(one: Path, other: Path) -> None:
+    shutil.rmtree(one)
+    other.rename(one)
+
+
+def copy(one: Path, other: Path) -> None:
+    shutil.rmtree(one)
+    shutil.copytree(other, one)
+
+
+@pytest.mark.parametrize("change", [exchange, rename, copy])
+@pytest.mark.parametrize("place", [("fit", "b" * 64), ("score", KEY)], ids=["key", "stage"])
+def test_an_artifact_in_the_place_of_another_is_damage(store: Store, change, place) -> None:
+    make(store)
+    make(store, "other", stage=place[0], key=place[1])
+    change(store.root / "fit" / KEY, store.root / place[0] / place[1])
+    with pytest.raises(StoreError, match="missing or damaged"):
+        store.open("fit", KEY)
+    assert store.find("fit", KEY) is None
+    make(store)
+    found = store.find("fit", KEY)
+    assert found is not None
+    assert (found / "state.json").read_text() == "content"
+
+
+def test_notes_that_were_changed_are_not_opened(store: Store) -> None:
+    make(store)
+    path = store.root / "fit" / KEY / MANIFEST
+    path.write_text(path.read_text().replace('"count": 3', '"count": 4'))
+    with pytest.raises(StoreError, match="missing or damaged; run the same command again"):
+        store.open("fit", KEY)
+
+
+@pytest.mark.parametrize("grain", [0.0, module.GRAIN_SECONDS], ids=["known", "just written"])
+@pytest.mark.parametrize("damage", [truncate, flip, empty, Path.unlink])
+def test_what_was_changed_after_it_was_found_is_not_read(
+    store: Store, damage, grain: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRAIN_SECONDS", grain)
+    make(store)
+    found = store.find("fit", KEY)
+    assert found is not None
+    path = found / "state.json"
+    time.sleep(0.05)  # of two changes in one tick of the clock, the second is not seen
+    damage(path)
+    with pytest.raises(StoreError, match=r"state\.json is missing or damaged"):
+        found / "state.json"
+    assert (found / "curves/loss.csv").exists()
+
+
+def test_a_file_that_no_job_wrote_is_not_read(store: Store) -> None:
+    make(store)
+    found = store.open("fit", KEY)
+    (found.directory / "added.json").write_text("{}")
+    with pytest.raises(StoreError, match="missing or damaged"):
+        found / "added.json"
 
 
 @pytest.mark.parametrize("content", [[], {}, {"files": []}, {"files": {}}, {"meta": {}}, "x", 1])
