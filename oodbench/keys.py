@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from oodbench.contracts import parameters
 from oodbench.plugins import GROUP
-from oodbench.sourcecode import SourceCode, parse_source, read_source
+from oodbench.sourcecode import HARNESS, SourceCode, parse_source, read_source
 
 UNCOUNTED = frozenset({"oodbench", "torch", "numpy", *sys.stdlib_module_names})
 """Packages that count in no plugin's key: plugins mean the same with any version of them."""
@@ -53,6 +53,8 @@ def plain(value: Any) -> Any:
 def plugin_key(plugin: object) -> dict[str, Any]:
     """Return what identifies a plugin object: its class, parameters, code, and what that imports.
 
+    Where the class lies is no part of it: neither the names of modules nor those of packages.
+
     The code is that of the module or package of the class, and of base classes elsewhere but in
     libraries. Of libraries that it imports, itself or by way of its own package, the versions
     count: a new pytorch-ood may score differently. Those of torch and NumPy do not, nor those of
@@ -65,30 +67,25 @@ def plugin_key(plugin: object) -> dict[str, Any]:
     cls = type(plugin)
     found = list(_read(cls))
     return {
-        "class": f"{cls.__module__}.{cls.__qualname__}",
+        "class": cls.__qualname__,
         "parameters": parameters(plugin),
         "code": sorted({code for code, _ in found}),
         "versions": _versions({package for _, packages in found for package in packages}),
     }
 
 
-def code_digest(module: str) -> str:
-    """Return the digest of a module's code, and of its neighbours if it is part of a package.
-
-    What does not count of a file is said in `SourceCode`; nor does a package's folder ``figures``,
-    which draws what was computed. A module of the harness counts alone. Empty for a module without
-    a file.
-    """
-    files = _files_of(module)
-    return _digest_files(files) if files else ""
-
-
-def _digest_files(files: Mapping[str, Path]) -> str:
-    return digest({name: read_source(path).digest for name, path in files.items()})
+def _digest_files(module: str, files: Mapping[str, Path]) -> str:
+    """Return the digest of a module's code, and of that of its neighbours in any order."""
+    codes = {name: read_source(path, _top(module)).digest for name, path in files.items()}
+    return digest([codes.pop(module), sorted(codes.values())])
 
 
 def _files_of(module: str) -> dict[str, Path]:
-    """Return the files whose code counts with a module, by the names of their modules."""
+    """Return the files whose code counts with a module, by the names of their modules.
+
+    They are its own and, in a package, those of its neighbours but for the folder ``figures``,
+    which draws what was computed. A module of the harness counts alone.
+    """
     if module == "__main__":
         return {}
     spec = sys.modules[module].__spec__ if module in sys.modules else find_spec(module)
@@ -96,7 +93,7 @@ def _files_of(module: str) -> dict[str, Path]:
         return {}
     origin = Path(str(spec.origin))
     package = spec.name if spec.submodule_search_locations is not None else spec.parent
-    if not package or _top(package) == "oodbench":
+    if not package or _top(package) == HARNESS:
         return {module: origin}
     files = {}
     for path in sorted(origin.parent.rglob("*.py")):
@@ -125,7 +122,7 @@ def _read(cls: type) -> Iterator[tuple[str, set[str]]]:
         files = _files_of(module)
         if files:
             read.add(module)
-            yield _digest_files(files), _packages(module, files)
+            yield _digest_files(module, files), _packages(module, files)
         elif each is cls or module == "__main__":
             source = _source_of(each)
             yield source.digest, {_top(name) for name in source.imports}
@@ -164,7 +161,7 @@ def _packages(module: str, files: Mapping[str, Path]) -> set[str]:
         found.add(name)
         if name in files:
             parent = name if files[name].name == "__init__.py" else name.rpartition(".")[0]
-            imports = read_source(files[name]).imports
+            imports = read_source(files[name], _top(module)).imports
             waiting += [resolve_name(each, parent) for each in imports]
     return {_top(name) for name in found} - {_top(module)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple
 from oodbench.classifiers import identify, name_of
 from oodbench.contracts import CustomClassifier, Detector, GeneratedDataset, Need, Trainable
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
-from oodbench.keys import code_digest, digest, plugin_key
+from oodbench.keys import digest, plugin_key
 from oodbench.pretrained import Weights, identity_of
 from oodbench.sources import Source
-from oodbench.stagecode import CODE
+from oodbench.stagecode import stage_code
 
 HEAVY_CPUS = 4
 """CPUs at most for one training or forward pass; the small networks here gain little from more."""
@@ -66,7 +67,7 @@ class _Planner:
         self._light = Resources(1, device_share / 4)
         self._shared = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
-        self._code = {stage: [*map(code_digest, modules)] for stage, modules in CODE.items()}
+        self._code = functools.cache(stage_code)
         self._classifier = name_of(request.classifier)
         self._detector_keys = {name: plugin_key(each) for name, each in request.detectors.items()}
         id_title, *self._ood_titles = request.titles()
@@ -91,7 +92,7 @@ class _Planner:
     ) -> Ref:
         content = {
             "stage": stage,
-            "code": self._code[stage],
+            "code": self._code(stage),
             "identity": identity,
             "inputs": {role: ref.key for role, ref in inputs.items()},
         }

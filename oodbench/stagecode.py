@@ -1,77 +1,72 @@
-"""Say which code determines what each kind of job puts out, so that it can count in keys."""
+"""Find the code that determines what each kind of job puts out, so that it counts in keys."""
 
 from __future__ import annotations
 
-CODE = {
-    "prepare": (
-        "oodbench.stages.prepare",
-        "oodbench.images",
-        "oodbench.pictures",
-        "oodbench.userdata",
-    ),
-    "train": (
-        "oodbench.stages.train",
-        "oodbench.stages.teaching",
-        "oodbench.stages.finite",
-        "oodbench.stages.checkpoint",
-        "oodbench.stages.modules",
-        "oodbench.stages.selection",
-        "oodbench.stages.stream",
-        "oodbench.contracts.classifier",
-        "oodbench.contracts.data",
-        "oodbench.contracts.training",
-        "oodbench.images",
-    ),
-    "generate": (
-        "oodbench.stages.generate",
-        "oodbench.stages.prepare",
-        "oodbench.stages.checkpoint",
-        "oodbench.stages.fit",
-        "oodbench.stages.modules",
-        "oodbench.stages.selection",
-        "oodbench.stages.stream",
-        "oodbench.contracts.data",
-        "oodbench.contracts.detector",
-        "oodbench.images",
-        "oodbench.pictures",
-        "oodbench.userdata",
-    ),
-    "extract": (
-        "oodbench.stages.extract",
-        "oodbench.stages.finite",
-        "oodbench.stages.modules",
-        "oodbench.stages.selection",
-        "oodbench.images",
-    ),
-    "fit": (
-        "oodbench.stages.fit",
-        "oodbench.stages.checkpoint",
-        "oodbench.contracts.data",
-        "oodbench.contracts.detector",
-        "oodbench.stages.modules",
-        "oodbench.stages.stream",
-        "oodbench.stages.selection",
-        "oodbench.images",
-    ),
-    "score": (
-        "oodbench.stages.score",
-        "oodbench.contracts.data",
-        "oodbench.contracts.detector",
-        "oodbench.stages.fit",
-        "oodbench.stages.forwards",
-        "oodbench.stages.checkpoint",
-        "oodbench.stages.modules",
-        "oodbench.stages.stream",
-        "oodbench.stages.selection",
-        "oodbench.images",
-    ),
-    "evaluate": (
-        "oodbench.stages.evaluate",
-        "oodbench.measures.arrays",
-        "oodbench.measures.evaluation",
-        "oodbench.measures.intervals",
-        "oodbench.measures.metrics",
-        "oodbench.measures.paired",
-    ),
-}
-"""The modules whose code determines what a kind of job puts out."""
+from pathlib import Path
+
+import oodbench
+from oodbench.sourcecode import HARNESS, read_source
+
+PACKAGE = Path(oodbench.__file__).parent
+
+BORDER = (
+    "contracts.info",
+    "errors",
+    "hardware",
+    "keys",
+    "plugins",
+    "pretrained",
+    "results",
+    "runfiles",
+    "store",
+)
+"""The modules of the harness at which the search ends, since they determine no byte of an artifact.
+
+They describe plugins and word errors, say what the machine has, name artifacts, load plugins (whose
+code counts where they take part), copy weights (which count by their digest), and read and write
+the files of runs and of the store. Counting them would make every training stale with a message.
+"""
+
+
+def stage_code(stage: str) -> list[str]:
+    """Return the digests of the code that a kind of job computes with, in no order of meaning.
+
+    That is the module of the stage and all that it imports of the harness, up to `BORDER`, itself
+    or by way of others. Where a module lies is no part of it.
+    """
+    return sorted(read_source(path).digest for path in stage_files(stage))
+
+
+def stage_files(stage: str) -> set[Path]:
+    """Return the files of that code."""
+    found: set[Path] = set()
+    waiting = {f"{HARNESS}.stages.{stage}"}
+    while waiting:
+        path, name = _locate(waiting.pop())
+        if path is None or _is_beyond(path):
+            continue
+        imports = read_source(path).imports
+        passed_on = [each for each in imports if name and each.endswith(f".{name}")]
+        if path.name == "__init__.py" and passed_on:
+            waiting.update(passed_on)  # the package offers what another module defines
+        elif path not in found:
+            found.add(path)
+            prefixes = {each.rpartition(".")[0] for each in imports}
+            waiting.update(each for each in imports - prefixes if each.startswith(f"{HARNESS}."))
+    return found
+
+
+def _is_beyond(path: Path) -> bool:
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return any(f"{name}.".startswith(f"{each}.") for each in BORDER)
+
+
+def _locate(name: str) -> tuple[Path | None, str]:
+    """Return the file of a module, or of the one that defines a name, and the name within it."""
+    parts = name.split(".")[1:]
+    for count in range(len(parts), 0, -1):
+        place = PACKAGE.joinpath(*parts[:count])
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            if path.is_file():
+                return path, ".".join(parts[count:])
+    return None, ""

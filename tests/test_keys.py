@@ -17,6 +17,7 @@ from oodbench.keys import digest, plugin_key
 
 SOURCE = '''
 """A module."""
+from typing import TYPE_CHECKING
 from oodbench.contracts import Detector, Info
 
 SCALE = 2
@@ -26,6 +27,8 @@ class Scaled(Detector):
     info = Info(name="scaled", summary="Scaled.")
 
     def __init__(self, *, power=1, root="a"):
+        if power != power:
+            raise ValueError(f"{power}")
         self.power = power
         self.root = root
 
@@ -124,9 +127,18 @@ def test_parameters_count(written) -> None:
         ('"""A module."""', ""),
         ("SCALE = 2", "SCALE   =   2\n\n"),
         ('summary="Scaled."', 'summary="Brightness.", deviations=("None.",)'),
+        ('ValueError(f"{power}")', 'ValueError("the power must be finite")'),
+        (
+            "from oodbench.contracts import Detector",
+            "from oodbench.contracts.detector import Detector",
+        ),
+        (
+            "SCALE = 2",
+            "if TYPE_CHECKING:\n    import ast\nSCALE = 2",
+        ),
     ],
 )
-def test_comments_docstrings_layout_and_info_do_not_count(written, before: str, after: str) -> None:
+def test_what_determines_no_score_does_not_count(written, before: str, after: str) -> None:
     assert before in SOURCE
     key = plugin_key(written(SOURCE))
     assert plugin_key(written(SOURCE.replace(before, after))) == key
@@ -140,6 +152,8 @@ def test_comments_docstrings_layout_and_info_do_not_count(written, before: str, 
         ("power=1", "power=1.0"),
         (".mean(", ".amax("),
         ('root="a"', 'root="b"'),
+        ("raise ValueError", "raise TypeError"),
+        ("import Detector, Info", "import Detector, Info, Need"),
     ],
 )
 def test_code_counts(written, before: str, after: str) -> None:
@@ -177,6 +191,23 @@ def test_where_a_module_lies_does_not_count(written, tmp_path: Path, monkeypatch
     sys.modules.pop("scaled")
     monkeypatch.syspath_prepend(elsewhere)
     assert plugin_key(importlib.import_module("scaled").Scaled()) == key
+
+
+def test_where_the_modules_of_a_package_lie_does_not_count(written) -> None:
+    def key(helper: str) -> dict:
+        source = f"from package.{helper} import double\n" + SOURCE
+        made = written(source, module="package.scaled", __init__="", **{helper: "double = 2"})
+        (Path(sys.modules["package"].__path__[0]) / f"{helper}.py").unlink()
+        return plugin_key(made)
+
+    assert key("helper") == key("halves")
+
+
+def test_classes_of_one_name_in_two_modules_of_a_package_have_different_keys(written) -> None:
+    other = SOURCE.replace("SCALE = 2", "SCALE = 3")
+    made = written(SOURCE, module="package.scaled", __init__="", helper=other)
+    twin = importlib.import_module("package.helper").Scaled()
+    assert plugin_key(made) != plugin_key(twin)
 
 
 def test_a_module_that_is_edited_and_reloaded_has_another_key(written, tmp_path: Path) -> None:

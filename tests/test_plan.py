@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,6 @@ from oodbench.contracts import Classifier, Dataset, Detector, GeneratedDataset, 
 from oodbench.jobs import Plan, Ref, Request, Resources
 from oodbench.plan import make_plan
 from oodbench.sources import Source
-from oodbench.stagecode import CODE
 
 
 class Images(Dataset):
@@ -337,51 +334,3 @@ def test_passing_over_images_gets_several_cpus_and_a_fit_one(cpus, gpus, heavy, 
     assert found["fit two (seed 0)"] == light
     assert found["score far by two (seed 0)"] == Resources(heavy.cpus, light.gpus)
     assert found["evaluate two on far"] == Resources(1, 0.0)
-
-
-COMPUTING = (
-    "oodbench.stages.",
-    "oodbench.measures.",
-    "oodbench.images",
-    "oodbench.pictures",
-    "oodbench.userdata",
-)
-"""Modules, by how they begin, that compute what ends up in artifacts."""
-
-PASSING = "oodbench.sources"
-"""A module that computes nothing, but imports some that do."""
-
-
-def imported(module: str) -> set[str]:
-    """Return the modules that a module imports from `COMPUTING` and `PASSING`."""
-    source = Path(str(find_spec(module).origin)).read_text()
-    froms = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
-    names = {node.module for node in froms}
-    names |= {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
-    names = {name for name in names if name.startswith((*COMPUTING, PASSING))}
-    return {name for name in names if is_module(name)}
-
-
-def is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-@pytest.mark.parametrize("stage", CODE)
-def test_the_code_of_a_job_is_all_that_its_stage_computes_with(stage: str) -> None:
-    found: set[str] = set()
-    waiting = {f"oodbench.stages.{stage}"}
-    while waiting:
-        module = waiting.pop()
-        found.add(module)
-        waiting |= imported(module) - found
-    own = {module for module in CODE[stage] if not module.startswith("oodbench.contracts.")}
-    assert own == found - {PASSING}
-
-
-def test_what_contracts_do_by_default_is_code_of_the_jobs_that_use_it() -> None:
-    assert "oodbench.contracts.classifier" in CODE["train"]  # the defaults of recipes
-    for stage in ("fit", "score"):  # how seeds become draws, how state is kept
-        assert {"oodbench.contracts.data", "oodbench.contracts.detector"} <= set(CODE[stage])
