@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oodbench.checkpoints import SAFE, UserCheckpoint, digest_checkpoint, is_checkpoint
-from oodbench.contracts import Classifier, CustomClassifier, DerivedClassifier, parameters
+from oodbench.contracts import Classifier, DerivedClassifier, parameters
 from oodbench.errors import PluginError, UserError
 from oodbench.isolation import isolated
 from oodbench.keys import digest, plain, plugin_key
@@ -82,13 +82,6 @@ def _make_checkpoint(
     return UserCheckpoint(path=path, network=arch, sha256=sha256).on(base)
 
 
-def name_of(classifier: Classifier) -> str:
-    """Return what records and tables call a classifier."""
-    if isinstance(classifier, CustomClassifier):
-        return classifier.full_name
-    return classifier.info.name
-
-
 def identify(classifier: Classifier) -> dict[str, Any]:
     """Return what identifies a classifier in keys; of a file, its bytes and not its place."""
     key = plugin_key(classifier)
@@ -110,7 +103,7 @@ def record(classifier: Classifier) -> dict[str, Any]:
         values["path"] = classifier.full_name  # where it lay is nobody's business
     if isinstance(classifier, DerivedClassifier):
         values[BASE] = record(classifier.base)
-    return {name_of(classifier): values}
+    return {classifier.full_name: values}
 
 
 def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:

@@ -16,7 +16,7 @@ import pandas as pd
 from oodbench import hardware
 from oodbench.artifacts import list_artifacts
 from oodbench.auxiliary import notes_on_auxiliary
-from oodbench.classifiers import name_of, record
+from oodbench.classifiers import record
 from oodbench.contracts import parameters
 from oodbench.costs import classifier_parameters, costs_of
 from oodbench.engine import Results
@@ -98,7 +98,7 @@ class Collector:
                         "id_dataset": id_dataset,
                         "ood_dataset": ood_dataset,
                         "detector": name,
-                        "classifier": name_of(request.classifier),
+                        "classifier": request.classifier.full_name,
                         "classifier_seed": classifier_seed,
                         "seed": None,
                         "status": "failed",

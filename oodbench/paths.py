@@ -9,6 +9,9 @@ import platformdirs
 
 from oodbench.errors import UserError
 
+PACKAGE = Path(__file__).resolve().parent
+"""The folder of the harness."""
+
 DATA_VARIABLE = "OODBENCH_DATA"
 """The environment variable that names the data folder."""
 

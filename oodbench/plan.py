@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from oodbench.classifiers import identify, name_of
+from oodbench.classifiers import identify
 from oodbench.contracts import CustomClassifier, Detector, GeneratedDataset, Need, Trainable
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import digest, plugin_key
@@ -68,7 +68,7 @@ class _Planner:
         self._shared = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
         self._code = functools.cache(stage_code)
-        self._classifier = name_of(request.classifier)
+        self._classifier = request.classifier.full_name
         self._detector_keys = {name: plugin_key(each) for name, each in request.detectors.items()}
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)

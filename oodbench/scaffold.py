@@ -7,10 +7,8 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-import oodbench
 from oodbench.errors import UserError
-
-PACKAGE = Path(oodbench.__file__).resolve().parent
+from oodbench.paths import PACKAGE
 
 FILES = (
     "README.md",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import oodbench
+from oodbench.paths import PACKAGE
 from oodbench.sourcecode import HARNESS, read_source
-
-PACKAGE = Path(oodbench.__file__).parent
 
 BORDER = (
     "contracts.info",
     "errors",
     "hardware",
+    "isolation",
     "keys",
+    "paths",
     "plugins",
     "pretrained",
     "results",
@@ -22,9 +22,10 @@ BORDER = (
 )
 """The modules of the harness at which the search ends, since they determine no byte of an artifact.
 
-They describe plugins and word errors, say what the machine has, name artifacts, load plugins (whose
-code counts where they take part), copy weights (which count by their digest), and read and write
-the files of runs and of the store. Counting them would make every training stale with a message.
+They describe plugins and word errors, say what the machine has and where things lie, name
+artifacts, load and guard plugins (whose code counts where they take part), copy weights (which
+count by their digest), and read and write the files of runs and of the store. Counting them would
+make every training stale with a message.
 """
 
 

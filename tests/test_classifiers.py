@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import oodbench
 from oodbench import registry
-from oodbench.classifiers import identify, make_classifier, name_of, names_of, record, remake
+from oodbench.classifiers import identify, make_classifier, names_of, record, remake
 from oodbench.cli import main
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.keys import digest, plugin_key
@@ -64,16 +64,16 @@ def save(path: Path, module: torch.nn.Module, **changes: torch.Tensor) -> Path:
 def test_what_follows_the_slash_is_the_argument() -> None:
     made = make("torchvision/resnet50")
     assert (made.info.name, made.model) == ("torchvision", "resnet50")
-    assert name_of(made) == "torchvision/resnet50"
-    assert name_of(make("torchvision")) == "torchvision/resnet18"
-    assert name_of(make("preact-resnet")) == "preact-resnet"
+    assert made.full_name == "torchvision/resnet50"
+    assert make("torchvision").full_name == "torchvision/resnet18"
+    assert make("preact-resnet").full_name == "preact-resnet"
 
 
 def test_a_method_takes_the_network_of_any_classifier_with_its_parameters() -> None:
     for name in ("preact-resnet", "torchvision/resnet50", "timm/vit_tiny.x"):
         made = make(f"outlier-exposure/{name}", chosen={**SMALL, "torchvision": {"epochs": 3}})
-        assert name_of(made.base) == name
-        assert name_of(made) == f"outlier-exposure/{name}"
+        assert made.base.full_name == name
+        assert made.full_name == f"outlier-exposure/{name}"
     assert make("outlier-exposure").base.width == 4
     assert (
         make("energy-bounded/torchvision", chosen={"torchvision": {"epochs": 3}}).recipe.epochs == 3
@@ -167,7 +167,7 @@ def test_what_a_run_noted_down_makes_the_classifier_again(weights: Path) -> None
     ):
         again = remake(record(made), LOADED)
         assert identify(again) == identify(made)
-        assert name_of(again) == name_of(made)
+        assert again.full_name == made.full_name
 
 
 def test_a_checkpoint_is_loaded_as_it_is(weights: Path) -> None:

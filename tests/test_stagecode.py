@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.stagecode import BORDER, PACKAGE, stage_files
+from oodbench.paths import PACKAGE
+from oodbench.stagecode import BORDER, stage_files
 
 ROOT = PACKAGE.parent
 STAGES = ("prepare", "train", "generate", "extract", "fit", "score", "evaluate")

@@ -43,6 +43,11 @@ class Classifier(ABC):
     info: ClassVar[Info]
 
     @property
+    def full_name(self) -> str:
+        """Return what records and tables call it."""
+        return self.info.name
+
+    @property
     @abstractmethod
     def recipe(self) -> Recipe:
         """Return how to train it."""

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from oodbench.classifiers import name_of
 from oodbench.stages import Work
 from oodbench.stages.finite import images_not_finite, refuse_outputs
 from oodbench.stages.modules import autocast, load_classifier
@@ -52,7 +51,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
                     files[name] = open_memmap(work.draft / f"{name}.npy", "w+", np.float32, shape)
                 files[name][start : start + len(rows)] = rows.cpu().numpy()
             work.progress(start + len(chosen), len(positions))
-    refuse_outputs(int(bad), forwarded, name_of(spec["classifier"]))
+    refuse_outputs(int(bad), forwarded, spec["classifier"].full_name)
     for name in ("features", "logits"):
         if name in files:
             files[name].flush()

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from oodbench.classifiers import name_of
 from oodbench.contracts import Classifier, CustomClassifier, Need, PluginError, Stream
 from oodbench.errors import InvalidData, UserError
 from oodbench.pretrained import origin_of
@@ -51,7 +50,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
         work.draft.meta["train_accuracy"] = accuracy
     if bad := not_finite(module.state_dict()):
         if loaded:
-            raise InvalidData(f"{name_of(classifier)}: {bad}; give a file of sound weights")
+            raise InvalidData(f"{classifier.full_name}: {bad}; give a file of sound weights")
         raise PluginError(f"training diverged: {bad}; lower the learning rate")
     save_module(module, work.draft)
     work.draft.meta.update(shape=list(shape), num_classes=num_classes)
