@@ -25,6 +25,7 @@ from oodbench.measures.paired import (
 )
 from oodbench.measures.ranks import LEVEL, holm
 from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
+from oodbench.report.values import flatten, show
 from oodbench.results import MEASURES, Run
 
 CellName: TypeAlias = tuple[str, str, str, str]
@@ -51,7 +52,7 @@ class Input:
     concerns: str = ""
 
     def __str__(self) -> str:
-        return clean(f"{self.name}: {_show(self.first)} → {_show(self.second)}")
+        return clean(f"{self.name}: {show(self.first)} → {show(self.second)}")
 
 
 @dataclass(frozen=True)
@@ -275,21 +276,13 @@ def _change(
 def _inputs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Input]:
     """Yield what differs between the inputs that two runs have noted down."""
     flat = [
-        dict(_flatten({name: info[name] for name in INPUTS if name in info}))
+        dict(flatten({name: info[name] for name in INPUTS if name in info}))
         for info in (first, second)
     ]
     for path in dict.fromkeys([*flat[0], *flat[1]]):
         one, two = (values.get(path) for values in flat)
         if one != two:
             yield Input(".".join(path), one, two, _concern(path))
-
-
-def _flatten(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict) and value:
-        for name, item in value.items():
-            yield from _flatten(item, (*path, str(name)))
-    else:
-        yield path, value
 
 
 def _concern(path: tuple[str, ...]) -> str:
@@ -299,10 +292,3 @@ def _concern(path: tuple[str, ...]) -> str:
     if path[:3] == ("request", "fingerprints", "ood") and len(path) > 3:
         return path[3]
     return ""
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"{text[:12]}…" if len(text) == 64 and set(text) <= set("0123456789abcdef") else text

@@ -316,45 +316,6 @@ def _record_columns(path: Path, columns: Mapping[str, str]) -> dict[str, list[An
     return values
 
 
-def combine(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return the records of several runs as one table; a row that they share is taken once.
-
-    Raises:
-        UserError: if two runs have different measures in the same row.
-    """
-    sources = [run.records.assign(source=str(run.directory)) for run in runs]
-    everything = pd.concat(sources, ignore_index=True)
-    compared = [*MEASURES, "n_id", "n_ood", "ties", "status"]
-    distinct = everything.drop_duplicates([*KEY, *compared], ignore_index=True)
-    conflicts = distinct[distinct.duplicated(KEY, keep=False)]
-    if not conflicts.empty:
-        raise UserError(_describe_conflict(conflicts))
-    return distinct[list(RECORD)]
-
-
-def groups_of(runs: Iterable[Run]) -> dict[str, dict[str, list[str]]]:
-    """Return the groups of OOD sets that runs average over, by the ID set and the group's name."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for run in runs:
-        for id_dataset in run.records["id_dataset"].unique():
-            own = found.setdefault(id_dataset, {})
-            for group, titles in run.info.get("request", {}).get("groups", {}).items():
-                own[group] = list(dict.fromkeys([*own.get(group, []), *titles]))
-    return found
-
-
-def _describe_conflict(conflicts: pd.DataFrame) -> str:
-    """Return a sentence about the first of the records that share a key but not their measures."""
-    _, rows = next(iter(conflicts.groupby(KEY, sort=False, dropna=False)))
-    row, directories = rows.iloc[0], "' and '".join(rows["source"])
-    return (
-        f"'{directories}' have different results for {row['detector']} on "
-        f"{row['ood_dataset'] or row['id_dataset']} (ID {row['id_dataset']}, classifier "
-        f"{row['classifier']}, seeds {row['classifier_seed']} and {row['seed']}); "
-        "show them in tables of their own"
-    )
-
-
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     table = read_table(path, columns)
     try:

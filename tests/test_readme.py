@@ -11,8 +11,9 @@ import pytest
 
 from oodbench.cli import build_parser
 from oodbench.measures.evaluation import recompute
-from oodbench.report.tables import render
-from oodbench.results import MEASURES, groups_of, read_run
+from oodbench.report.merging import texts_of
+from oodbench.report.tables import render, table_files
+from oodbench.results import MEASURES, read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "plugins/template/README.md")
@@ -43,9 +44,7 @@ def test_tables_in_the_readme_are_those_of_kept_runs() -> None:
     assert tables
     for directory, text in tables:
         run = read_run(ROOT / directory)
-        texts = {"notes": run.info["notes"], "deviations": run.info["deviations"]}
-        texts["groups"] = groups_of([run])
-        rendered = render(run.records, format="markdown", **texts)
+        rendered = render(run.records, format="markdown", **texts_of([run]))
         assert text.strip() == DETAILS.sub("", rendered).strip()
 
 
@@ -65,8 +64,5 @@ def test_figures_of_kept_runs_follow_from_their_scores() -> None:
 @pytest.mark.parametrize("directory", kept_runs(), ids=lambda path: path.name)
 def test_tables_of_kept_runs_regenerate_byte_for_byte(directory: Path) -> None:
     run = read_run(directory)
-    texts = {"notes": run.info["notes"], "deviations": run.info["deviations"]}
-    texts["groups"] = groups_of([run])
-    for name, style in (("table.md", "markdown"), ("table.csv", "csv")):
-        rendered = render(run.records, format=style, **texts)
-        assert (directory / name).read_text(encoding="utf-8") == rendered
+    for name, text in table_files(run.records, **texts_of([run])).items():
+        assert (directory / name).read_text(encoding="utf-8") == text

@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 
 from oodbench.errors import InvalidData, UserError
+from oodbench.report.merging import combine
 from oodbench.results import (
     RECORD,
-    combine,
     read_records,
     read_run,
     records_frame,

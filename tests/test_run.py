@@ -18,9 +18,10 @@ from oodbench.contracts import Need
 from oodbench.errors import UserError
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.measures.evaluation import recompute
+from oodbench.report.merging import texts_of
 from oodbench.report.runpage import run_page
 from oodbench.report.tables import render
-from oodbench.results import MEASURES, RECORD, groups_of
+from oodbench.results import MEASURES, RECORD
 
 TIMES = ["fit_seconds", "score_seconds"]
 EVERY_KIND = [Confidence(), Brightness(), Distance(), Drawn()]
@@ -220,7 +221,7 @@ def test_groups_have_means_in_run_json_tables_pages_and_leaderboard(
     assert finished.info["request"]["groups"] == {"near": ["PhotoPatches-bw"], "far": ["Uniform"]}
     for text in (
         (tmp_path / "run" / "table.md").read_text(),
-        render(finished.records, format="terminal", groups=groups_of([finished])),
+        render(finished.records, format="terminal", **texts_of([finished])),
         run_page(finished),
     ):
         assert "near: mean over PhotoPatches-bw; far: mean over Uniform." in text

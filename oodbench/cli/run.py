@@ -119,13 +119,11 @@ def execute_run(options: argparse.Namespace) -> int:
 
 def _print_run(finished: Run) -> None:
     from oodbench.cli.output import print_ansi
+    from oodbench.report.merging import texts_of
     from oodbench.report.tables import render
-    from oodbench.results import groups_of
 
     info = finished.info
-    texts = {"notes": info["notes"], "deviations": info["deviations"]}
-    texts["groups"] = groups_of([finished])
-    print_ansi(render(finished.records, format="terminal", **texts))
+    print_ansi(render(finished.records, format="terminal", **texts_of([finished])))
     for title, reason in info["missing"].items():
         print(f"left out: {title}: {reason}")
     if info["shipped"]:

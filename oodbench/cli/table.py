@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,34 +44,30 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.cli.output import print_ansi
     from oodbench.hardware import count_cpus
     from oodbench.report.build import DELONG
+    from oodbench.report.merging import combine, tell_apart, texts_of
     from oodbench.report.prevalence import BALANCED, add_balanced
     from oodbench.report.resampled import resampled
     from oodbench.report.tables import render
-    from oodbench.results import combine, groups_of, read_run
+    from oodbench.results import Run, read_run
 
-    runs = [read_run(path) for path in options.runs]
-    notes: dict[str, str] = {}
-    deviations: dict[str, str] = {}
-    for each in runs:
-        notes |= each.info["notes"]
-        deviations |= each.info["deviations"]
-    records = combine(runs)
-    if not BALANCED.keys().isdisjoint(options.metrics or ()):
-        records = add_balanced(records, (each.scores() for each in runs))
-    interval = DELONG
-    if options.bootstrap:
-        scores = (each.scores() for each in runs)
-        records = resampled(records, scores, options.bootstrap, count_cpus())
-        interval = f"of {options.bootstrap:,} bootstrap samples"
+    def read(path: Path) -> Run:
+        run = read_run(path)
+        records = run.records
+        if not BALANCED.keys().isdisjoint(options.metrics or ()):
+            records = add_balanced(records, run.scores())
+        if options.bootstrap:
+            records = resampled(records, run.scores(), options.bootstrap, count_cpus())
+        return replace(run, records=records)
+
+    runs = tell_apart([read(path) for path in options.runs])
+    bootstrap = f"of {options.bootstrap or 0:,} bootstrap samples"
     text = render(
-        records,
+        combine(runs),
         format=options.format,
-        notes=notes,
-        deviations=deviations,
-        groups=groups_of(runs),
+        **texts_of(runs),
         metrics=options.metrics,
         like=options.like,
-        interval=interval,
+        interval=bootstrap if options.bootstrap else DELONG,
     )
     if options.format == "terminal":
         print_ansi(text)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow
 
+from oodbench.conditions import conditions_of
 from oodbench.errors import InvalidData, OodbenchError, UserError
 from oodbench.leaderboard.entries import (
     COSTS,
@@ -109,7 +110,8 @@ def _entries(
     directory: Path, info: Mapping[str, Any], rows: Sequence[Row], source: Path
 ) -> Iterator[Entry]:
     request = info["request"]
-    ((classifier, parameters),) = request["classifier"].items()
+    conditions = conditions_of(request)
+    classifier = conditions.classifier
     (id_dataset,) = {row["id_dataset"] for row in rows}
     if {row["classifier"] for row in rows} != {classifier}:
         raise InvalidData(f"'{directory}': its records name another classifier than its request")
@@ -117,9 +119,9 @@ def _entries(
     ordered = tuple(sorted(sets))
     attempts, images = _attempts(directory, info, (id_dataset, *ordered))
     _compare_records(directory, rows, attempts, ordered)
-    settings = ("images_per_set", "calibration_images", "selection_seed")
-    data = _digest([request["fingerprints"], [request[name] for name in settings]])
-    protocol = Protocol(id_dataset, classifier, _as_json(parameters), ordered, data, images)
+    data = _digest([conditions.fingerprints, list(conditions.settings.values())])
+    parameters = _as_json(conditions.parameters)
+    protocol = Protocol(id_dataset, classifier, parameters, ordered, data, images)
     weights = info.get("classifier_parameters")
     by_detector: dict[str, list[Row]] = {}
     for row in rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
@@ -18,12 +17,12 @@ BALANCED = {"aupr_id_balanced": aupr_id_balanced, "aupr_ood_balanced": aupr_ood_
 _SHOWN = ("aupr_id", "aupr_id_balanced", "aupr_ood", "aupr_ood_balanced")
 
 
-def add_balanced(records: pd.DataFrame, scores: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def add_balanced(records: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return records with the columns of `BALANCED`; NaN where there are no scores.
 
     Args:
         records: columns as in `oodbench.results.RECORD`.
-        scores: columns as in `oodbench.results.SCORE`, of one or several runs.
+        scores: columns as in `oodbench.results.SCORE`, of the same run.
     """
     found = {
         run.key(title): {name: measure(run.known, values) for name, measure in BALANCED.items()}
@@ -41,7 +40,7 @@ def prevalence_table(records: pd.DataFrame, scores: pd.DataFrame) -> Table:
         records: columns as in `oodbench.results.RECORD`, of one ID set and classifier.
         scores: columns as in `oodbench.results.SCORE`, of the same run.
     """
-    report = build(add_balanced(records, [scores]), _SHOWN, {}, {})
+    report = build(add_balanced(records, scores), _SHOWN, {}, {})
     details = report.sections[0].tables[1]
     # The first block is that of the ID set, which has no AUPR.
     return replace(details, caption="AUPR in % as it is and as 1:1", blocks=details.blocks[1:])

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from oodbench.errors import InvalidData
 from oodbench.measures.evaluation import recompute
+from oodbench.report.merging import texts_of
 from oodbench.report.tables import table_files
 from oodbench.results import (
     KEY,
     MEASURES,
     RECORD,
     Run,
-    groups_of,
     read_outcomes,
     rewrite_records,
 )
@@ -47,11 +47,5 @@ def recompute_run(directory: str | Path) -> Run:
     failed = records["status"] != "ok"
     records.loc[failed, _COMPUTED] = None
     run = Run(kept.directory, kept.info, records[list(RECORD)].astype(RECORD))
-    texts = table_files(
-        run.records,
-        notes=run.info["notes"],
-        deviations=run.info["deviations"],
-        groups=groups_of([run]),
-    )
-    rewrite_records(run, run.records, texts)
+    rewrite_records(run, run.records, table_files(run.records, **texts_of([run])))
     return run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from oodbench.measures.bootstrap import bootstrap_auroc, percentile_interval
@@ -11,14 +9,14 @@ from oodbench.report.scored import Key, beside, scored_runs
 
 
 def resampled(
-    records: pd.DataFrame, scores: Iterable[pd.DataFrame], samples: int, threads: int = 1
+    records: pd.DataFrame, scores: pd.DataFrame, samples: int, threads: int = 1
 ) -> pd.DataFrame:
     """Return records with the percentile intervals of a stratified bootstrap of the images.
 
     Args:
         records: columns as in `oodbench.results.RECORD`; ``auroc_low`` and ``auroc_high`` are
             replaced.
-        scores: columns as in `oodbench.results.SCORE`, of one or several runs.
+        scores: columns as in `oodbench.results.SCORE`, of the same run.
         samples: number of samples; all detectors see the same ones.
         threads: samples are computed in as many threads.
     """

@@ -13,10 +13,11 @@ from oodbench.report.columns import DEFAULT
 from oodbench.report.footnotes import prevalence_note
 from oodbench.report.gallery import Images, make_galleries
 from oodbench.report.layout import Cell, Table, clean
+from oodbench.report.merging import texts_of
 from oodbench.report.plots import draw_plots
 from oodbench.report.prevalence import prevalence_table
 from oodbench.report.shown import read_shown
-from oodbench.results import Run, groups_of
+from oodbench.results import Run
 
 _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_seconds")
 """What a page says of ``run.json``, where it is there; the file itself has all."""
@@ -35,8 +36,7 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    notes, deviations = (run.info.get(name, {}) for name in ("notes", "deviations"))
-    report = build(run.records, DEFAULT, notes, deviations, groups_of([run]))
+    report = build(run.records, DEFAULT, **texts_of([run]))
     content = {**run.info.get("request", {}), **run.info}
     shown = read_shown(run)
     plots, missing = draw_plots(run.records, shown)

@@ -37,21 +37,20 @@ class Scored(NamedTuple):
         return key_of((*self.run, self.id_dataset, ood_dataset))
 
 
-def scored_runs(scores: Iterable[pd.DataFrame]) -> Iterator[Scored]:
+def scored_runs(scores: pd.DataFrame) -> Iterator[Scored]:
     """Yield what each run of each detector scored, but for those that failed on the ID set.
 
     Args:
-        scores: columns as in `oodbench.results.SCORE`, of one or several runs.
+        scores: columns as in `oodbench.results.SCORE`, of one run.
     """
-    for frame in scores:
-        runs: Any = frame.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False)
-        for run, own in runs:
-            tests = own[own["split"] == "test"].groupby("dataset", sort=False, observed=True)
-            parts = {str(title): part["score"].to_numpy() for title, part in tests}
-            id_datasets = own.loc[own["split"] == "calibration", "dataset"].unique()
-            if len(id_datasets) == 1 and id_datasets[0] in parts:
-                id_dataset = str(id_datasets[0])
-                yield Scored(run, id_dataset, parts.pop(id_dataset), parts)
+    runs: Any = scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False)
+    for run, own in runs:
+        tests = own[own["split"] == "test"].groupby("dataset", sort=False, observed=True)
+        parts = {str(title): part["score"].to_numpy() for title, part in tests}
+        id_datasets = own.loc[own["split"] == "calibration", "dataset"].unique()
+        if len(id_datasets) == 1 and id_datasets[0] in parts:
+            id_dataset = str(id_datasets[0])
+            yield Scored(run, id_dataset, parts.pop(id_dataset), parts)
 
 
 def beside(records: pd.DataFrame, found: Mapping[Key, Mapping[str, float]]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from oodbench.report.tables import render
 @pytest.mark.parametrize("seeds", [(None,), (0, 1)])
 def test_every_row_has_the_areas_of_its_own_scores(tmp_path: Path, seeds: tuple) -> None:
     run = make_run(tmp_path, {"energy": 1.0, "msp": 0.5}, seeds=seeds)
-    found = add_balanced(run.records, [run.scores()])
+    found = add_balanced(run.records, run.scores())
     assert len(found) == len(run.records)
     for row in found[found["ood_dataset"] != ""].to_dict("records"):
         scores = run.scores()
@@ -36,7 +36,7 @@ def test_every_row_has_the_areas_of_its_own_scores(tmp_path: Path, seeds: tuple)
 def test_rows_without_scores_have_none(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"energy": 1.0, "msp": 0.5})
     scores = run.scores()
-    found = add_balanced(run.records, [scores[scores["detector"] == "msp"]])
+    found = add_balanced(run.records, scores[scores["detector"] == "msp"])
     assert found[found["detector"] == "energy"][list(BALANCED)].isna().all(axis=None)
     assert found[found["ood_dataset"] == ""][list(BALANCED)].isna().all(axis=None)
 

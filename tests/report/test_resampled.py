@@ -13,7 +13,7 @@ from oodbench.report.resampled import resampled
 
 def test_intervals_are_those_of_the_bootstrap_and_close_to_delongs(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", seeds=(0, 1))
-    found = resampled(run.records, [run.scores()], 2000)
+    found = resampled(run.records, run.scores(), 2000)
     kept = run.records.drop(columns=["auroc_low", "auroc_high"])
     assert found[kept.columns].equals(kept)
     ood = run.records["ood_dataset"] != ""
