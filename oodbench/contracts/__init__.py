@@ -7,7 +7,14 @@ from oodbench.contracts.classifier import Classifier, Recipe
 from oodbench.contracts.data import Batch, Checkpoint, Context, Need, Stream
 from oodbench.contracts.dataset import Dataset, GeneratedDataset, ImageSet
 from oodbench.contracts.detector import SHORTCUT, Detector, State, Trainable, parameters
-from oodbench.contracts.figure import COLUMN_WIDTH, FeatureMap, Figure, Outputs, RunView
+from oodbench.contracts.figure import (
+    COLUMN_WIDTH,
+    FeatureMap,
+    Figure,
+    Outputs,
+    RunView,
+    score_range,
+)
 from oodbench.contracts.info import Info, Paper
 from oodbench.contracts.training import CustomClassifier, DerivedClassifier
 from oodbench.errors import (
@@ -53,4 +60,5 @@ __all__ = [
     "Trainable",
     "hookimpl",
     "parameters",
+    "score_range",
 ]

@@ -22,6 +22,27 @@ COLUMN_WIDTH = 3.4
 """Width of a column of a paper in inches: make pictures this wide, and they are legible there."""
 
 
+def score_range(id_scores: np.ndarray, *others: np.ndarray) -> tuple[float, float]:
+    """Return the smallest and the largest score to show; what lies beyond belongs at the edge.
+
+    The ID scores fill at least a quarter of the range, so that neither a single outlier nor a far
+    OOD set presses all others into a line.
+
+    Args:
+        id_scores: (n,) scores of the ID images.
+        others: scores of OOD sets, (m,) each.
+    """
+    import numpy as np
+
+    sets = [np.quantile(scores, [0.005, 0.995]) for scores in (id_scores, *others)]
+    low, high = (float(end) for end in sets[0])
+    width = (high - low) or float(np.ptp(id_scores)) or 1.0
+    lowest = max(min(float(each[0]) for each in sets), low - 1.5 * width)
+    highest = min(max(float(each[1]) for each in sets), high + 3 * width)
+    margin = 0.02 * (highest - lowest) or 1.0
+    return lowest - margin, highest + margin
+
+
 @dataclass(frozen=True)
 class Outputs:
     """What the classifier makes of images.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from oodbench.leaderboard.boards import Board, Costs
 from oodbench.leaderboard.standings import interval, labels, seconds
 from oodbench.report.layout import percent
+from oodbench.report.names import Mark, find_room
 
 BEST = 5
 """Detectors that a card lists."""
@@ -183,20 +184,10 @@ class _Scale:
 
 def _without_overlaps(points: Sequence[Point]) -> list[Point]:
     """Return the points, without the names that would lie on another name or on a point."""
-    boxes = [(point.x - DOT, point.x + DOT, point.y) for point in points]
-    kept = {}
-    for point in sorted(points, key=lambda each: each.y):
-        length = LETTER * len(point.name)
-        left = point.x + DOT if point.anchor == "start" else point.x - DOT - length
-        box = (left, left + length, point.y)
-        if point.name and not any(_overlap(box, other) for other in boxes):
-            boxes.append(box)
-            kept[point.text] = point
-    return [point if point.text in kept else replace(point, name="") for point in points]
-
-
-def _overlap(one: tuple[float, float, float], two: tuple[float, float, float]) -> bool:
-    return one[0] < two[1] and two[0] < one[1] and abs(one[2] - two[2]) < LINE
+    ranked = sorted(points, key=lambda each: each.y)
+    marks = [Mark(each.x, each.y, each.name, each.anchor == "start") for each in ranked]
+    shown = {ranked[number] for number in find_room(marks, letter=LETTER, line=LINE, radius=DOT)}
+    return [point if point in shown else replace(point, name="") for point in points]
 
 
 def cost_of(costs: Costs) -> float:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from oodbench.contracts import score_range
 from oodbench.errors import FigureUnavailable
 from oodbench.report.classes import accepted_classes, rejected_classes
+from oodbench.report.layout import clean
+from oodbench.report.names import Mark, find_room
 from oodbench.report.pictures import STYLE, Plot, Values, finish, heat_map, new_figure, plain
 from oodbench.report.ranking import draw_mean_ranks, mean_ranks
 from oodbench.report.shown import Shown
@@ -18,46 +22,75 @@ from oodbench.report.summary import summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = 10
+"""Detectors with a curve in each panel: as many as there are colours to tell apart."""
 
 _POINTS = 400
 """Points of a drawn curve: more than an image of its size can show."""
 
 
-def draw_plots(records: pd.DataFrame, shown: Shown) -> tuple[list[Plot], list[str]]:
+@dataclass(frozen=True)
+class Plots:
+    """The plots of a run, by the part of the page that they belong to.
+
+    Attributes:
+        overview: AUROC of every detector on every set, against cost, and by rank.
+        curves: ROC and precision-recall curves.
+        scores: a histogram for each detector.
+        classes: which classes are rejected or accepted.
+        missing: a sentence for each plot that there is none of.
+    """
+
+    overview: Sequence[Plot]
+    curves: Sequence[Plot]
+    scores: Sequence[Plot]
+    classes: Sequence[Plot]
+    missing: Sequence[str]
+
+
+def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
     """Draw every plot of a run.
 
     Args:
         records: columns as in `oodbench.results.RECORD`.
         shown: scores, labels and predictions of the same run.
-
-    Returns:
-        The plots, and a sentence for each that there is none of.
     """
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        plots = [
-            _aurocs(records, shown),
-            _curves(shown, "ROC curves", _roc, "OOD accepted as ID", "ID accepted"),
+        overview = [_aurocs(records, shown), _cost(records, shown)]
+        best = _best(records, shown)
+        curves = [
+            _curves(shown, best, "ROC curves", _roc, "OOD accepted as ID", "ID accepted"),
             _curves(
                 shown,
+                best,
                 "Precision-recall curves, OOD positive",
                 _pr,
                 "recall",
                 "precision",
                 drawstyle="steps-post",  # so that the area is the average precision
             ),
-            *(_histograms(shown, detector) for detector in shown.detectors),
-            _cost(records, shown),
         ]
+        scores = [_histograms(shown, detector) for detector in shown.detectors]
         accepted, unlabelled = accepted_classes(shown)
-        plots += [*rejected_classes(shown), *accepted]
+        classes = [*rejected_classes(shown), *accepted]
         missing = [unlabelled] if unlabelled else []
         try:
-            plots.append(draw_mean_ranks(mean_ranks(records)))
+            overview.append(draw_mean_ranks(mean_ranks(records)))
         except FigureUnavailable as error:
             missing.append(str(error))
-    return plots, missing
+    return Plots(overview, curves, scores, classes, missing)
+
+
+def _best(records: pd.DataFrame, shown: Shown) -> list[str]:
+    """Return the detectors with the largest mean AUROC, best first, at most `CURVES` of them."""
+    good = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
+    areas = good.groupby("detector")["auroc"].mean()
+    ranked = sorted(shown.detectors, key=lambda each: -float(areas.get(each, -math.inf)))
+    return ranked[:CURVES]
 
 
 def _aurocs(records: pd.DataFrame, shown: Shown) -> Plot:
@@ -76,6 +109,7 @@ def _aurocs(records: pd.DataFrame, shown: Shown) -> Plot:
 
 def _curves(
     shown: Shown,
+    best: Sequence[str],
     title: str,
     curve: Callable[[Values, Values], tuple[Values, Values]],
     horizontal: str,
@@ -84,15 +118,15 @@ def _curves(
 ) -> Plot:
     columns = min(4, len(shown.sets))
     rows = math.ceil(len(shown.sets) / columns)
-    figure, every = new_figure(rows, columns, 2.5 * columns + 1.2, 2.4 * rows + 0.3)
+    figure, every = new_figure(rows, columns, 2.6 * columns + 0.4, 2.4 * rows + 0.7)
     for axes, name in zip(every, shown.sets, strict=False):
         for detector, known, unknown in shown.pairs(name):
+            if detector not in best:
+                continue
             across, up = curve(known, unknown)
-            number = shown.detectors.index(detector)
-            style = ("-", "--", ":", "-.")[number // 10 % 4]
             axes.plot(
-                *(across, up, style),
-                color=f"C{number % 10}",
+                *(across, up),
+                color=f"C{best.index(detector)}",
                 drawstyle=drawstyle,
                 label=plain(detector),
             )
@@ -100,8 +134,11 @@ def _curves(
     for axes in every[len(shown.sets) :]:
         axes.remove()
     handles, labels = _legend(every[: len(shown.sets)])
-    figure.legend(handles, labels, loc="outside right upper", frameon=False)
-    return finish(figure, title, f"A panel for each OOD set: {', '.join(shown.sets)}.")
+    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
+    text = f"A panel for each OOD set: {', '.join(shown.sets)}."
+    if len(shown.detectors) > len(best):
+        text += f" The {len(best)} detectors with the largest mean AUROC."
+    return finish(figure, title, text)
 
 
 def _legend(every: Sequence[Axes]) -> tuple[list[Any], list[str]]:
@@ -150,9 +187,9 @@ def _histograms(shown: Shown, detector: str) -> Plot:
     figure, every = new_figure(max(len(titles), 1), 1, 6, 0.7 * max(len(titles), 1) + 0.5)
     if titles:
         # All values, but no long tail: outliers are counted in the outermost bins.
-        pooled = np.concatenate([shown.judged[detector, title].scores for title in titles])
-        low, high = np.quantile(pooled, [0.005, 0.995])
-        edges = np.linspace(low, high if high > low else low + 1, 61)
+        edges = np.linspace(
+            *score_range(*(shown.judged[detector, title].scores for title in titles)), 61
+        )
         for axes, title in zip(every, titles, strict=True):
             values = shown.judged[detector, title].scores.clip(edges[0], edges[-1])
             color = "C0" if title == shown.id_dataset else "C1"
@@ -166,31 +203,51 @@ def _histograms(shown: Shown, detector: str) -> Plot:
 
 
 def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
-    from adjustText import adjust_text
-
-    figure, (axes,) = new_figure(1, 1, 7, 4 + 0.05 * len(shown.detectors))
+    figure, (axes,) = new_figure(1, 1, 6, 4.5)
     good = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
-    described, points, labels = [], [], []
+    names, points = [], []
     for detector in shown.detectors:
         own = good[good["detector"] == detector]
         runs = own.groupby(["classifier_seed", "seed"], dropna=False)
         seconds = own["fit_seconds"].mean() + runs["score_seconds"].sum().mean()
         area = 100 * own["auroc"].mean()
-        if math.isnan(seconds) or math.isnan(area):
-            continue
-        points.append((max(float(seconds), 1e-3), area))
-        axes.scatter(*points[-1], color="C0", s=16)
-        labels.append(axes.text(*points[-1], plain(detector), fontsize=8))
-        described.append(f"{detector} {area:.2f} % in {seconds:.3g} s")
+        if not (math.isnan(seconds) or math.isnan(area)):
+            names.append(detector)
+            points.append((max(float(seconds), 1e-3), float(area)))
     axes.set(xscale="log", xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
     axes.margins(0.1)
-    if labels:
-        adjust_text(
-            labels,
-            *zip(*points, strict=True),
-            ax=axes,
-            iter_lim=500,  # and no limit of time, by which pictures would differ
-            expand=(1.1, 1.4),
-            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.5},
-        )
+    if points:
+        across, up = zip(*points, strict=True)
+        axes.scatter(across, up, color="C0", s=16)
+        _name_points(figure, axes, names, points)
+    described = [
+        f"{name} {area:.2f} % in {seconds:.3g} s"
+        for name, (seconds, area) in zip(names, points, strict=True)
+    ]
     return finish(figure, "AUROC against cost", f"{'; '.join(described)}.")
+
+
+def _name_points(
+    figure: Figure, axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]]
+) -> None:
+    """Write the names of points beside them, as far as there is room; best ones first."""
+    figure.draw_without_rendering()  # places follow from limits and layout
+    places = axes.transData.transform(np.array(points)) * 72 / figure.dpi  # in points
+    middle = float(places[:, 0].mean())
+    marks = [
+        Mark(float(x), float(y), clean(name), rightwards=bool(x <= middle))
+        for name, (x, y) in zip(names, places, strict=True)
+    ]
+    order = np.argsort([-area for _, area in points], kind="stable")
+    for number in find_room([marks[each] for each in order], letter=4.6, line=8, radius=3):
+        which = order[number]
+        right = marks[which].rightwards
+        axes.annotate(
+            plain(names[which]),
+            points[which],
+            xytext=(4 if right else -4, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="center",
+            fontsize=8,
+        )

@@ -39,7 +39,8 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
     report = build(run.records, DEFAULT, **texts_of([run]))
     content = {**run.info.get("request", {}), **run.info}
     shown = read_shown(run)
-    plots, missing = draw_plots(run.records, shown)
+    plots = draw_plots(run.records, shown)
+    missing = list(plots.missing)
     galleries, unseen = make_galleries(shown, images or {})
     if unseen:
         missing.append(
@@ -52,7 +53,7 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
             sections=report.sections,
             footnotes=report.footnotes,
             failures=report.failures,
-            plots=[(plot.title, plot.description, _encode(plot.svg)) for plot in plots],
+            plots=plots,
             galleries=galleries,
             missing=[clean(sentence) for sentence in missing],
             prevalence=_prevalence(run),

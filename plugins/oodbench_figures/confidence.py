@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import Figure, Info, RunView
+from oodbench.contracts import Figure, Info, RunView, score_range
 from oodbench_figures.panels import make_panels, some
 from oodbench_figures.paper import PAPER
-from oodbench_figures.scores import shown_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +42,7 @@ class ConfidenceAgainstScore(Figure):
 def _draw_detector(run: RunView, detector: str, confidences: dict[str, np.ndarray]) -> Picture:
     scores = {dataset: run.scores(detector, dataset)[0] for dataset in confidences}
     picture, panels = make_panels(len(confidences), height=1.05, shared=True)
-    low, high = shown_range(list(scores.values()))
+    low, high = score_range(*scores.values())
     limit = run.threshold(detector)
     for number, (panel, dataset) in enumerate(zip(panels, confidences, strict=True)):
         shown = [(run.id_dataset, "0.25")]

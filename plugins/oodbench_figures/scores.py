@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView, score_range
 from oodbench_figures.paper import PAPER
 
 if TYPE_CHECKING:
@@ -14,9 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 BINS = 120
-SHOWN = (0.005, 0.995)
-"""Quantiles of each data set between which its scores are surely shown: a single outlier would
-press all others into a line."""
+LEGEND_COLUMNS = 2
 
 ROW = 0.85
 """Height of the tallest distribution, in rows."""
@@ -48,11 +45,14 @@ def _draw_detector(run: RunView, detector: str) -> Picture:
     from matplotlib.figure import Figure as Picture
 
     rows = 1 + len(run.ood_datasets)
-    picture = Picture(figsize=(COLUMN_WIDTH, 2.9 + 0.26 * rows), layout="constrained")
+    legend_rows = -(-len(run.ood_datasets) // LEGEND_COLUMNS)
+    size = (COLUMN_WIDTH, 3.1 + 0.26 * rows + 0.12 * legend_rows)
+    picture = Picture(figsize=size, layout="constrained")
     curves, ridges = picture.subplots(2, 1, height_ratios=(2.5, 0.4 + 0.26 * rows))
     draw_curves(curves, run, detector)
     draw_ridges(ridges, run, detector)
-    curves.set_title(f"(a) ROC of {detector}", loc="left")
+    curves.set_title(f"(a) ROC of {detector}, AUROC in %", loc="left")
+    picture.legend(loc="outside upper center", ncols=LEGEND_COLUMNS)
     ridges.set_title("(b) distribution of scores; dashed: 95 % threshold", loc="left")
     return picture
 
@@ -77,7 +77,6 @@ def draw_curves(axes: Axes, run: RunView, detector: str) -> None:
         xlim=(0, 1),
         ylim=(0, 1),
     )
-    axes.legend(loc="lower right", title="AUROC in %", title_fontsize=6)
 
 
 DASHES = ("-", "--", "-.", ":")
@@ -97,7 +96,7 @@ def draw_ridges(axes: Axes, run: RunView, detector: str) -> None:
 
     datasets = [run.id_dataset, *run.ood_datasets]
     scores = [np.concatenate(run.scores(detector, dataset)) for dataset in datasets]
-    low, high = shown_range(scores)
+    low, high = score_range(*scores)
     edges = np.linspace(low, high, BINS + 1)
     for row, values in enumerate(scores):
         counts, _ = np.histogram(np.clip(values, low, high), edges)
@@ -112,13 +111,3 @@ def draw_ridges(axes: Axes, run: RunView, detector: str) -> None:
     )
     axes.set_yticks(range(len(datasets)), datasets)
     axes.tick_params(axis="y", length=0)
-
-
-def shown_range(scores: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the smallest and the largest score to show; what is beyond is put at the edge."""
-    import numpy as np
-
-    quantiles = np.array([np.quantile(values, SHOWN) for values in scores], dtype=np.float64)
-    low, high = float(quantiles[:, 0].min()), float(quantiles[:, 1].max())
-    margin = 0.02 * (high - low) or 1.0
-    return low - margin, high + margin

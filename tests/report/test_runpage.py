@@ -28,6 +28,18 @@ def test_a_page_has_tables_plots_and_provenance(tmp_path: Path) -> None:
     assert "Mean (sample standard deviation) over runs" in text
 
 
+def test_a_page_begins_with_the_plots_that_say_most(tmp_path: Path) -> None:
+    text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}))
+    assert text.index("<img ") < text.index("<table")
+    assert text.index("AUROC against cost") < text.index("<table") < text.index("ROC curves")
+
+
+def test_curves_are_those_of_the_ten_best_detectors(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {f"d{number:02}": 0.2 * number for number in range(12)})
+    first, _ = draw_plots(run.records, read_shown(run)).curves
+    assert "The 10 detectors with the largest mean AUROC." in first.description
+
+
 def test_a_page_says_what_it_cannot_show(tmp_path: Path) -> None:
     text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}))
     assert text.count("No images of Digits, Glyphs, Uniform are shown") == 1
@@ -78,7 +90,9 @@ def test_a_detector_that_failed_on_a_set_is_no_obstacle(tmp_path: Path) -> None:
         scores=scores[kept].astype(names),
         records=records,
     )
-    assert len(draw_plots(broken.records, read_shown(broken))[0]) == 7
+    plots = draw_plots(broken.records, read_shown(broken))
+    parts = (plots.overview, plots.curves, plots.scores, plots.classes)
+    assert [len(each) for each in parts] == [2, 2, 2, 1]
     assert "ValueError: NaN" in run_page(broken)
 
 
