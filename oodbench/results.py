@@ -28,7 +28,18 @@ import pandas as pd
 import pyarrow
 
 from oodbench.errors import InvalidData, UserError
-from oodbench.runfiles import RUN, read_columns, read_info, read_table, sha256, verified
+from oodbench.runfiles import (
+    RECORDS,
+    RUN,
+    read_columns,
+    read_info,
+    read_table,
+    records_limit,
+    require_bounds,
+    rows_limit,
+    sha256,
+    verified,
+)
 
 KEY = ["id_dataset", "ood_dataset", "detector", "classifier", "classifier_seed", "seed"]
 """The columns that name a record. ``ood_dataset`` is empty in the row of the ID set itself, and
@@ -68,6 +79,13 @@ RECORD = {
 }
 """Columns and dtypes of the records. ``status`` is ``ok`` or ``failed``."""
 
+_BOUNDS = {
+    **{name: (0, 1) for name in (*MEASURES, "ties") if not name.startswith("threshold")},
+    **dict.fromkeys(["n_id", "n_ood"], (0, 10**12)),
+    **dict.fromkeys(["fit_seconds", "score_seconds"], (0, 10**9)),
+}
+"""The smallest and the largest value of some columns."""
+
 SCORE = {
     "detector": "category",
     "classifier": "category",
@@ -96,6 +114,8 @@ PREDICTION = {
 _RECORDS, _SCORES, _PREDICTIONS = "records.csv", "scores.parquet", "predictions.parquet"
 _WRITING = ".writing-"
 
+_NULLABLE = {pyarrow.int64(): pd.Int64Dtype()}
+
 ABANDONED_SECONDS = 24 * 3600
 """Unfinished files older than this are left over from a run that was killed."""
 
@@ -120,7 +140,7 @@ class Run:
         Raises:
             InvalidData: if the file is missing, damaged or something else.
         """
-        return _read_parquet(verified(self.directory, _SCORES, self.info), SCORE)
+        return _read_parquet(self.directory, _SCORES, self.info, SCORE)
 
     def predictions(self) -> pd.DataFrame:
         """Read the predictions, columns and dtypes as in `PREDICTION`.
@@ -128,7 +148,7 @@ class Run:
         Raises:
             InvalidData: if the file is missing, damaged or something else.
         """
-        return _read_parquet(verified(self.directory, _PREDICTIONS, self.info), PREDICTION)
+        return _read_parquet(self.directory, _PREDICTIONS, self.info, PREDICTION)
 
 
 def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -251,7 +271,8 @@ def read_run(directory: str | Path) -> Run:
     """
     folder = Path(directory).expanduser()
     info = read_info(folder)
-    return Run(folder, info, read_records(verified(folder, _RECORDS, info)))
+    path = verified(folder, _RECORDS, info)
+    return Run(folder, info, _read_frame(path, RECORD, records_limit(info)))
 
 
 def read_outcomes(directory: str | Path) -> Run:
@@ -266,16 +287,22 @@ def read_outcomes(directory: str | Path) -> Run:
     folder = Path(directory).expanduser()
     info = read_info(folder)
     columns = {name: dtype for name, dtype in RECORD.items() if name not in MEASURES}
-    return Run(folder, info, _read_frame(verified(folder, _RECORDS, info), columns))
+    path = verified(folder, _RECORDS, info)
+    return Run(folder, info, _read_frame(path, columns, records_limit(info)))
 
 
-def read_records(path: Path) -> pd.DataFrame:
+def read_records(path: Path, limit: int = RECORDS) -> pd.DataFrame:
     """Read records from a CSV file, columns and dtypes as in `RECORD`.
 
+    Args:
+        path: of the file.
+        limit: records that there may be.
+
     Raises:
-        InvalidData: if the file is unreadable, lacks a column or holds a value of a wrong type.
+        InvalidData: if the file is unreadable, lacks a column, has too many rows, or holds a value
+            of a wrong type or beyond its bounds.
     """
-    return _read_frame(path, RECORD)
+    return _read_frame(path, RECORD, limit)
 
 
 def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -291,7 +318,8 @@ def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         InvalidData: if the file is missing, damaged or something else.
     """
-    values = _record_columns(verified(directory, _RECORDS, info), RECORD)
+    path = verified(directory, _RECORDS, info)
+    values = _record_columns(path, RECORD, records_limit(info))
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
@@ -301,26 +329,35 @@ def read_score_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
     Raises:
         InvalidData: if the file is missing, damaged or something else.
     """
-    return read_table(verified(directory, _SCORES, info), SCORE)
+    return read_table(verified(directory, _SCORES, info), SCORE, rows_limit(info))
 
 
-def _read_frame(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    values = _record_columns(path, columns)
+def _read_frame(path: Path, columns: Mapping[str, str], limit: int) -> pd.DataFrame:
+    values = _record_columns(path, columns, limit)
     return pd.DataFrame({name: pd.Series(values[name], dtype=columns[name]) for name in columns})
 
 
-def _record_columns(path: Path, columns: Mapping[str, str]) -> dict[str, list[Any]]:
-    values = read_columns(path, columns)
+def _record_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[str, list[Any]]:
+    values = read_columns(path, columns, limit)
     if not {*values["status"]} <= {"ok", "failed"}:
         raise InvalidData(f"'{path}', column status: expected ok or failed in every row")
+    for name in ("id_dataset", "detector", "classifier"):
+        if "" in values[name]:
+            raise InvalidData(f"'{path}', column {name}: a name is missing")
+    for name, bounds in _BOUNDS.items():
+        require_bounds(values.get(name, ()), *bounds, f"'{path}', column {name}")
     return values
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    table = read_table(path, columns)
+def _read_parquet(
+    directory: Path, name: str, info: Mapping[str, Any], columns: Mapping[str, str]
+) -> pd.DataFrame:
+    path = verified(directory, name, info)
+    table = read_table(path, columns, rows_limit(info))
     try:
-        return _conform(table.to_pandas(), columns)
-    except (TypeError, ValueError) as error:
+        # Whole numbers stay so where one is missing.
+        return _conform(table.to_pandas(types_mapper=_NULLABLE.get), columns)
+    except (TypeError, ValueError, pyarrow.ArrowException) as error:
         raise InvalidData(f"'{path}' holds values of a wrong type: {error}") from error
 
 

@@ -142,6 +142,11 @@ def make_run(
     predictions = predictions_of(classifier_seeds, sets)
     if records is None:
         records = recompute(scores, predictions).assign(fit_seconds=2.0, score_seconds=0.01)
+    drawn = {
+        "seeds": [0 if seed is None else seed for seed in seeds],
+        "classifier_seeds": list(classifier_seeds),
+    }
+    info["request"] = drawn | info.get("request", {})
     write_run(
         directory,
         records=records,

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import info_of
 
 from oodbench.errors import InvalidData, UserError
 from oodbench.report.merging import combine
@@ -26,6 +27,7 @@ from oodbench.results import (
     write_run,
 )
 
+INFO = info_of(["ganad", "NaN"], ["glyphs", "noise"], wall_seconds=1.5)
 NAMES = {"id_dataset": "digits", "classifier": "resnet", "classifier_seed": 0}
 
 
@@ -43,7 +45,7 @@ def records() -> pd.DataFrame:
                 "fpr95": np.nextafter(0.5, 1),
                 "n_id": 1797,
                 "n_ood": 10,
-                "fit_seconds": 1e-300,
+                "fit_seconds": np.nextafter(1e-9, 1),
             },
             {
                 **NAMES,
@@ -97,7 +99,7 @@ def run(
         records=records,
         scores=scores,
         predictions=predictions,
-        info={"wall_seconds": 1.5},
+        info=INFO,
         texts={"table.md": "| a |\n"},
     )
     return directory
@@ -129,7 +131,7 @@ def test_scores_of_double_precision_stay_so(
     run: Path, records: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame
 ) -> None:
     exact = scores.assign(score=[0.1, 0.2, 0.3, 1 / 3])
-    write_run(run, records=records, scores=exact, predictions=predictions, info={})
+    write_run(run, records=records, scores=exact, predictions=predictions, info=INFO)
     assert read_run(run).scores()["score"].tolist() == [0.1, 0.2, 0.3, 1 / 3]
 
 
@@ -213,7 +215,7 @@ def test_a_value_of_a_wrong_type_is_named(run: Path, old: str, new: str, column:
 def test_a_parquet_file_of_something_else_is_refused(
     run: Path, records: pd.DataFrame, predictions: pd.DataFrame, scores: pd.DataFrame
 ) -> None:
-    write_run(run, records=records, scores=scores, predictions=predictions, info={})
+    write_run(run, records=records, scores=scores, predictions=predictions, info=INFO)
     foreign = read_run(run)
     for content, message in [
         (b"PAR1", "is damaged, or no Parquet file"),
@@ -253,7 +255,7 @@ def test_a_writer_that_fails_leaves_the_old_run_alone(
             records=records.iloc[:1],
             scores=scores,
             predictions=predictions,
-            info={"wall_seconds": math.nan},
+            info=INFO | {"wall_seconds": math.nan},
         )
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
@@ -280,7 +282,7 @@ results.write_run(
     records=run.records.assign(auroc=0.25),
     scores=run.scores(),
     predictions=run.predictions(),
-    info={},
+    info=run.info,
 )
 """
 
@@ -295,7 +297,7 @@ def test_a_writer_that_is_killed_leaves_no_run_that_is_half_new(run: Path, renam
     assert killed.returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="holds no finished run"):
         read_run(run)
-    write_run(run, records=whole.records, scores=scores, predictions=predictions, info={})
+    write_run(run, records=whole.records, scores=scores, predictions=predictions, info=INFO)
     assert len(read_run(run).records) == 3
 
 
@@ -309,7 +311,7 @@ def test_only_what_was_abandoned_long_ago_is_removed(
     then = time.time() - hours * 3600
     os.utime(others, (then, then))
     records = read_run(run).records
-    write_run(run, records=records, scores=scores, predictions=predictions, info={})
+    write_run(run, records=records, scores=scores, predictions=predictions, info=INFO)
     assert others.exists() == kept
 
 
@@ -320,7 +322,7 @@ def test_runs_are_combined_and_shared_rows_taken_once(
     # Times differ from run to run, and make no conflict.
     more["fit_seconds"] = 9.0
     other = tmp_path / "other"
-    write_run(other, records=more, scores=scores, predictions=predictions, info={})
+    write_run(other, records=more, scores=scores, predictions=predictions, info=INFO)
     combined = combine([read_run(run), read_run(other)])
     assert combined["seed"].tolist() == [3, 3, pd.NA, 4, 4]
     pd.testing.assert_frame_equal(combined.iloc[:3], records)
@@ -332,7 +334,7 @@ def test_runs_that_contradict_each_other_are_not_combined(
 ) -> None:
     other = tmp_path / "other"
     changed = records.assign(auroc=[None, 0.34, None]).astype(RECORD)
-    write_run(other, records=changed, scores=scores, predictions=predictions, info={})
+    write_run(other, records=changed, scores=scores, predictions=predictions, info=INFO)
     with pytest.raises(UserError) as raised:
         combine([read_run(run), read_run(other)])
     assert str(raised.value) == (
@@ -357,7 +359,7 @@ def test_a_run_in_which_everything_failed_is_written_and_read(
 ) -> None:
     nothing = {"scores": pd.DataFrame(columns=list(scores))}
     nothing["predictions"] = pd.DataFrame(columns=list(predictions))
-    write_run(tmp_path, records=records_frame([]), info={}, **nothing)
+    write_run(tmp_path, records=records_frame([]), info=INFO, **nothing)
     run = read_run(tmp_path)
     assert run.records.empty
     assert run.scores().empty

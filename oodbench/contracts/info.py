@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,9 @@ class Paper:
         venue: short name of the conference or journal.
         year: year of publication.
         url: where it can be read.
+
+    Raises:
+        ValueError: if the address is malformed.
     """
 
     title: str
@@ -22,6 +26,9 @@ class Paper:
     venue: str
     year: int
     url: str
+
+    def __post_init__(self) -> None:
+        urlsplit(self.url)  # raises ValueError, before a run is written that cannot be read
 
     def __str__(self) -> str:
         return f"{self.authors}: {self.title}. {self.venue} {self.year}"

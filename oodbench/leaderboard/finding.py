@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -55,16 +56,22 @@ def find_entries(
     skipped = []
     for path in _find(roots):
         try:
-            if path.is_dir():
-                entries += read_entries(path)
-            elif open_pack is None:
-                raise InvalidData(f"'{path}' was not verified")
-            else:
-                with open_pack(path) as folder:
-                    entries += read_entries(folder, path)
+            entries += _read(path, open_pack)
         except OodbenchError as error:
             skipped.append(Skipped(path, str(error)))
+        except Exception as error:  # one run of many; those that can be read are still compared
+            skipped.append(Skipped(path, f"an unexpected error, please report it: {error!r}"))
     return merge(share_protocols(entries)), skipped
+
+
+def _read(path: Path, open_pack: OpenPack | None) -> list[Entry]:
+    """Return the entries of a run's folder or of a pack."""
+    if path.is_dir():
+        return read_entries(path)
+    if open_pack is None:
+        raise InvalidData(f"'{path}' was not verified")
+    with open_pack(path) as folder:
+        return read_entries(folder, path)
 
 
 def _find(roots: Iterable[Path]) -> Iterator[Path]:
@@ -91,19 +98,11 @@ def read_entries(directory: Path, pack: Path | None = None) -> list[Entry]:
 
     Raises:
         UserError: if the directory holds no finished run.
-        InvalidData: if a file is damaged, the run does not say what it compared, or its records
-            are not those of its scores.
+        InvalidData: if a file is damaged, its records are of several ID sets or none, or are not
+            those of its scores.
     """
     info = read_info(directory)
-    rows = read_rows(directory, info)
-    try:
-        return list(_entries(directory, info, rows, pack or directory))
-    except (
-        *(KeyError, TypeError, AttributeError, ValueError, IndexError),
-        pyarrow.ArrowException,
-    ) as error:
-        reason = f"its {RUN} lacks or has ill-formed content: {error!r}"
-        raise InvalidData(f"'{directory}' is not a run of oodbench: {reason}") from error
+    return list(_entries(directory, info, read_rows(directory, info), pack or directory))
 
 
 def _entries(
@@ -112,7 +111,10 @@ def _entries(
     request = info["request"]
     conditions = conditions_of(request)
     classifier = conditions.classifier
-    (id_dataset,) = {row["id_dataset"] for row in rows}
+    id_datasets = {row["id_dataset"] for row in rows}
+    if len(id_datasets) != 1:
+        raise InvalidData(f"'{directory}': its records are of {len(id_datasets)} ID sets, not one")
+    (id_dataset,) = id_datasets
     if {row["classifier"] for row in rows} != {classifier}:
         raise InvalidData(f"'{directory}': its records name another classifier than its request")
     sets = tuple(dict.fromkeys(row["ood_dataset"] for row in rows if row["ood_dataset"]))
@@ -122,39 +124,33 @@ def _entries(
     data = _digest([conditions.fingerprints, list(conditions.settings.values())])
     parameters = _as_json(conditions.parameters)
     protocol = Protocol(id_dataset, classifier, parameters, ordered, data, images)
-    weights = info.get("classifier_parameters")
     by_detector: dict[str, list[Row]] = {}
     for row in rows:
         by_detector.setdefault(row["detector"], []).append(row)
     for name, own in by_detector.items():
-        paper = info.get("papers", {}).get(name, {})
+        paper, noted = (info.get(each, {}).get(name, {}) for each in ("papers", "costs"))
         yield Entry(
             protocol=protocol,
             sets=sets,
-            benchmark=str(info["benchmark"]),
+            benchmark=info["benchmark"],
             groups=_groups(request, sets),
             detector=name,
             parameters=_as_json(request["detectors"].get(name, {})),
-            plugin=str(info["plugins"].get(name, "unknown")),
-            paper=(str(paper.get("citation", "")), str(paper.get("url", ""))),
-            deviations=str(info["deviations"].get(name, "")),
+            plugin=info["plugins"].get(name, "unknown"),
+            paper=(paper.get("citation", ""), paper.get("url", "")),
+            deviations=info["deviations"].get(name, ""),
             runs=(source,),
             records=tuple(own),
-            classifier_parameters=None if weights is None else int(weights),
-            costs=(_costs(info.get("costs", {}).get(name, {})),),
+            classifier_parameters=info.get("classifier_parameters"),
+            costs=({each: noted.get(each) for each in COSTS},),
             attempts=tuple(attempts.get(name, ())),
         )
-
-
-def _costs(noted: Mapping[str, Any]) -> dict[str, float | None]:
-    values = {name: noted.get(name) for name in COSTS}
-    return {name: None if value is None else float(value) for name, value in values.items()}
 
 
 def _groups(request: Mapping[str, Any], sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the groups of OOD sets that a request names, with the sets that the run has."""
     named = {
-        str(group): tuple(title for title in titles if title in sets)
+        group: tuple(title for title in titles if title in sets)
         for group, titles in request.get("groups", {}).items()
     }
     return {group: titles for group, titles in named.items() if titles}
@@ -172,13 +168,18 @@ def _attempts(
     """
     attempts: dict[str, list[Attempt]] = {}
     images = set()
-    for (detector, classifier_seed, seed), parts in take_apart(read_score_table(directory, info)):
-        if parts.keys() != set(titles):
-            continue  # failed on some set, as its records say
-        images.add(_digest([_hash(parts[title]) for title in titles]))
-        known, *unknown = (parts[title].score for title in titles)
-        attempt = Attempt(classifier_seed, seed, components(known, unknown))
-        attempts.setdefault(detector, []).append(attempt)
+    try:
+        for (detector, classifier_seed, seed), parts in take_apart(
+            read_score_table(directory, info)
+        ):
+            if parts.keys() != set(titles):
+                continue  # failed on some set, as its records say
+            images.add(_digest([_hash(parts[title]) for title in titles]))
+            known, *unknown = (parts[title].score for title in titles)
+            attempt = Attempt(classifier_seed, seed, components(known, unknown))
+            attempts.setdefault(detector, []).append(attempt)
+    except (ValueError, pyarrow.ArrowException) as error:
+        raise InvalidData(f"'{directory}': its scores are ill-formed: {error}") from error
     if len(images) > 1:
         raise InvalidData(f"'{directory}': its detectors were not scored on the same images")
     return attempts, images.pop() if images else ""
@@ -196,7 +197,7 @@ def _compare_records(
     for detector, own in attempts.items():
         for attempt in own:
             for title, area in zip(sets, attempt.areas, strict=True):
-                told = recorded[detector, *attempt.seeds, title]
+                told = recorded.get((detector, *attempt.seeds, title), math.nan)
                 if not abs(told - area) <= TOLERANCE:
                     raise InvalidData(
                         f"'{directory}': the records have AUROC {told:.6f} for {detector} on "

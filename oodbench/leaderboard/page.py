@@ -142,7 +142,10 @@ def _source(path: Path, folder: Path) -> dict[str, Any]:
     return {
         "name": clean(name),
         "kind": kind,
-        "files": [{"name": clean(title), "address": quote(address)} for title, address in files],
+        "files": [
+            {"name": clean(title), "address": quote(os.fsencode(address))}
+            for title, address in files
+        ],
     }
 
 

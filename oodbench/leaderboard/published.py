@@ -12,6 +12,8 @@ from oodbench.errors import InvalidData
 from oodbench.leaderboard.boards import Board
 from oodbench.leaderboard.standings import labels
 from oodbench.report.layout import MISSING
+from oodbench.runfiles import RECORDS_BYTES
+from oodbench.validation import require_size
 
 COLUMNS = (
     "source",
@@ -205,11 +207,15 @@ def find_published(roots: Iterable[Path]) -> list[Published]:
 
 def _read(path: Path) -> Iterable[Published]:
     """Return the lines of a file; none if it is some other CSV file."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            return []
-        rows = list(reader)
+    try:
+        require_size(path, RECORDS_BYTES)
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                return []
+            rows = list(reader)
+    except (OSError, ValueError, csv.Error):
+        return []  # a folder, a dangling link or a device, or text that is no CSV
     lines: dict[tuple[str, ...], Published] = {}
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():

@@ -47,10 +47,7 @@ def verify(run: Run, definition: Definition) -> Verdict:
         figures = list(_check_figures(run.records, again))
     except (OodbenchError, ValueError) as error:
         again, figures = run.records.iloc[:0], [f"no figure can be computed: {error}"]
-    try:
-        protocol = list(_check_protocol(run, definition))
-    except (KeyError, TypeError, AttributeError) as error:
-        protocol = [f"run.json does not say what was compared: {error!r}"]
+    protocol = list(_check_protocol(run, definition))
     images = [
         *_check_images(scores, ["detector", "classifier_seed", "seed"], definition),
         *_check_images(predictions, ["classifier_seed"], definition),

@@ -125,6 +125,7 @@ def test_runs_that_differ_much_make_a_difference_less_certain(tmp_path: Path) ->
     make_run(
         tmp_path / "unsure",
         {"a": 1.0, "bb": 1.6},
+        seeds=range(3),
         scores=pd.concat(frames, ignore_index=True),
     )
     (unsure,) = build_boards(find_entries([tmp_path / "unsure"])[0])
@@ -147,7 +148,7 @@ def test_seeds_on_few_classifiers_do_not_make_an_interval_narrow(tmp_path: Path)
             for seed in seeds
         ]
         scores = pd.concat(frames, ignore_index=True)
-        make_run(tmp_path / name, {"a": 1.0}, classifier_seeds=(0, 1), scores=scores)
+        make_run(tmp_path / name, {"a": 1.0}, seeds=seeds, classifier_seeds=(0, 1), scores=scores)
     one, many = (board(tmp_path / name).standings[0].auroc for name in ("one", "many"))
     assert many.high - many.low > 0.8 * (one.high - one.low)
 

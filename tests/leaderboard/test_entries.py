@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,11 @@ def test_what_is_no_run_is_named_and_left_out(tmp_path: Path, content: str) -> N
 
 
 def test_a_run_without_a_request_is_left_out(tmp_path: Path) -> None:
-    make_run(tmp_path / "bad", request={"classifier": None})
+    run = make_run(tmp_path / "bad")
+    (run.directory / "run.json").write_text(json.dumps(run.info | {"request": {}}))
     entries, (skipped,) = find_entries([tmp_path])
     assert entries == []
-    assert "lacks or has ill-formed content" in skipped.reason
+    assert "key 'request.id' is missing" in skipped.reason
 
 
 def test_records_that_are_not_those_of_the_scores_are_left_out(tmp_path: Path) -> None:
