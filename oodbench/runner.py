@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from oodbench.collect import Collector
 from oodbench.contracts import Benchmark, Detector
 from oodbench.engine import ENGINES, Observer, Results, find_pending
 from oodbench.engine.progress import Progress
-from oodbench.errors import UserError
+from oodbench.errors import InvalidData, UserError
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.paths import RUNS, data_folder, store_folder
@@ -23,6 +22,7 @@ from oodbench.plan import make_plan
 from oodbench.report.tables import table_files
 from oodbench.request import Options, Resolved, resolve
 from oodbench.results import Run, read_run, write_run
+from oodbench.runfiles import read_info
 from oodbench.store import Store
 
 
@@ -177,10 +177,12 @@ def _default_directory(benchmark: Benchmark, key: str) -> Path:
 
 def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
     try:
-        info = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_info(directory)["key"]
+    except InvalidData:
+        found = None
+    except UserError:
         return
-    if info.get("key") != key and not force:
+    if found != key and not force:
         raise UserError(
             f"{directory} holds the run of another request (or of other data or plugin versions); "
             "name another --out, or --force to replace it"
