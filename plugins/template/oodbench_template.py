@@ -80,5 +80,5 @@ class NearestMean(Detector):
 
 @hookimpl
 def oodbench_detectors() -> Sequence[type[Detector]]:
-    """Tell oodbench about the detector."""
+    """Return the detectors of this package."""
     return (NearestMean,)

@@ -1,0 +1,36 @@
+"""Every guide for a kind of plugin, followed literally, ends with something that works."""
+
+from pathlib import Path
+
+import pytest
+from following import SITE, blocks, follow, make_environment
+
+from oodbench.scaffold import write_plugin
+
+GUIDES = sorted(path.stem for path in (SITE / "plugins").glob("*.md") if path.stem != "index")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder that the guides share, so that what they share is computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_following_a_guide_ends_with_something_that_works(
+    guide: str, tmp_path: Path, cache: Path
+) -> None:
+    environment = make_environment(tmp_path / "environment", cache)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    printed = follow(f"plugins/{guide}.md", folder, environment)
+    assert "failed:" not in printed.lower()
+
+
+def test_the_guide_to_a_detector_quotes_the_package_that_it_starts_from(tmp_path: Path) -> None:
+    folder = write_plugin("my-detector", tmp_path)
+    files = [path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()]
+    quotes = [block for block in blocks("plugins/detector.md") if block.language != "bash"]
+    assert len(quotes) == 8
+    for quote in quotes:
+        assert any(quote.text in file for file in files), quote.text
