@@ -35,8 +35,6 @@ myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = "oodbench"
-html_static_path = ["static"]
-html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

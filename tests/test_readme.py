@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -16,27 +17,56 @@ from oodbench.report.tables import render, table_files
 from oodbench.results import MEASURES, read_run
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "plugins/template/README.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "results/README.md", "plugins/template/README.md"),
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")),
+)
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end of table -->", re.DOTALL)
 DETAILS = re.compile(r"Details in %\n\n.*?\n\n(?=- )", re.DOTALL)
-COMMAND = re.compile(r"(?:^|[`|&] *|\.venv/bin/)(oodbench [^`|&\n]*)", re.MULTILINE)
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"`([^`\n]+)`")
+COMMAND = re.compile(r"(?:^|[|&] *|\.venv/bin/)(oodbench [^|&\n]*)", re.MULTILINE)
 
 
 def commands() -> list[str]:
-    found = []
+    found: set[str] = set()
     for name in DOCUMENTS:
-        found += COMMAND.findall((ROOT / name).read_text(encoding="utf-8"))
-    return sorted({command.strip() for command in found})
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for code in [*BLOCK.findall(text), *SPAN.findall(BLOCK.sub("", text))]:
+            found |= {command.strip() for command in COMMAND.findall(code)}
+    return sorted(found)
 
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_in_documents_are_accepted(command: str) -> None:
-    options = build_parser().parse_args(shlex.split(command, comments=True)[1:])
-    assert options.command
+    arguments = shlex.split(command, comments=True)[1:]
+    if len(arguments) == 1:  # only mentioned
+        with pytest.raises(SystemExit, match=r"^0$"):
+            build_parser().parse_args([*arguments, "--help"])
+    else:
+        assert build_parser().parse_args(arguments).command
 
 
 def test_documents_show_many_commands() -> None:
     assert len(commands()) > 10
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    links = LINK.findall(document.read_text(encoding="utf-8"))
+    broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert broken == []
+
+
+def test_the_readme_fits_on_a_few_screens() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_picture_in_the_readme_is_small() -> None:
+    (picture,) = re.findall(r"!\[.+\]\((.+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert (ROOT / picture).stat().st_size < 150_000
 
 
 def test_tables_in_the_readme_are_those_of_kept_runs() -> None:
@@ -46,6 +76,13 @@ def test_tables_in_the_readme_are_those_of_kept_runs() -> None:
         run = read_run(ROOT / directory)
         rendered = render(run.records, format="markdown", **texts_of([run]))
         assert text.strip() == DETAILS.sub("", rendered).strip()
+
+
+def test_the_citation_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {project['version']}\n" in citation
+    assert f"license: {project['license']}\n" in citation
 
 
 def kept_runs() -> list[Path]:

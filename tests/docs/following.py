@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 SITE = ROOT / "docs"
 
 BLOCK = re.compile(
-    r"^```(?:\{code-block\} )?(?P<language>\w+)\n(?::caption: (?P<file>\S+)\n\n)?(?P<text>.*?)^```$",
+    r"^```(?:\{code-block\} )?(?P<language>\w+)\n"
+    r"(?::caption: (?P<file>\S+)\n\n)?(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 PROGRAMS = {"oodbench": "oodbench.cli", "pip": "pip._internal.cli.main", "pytest": "pytest"}
@@ -67,7 +68,9 @@ def make_environment(folder: Path, cache: Path) -> dict[str, str]:
     (packages / "installed.pth").write_text("\n".join(paths), encoding="utf-8")
     for program, module in PROGRAMS.items():
         path = folder / "bin" / program
-        path.write_text(f"#!{folder}/bin/python\nfrom {module} import main\nraise SystemExit(main())\n")
+        path.write_text(
+            f"#!{folder}/bin/python\nfrom {module} import main\nraise SystemExit(main())\n"
+        )
         path.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"XDG_CACHE_HOME": str(cache), "MPLCONFIGDIR": matplotlib_folder()}

@@ -16,6 +16,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.slow  # half a minute each: every command of a guide is a process of its own
 @pytest.mark.parametrize("guide", GUIDES)
 def test_following_a_guide_ends_with_something_that_works(
     guide: str, tmp_path: Path, cache: Path

@@ -1,4 +1,4 @@
-"""The detector keeps the contract."""
+"""The detector fulfils the contract."""
 
 from oodbench_template import NearestMean
 
