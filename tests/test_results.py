@@ -21,6 +21,7 @@ from oodbench.errors import InvalidData, UserError
 from oodbench.report.merging import combine
 from oodbench.results import (
     RECORD,
+    _write_parquet,
     read_records,
     read_run,
     records_frame,
@@ -133,6 +134,23 @@ def test_scores_of_double_precision_stay_so(
     exact = scores.assign(score=[0.1, 0.2, 0.3, 1 / 3])
     write_run(run, records=records, scores=exact, predictions=predictions, info=INFO)
     assert read_run(run).scores()["score"].tolist() == [0.1, 0.2, 0.3, 1 / 3]
+
+
+def test_a_score_takes_little_more_room_than_its_own_bits(tmp_path: Path) -> None:
+    count = 100_000
+    noise = np.random.default_rng(0).normal(size=count).astype(np.float32)
+    frame = pd.DataFrame(
+        {
+            **dict.fromkeys(("detector", "classifier", "dataset", "split"), "x"),
+            **dict.fromkeys(("classifier_seed", "seed"), 0),
+            "index": np.sort(np.random.default_rng(1).permutation(4 * count)[:count]),
+            "score": noise.astype(np.float64),  # as when another detector scores in float64
+        }
+    )
+    path = tmp_path / "scores.parquet"
+    _write_parquet(frame, path)
+    assert path.stat().st_size < 6 * count
+    pd.testing.assert_series_equal(pd.read_parquet(path)["score"], frame["score"])
 
 
 def test_predictions_are_read_as_they_were_written(run: Path, predictions: pd.DataFrame) -> None:
