@@ -30,15 +30,21 @@ def count_cpus() -> int:
     return max(int(min(cpus, _cpu_quota())), 1)
 
 
-def _cpu_quota() -> float:
-    """Return the CPUs that the control groups around this process allow; infinite without limit."""
+def _control_groups() -> list[Path]:
+    """Return the folders of the control groups around this process; empty where there are none."""
     try:
         text = Path("/proc/self/cgroup").read_text(encoding="utf-8")
     except OSError:
-        return math.inf
+        return []
     own = next((line[3:] for line in text.splitlines() if line.startswith("0::")), "/")
     group = CONTROL_GROUPS / own.strip("/")
-    return min(_read_quota(each / "cpu.max") for each in (group, *group.parents))
+    return [group, *group.parents]
+
+
+def _cpu_quota() -> float:
+    """Return the CPUs that the control groups around this process allow; infinite without limit."""
+    quotas = (_read_quota(group / "cpu.max") for group in _control_groups())
+    return min(quotas, default=math.inf)
 
 
 def _read_quota(limit: Path) -> float:
@@ -48,6 +54,30 @@ def _read_quota(limit: Path) -> float:
         return int(allowed) / int(period)
     except (OSError, ValueError):  # there is no such group, or its quota is "max"
         return math.inf
+
+
+def free_memory() -> float:
+    """Return the bytes that processes can still take; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return math.inf
+    sizes = {name: size for name, _, size in (line.partition(":") for line in lines)}
+    available = sizes.get("MemAvailable", "").split()
+    free = int(available[0]) * 1024.0 if available else math.inf
+    return min(free, *(_read_free(group) for group in _control_groups()))
+
+
+def _read_free(group: Path) -> float:
+    """Return the bytes that a control group still allows; the cache of files can be given back."""
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        sizes = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):  # there is no such group, or its limit is "max"
+        return math.inf
+    cache = next((int(line.split()[1]) for line in sizes if line.startswith("inactive_file ")), 0)
+    return max(limit - used + cache, 0)
 
 
 def count_gpus() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ import pluggy
 from oodbench import hookspecs
 from oodbench.errors import PluginAborted
 from oodbench.isolation import isolated
+
+DISTRIBUTION = "oodbench"
+"""The distribution that the project is installed by."""
 
 GROUP = "oodbench"
 """The entry-point group in which a distribution names its plugin modules."""
@@ -57,6 +61,19 @@ class Failure:
 
     plugin: Plugin
     reason: str
+
+
+@functools.cache
+def _shipped_packages() -> frozenset[str]:
+    """Return the packages of the plugins that the project's own distribution brings."""
+    points = entry_points(group=GROUP)
+    own = {point.module for point in points if point.dist and point.dist.name == DISTRIBUTION}
+    return frozenset({"oodbench", *(module.partition(".")[0] for module in own)})
+
+
+def is_shipped(plugin: object) -> bool:
+    """Return whether a plugin object's class comes with the project."""
+    return type(plugin).__module__.partition(".")[0] in _shipped_packages()
 
 
 def describe(error: BaseException) -> str:

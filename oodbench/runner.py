@@ -74,6 +74,7 @@ def run(
     download: bool = True,
     retrain: bool = False,
     force: bool = False,
+    timeout: float | None = None,
     observer: Observer | None = None,
 ) -> Run:
     """Compare OOD detectors on a benchmark, and leave the run's files.
@@ -101,6 +102,8 @@ def run(
         download: whether to fetch images that are not there.
         retrain: whether to train even what there are shipped weights of.
         force: whether to replace another request's run in ``out``.
+        timeout: seconds that a job may take; one that takes longer fails, and others go on. By
+            default there is no limit.
         observer: told what happens; nothing is shown by default.
 
     Returns:
@@ -134,6 +137,7 @@ def run(
         engine=engine,
         ray_address=ray_address,
         force=force,
+        timeout=timeout,
         observer=observer or Progress(quiet=True),
     )
 
@@ -150,6 +154,7 @@ def run_options(
     engine: str,
     ray_address: str | None,
     force: bool,
+    timeout: float | None = None,
     observer: Observer,
 ) -> Run:
     """Run options; the arguments are those of `run`."""
@@ -157,6 +162,8 @@ def run_options(
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     opened = Store(store)
+    if timeout is not None and not timeout > 0:
+        raise UserError(f"a job cannot end within {timeout:g} s; give --timeout more, or none")
     _try_to_write(out or RUNS)
     prepared = prepare(options, opened)
     key = digest([[*ref] for ref in prepared.plan.targets()])
@@ -166,7 +173,7 @@ def run_options(
     results = Results(reused=prepared.found)
     if engine == "auto":
         engine = "ray" if ray_address or _pays_off(prepared) else "inline"
-    _compute(prepared, opened, engine, ray_address, observer, results)
+    _compute(prepared, opened, engine, ray_address, timeout, observer, results)
     collector = Collector(prepared.resolved, prepared.plan, opened, results)
     return _write(collector, directory, key, engine, started)
 
@@ -212,6 +219,7 @@ def _compute(
     store: Store,
     engine: str,
     ray_address: str | None,
+    timeout: float | None,
     observer: Observer,
     results: Results,
 ) -> None:
@@ -222,7 +230,7 @@ def _compute(
     if engine == "inline":
         from oodbench.engine.inline import run_inline
 
-        run_inline(prepared.pending, store, device, observer, results)
+        run_inline(prepared.pending, store, device, observer, results, timeout)
     else:
         from oodbench.engine.ray import run_ray
 
@@ -235,6 +243,7 @@ def _compute(
             cpus=request.cpus,
             gpus=request.gpus,
             address=ray_address,
+            timeout=timeout,
         )
 
 

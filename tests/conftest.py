@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OODBENCH_IN_PROCESS", "1")  # tests of the other process unset it
+
 TINY = """
 name = "tiny"
 id = "digits"

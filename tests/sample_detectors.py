@@ -6,9 +6,11 @@ A plugin module; tests that need other processes install it, the others pass its
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import locale
 import os
 import random
+import re
 import signal
 import sys
 import warnings
@@ -317,6 +319,44 @@ class DiesOnce(Brightness):
             Path(self.marker).touch()
             os._exit(1)
         return self
+
+
+class Ends(Brightness):
+    """Ends its process without a word."""
+
+    info = info("ends")
+
+    def score(self, batch):
+        os._exit(3)
+
+
+class Crashes(Distance):
+    """Reads where there is nothing."""
+
+    info = info("crashes")
+
+    def fit(self, train, context):
+        ctypes.string_at(0)
+
+
+class Hangs(Brightness):
+    """Never comes back, and lets no other thread of its process run."""
+
+    info = info("hangs")
+
+    def score(self, batch):
+        re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+class Hoards(Brightness):
+    """Takes memory without end, of which a test gives it little."""
+
+    info = info("hoards")
+
+    def score(self, batch):
+        held = []
+        while True:
+            held.append(bytearray(b"x") * 2**24)
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -85,3 +86,20 @@ def test_the_machine_is_described_without_torch_where_there_is_no_driver() -> No
     assert described["cpu"]
     assert described["memory_gib"] > 0
     assert loaded == any(Path("/dev", name).exists() for name in ("nvidiactl", "kfd"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_some_memory_is_free() -> None:
+    assert 2**20 < hardware.free_memory() < 2**50
+
+
+def test_a_control_group_limits_the_memory_that_is_free(tmp_path: Path) -> None:
+    for name, text in (
+        ("memory.max", "1000\n"),
+        ("memory.current", "900\n"),
+        ("memory.stat", "anon 600\ninactive_file 50\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert hardware._read_free(tmp_path) == 150
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hardware._read_free(tmp_path) == math.inf

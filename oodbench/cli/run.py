@@ -87,6 +87,12 @@ def add(commands: Any) -> None:
             help="auto: ray where that pays off; the records are the same",
         )
         how.add_argument("--ray-address", metavar="ADDRESS", help="of a running Ray cluster")
+        how.add_argument(
+            "--timeout",
+            type=float,
+            metavar="SECONDS",
+            help="a job that takes longer fails, and others go on; default: none does",
+        )
         where.add_argument("--out", type=Path, metavar="DIR", help="the run's files")
         where.add_argument("--force", action="store_true", help="replace another run in --out")
         parser.add_argument("--dry-run", action="store_true", help="the same as 'plan'")
@@ -110,6 +116,7 @@ def execute_run(options: argparse.Namespace) -> int:
             engine=options.engine,
             ray_address=options.ray_address,
             force=options.force,
+            timeout=options.timeout,
             observer=progress,
         )
     if not options.quiet:

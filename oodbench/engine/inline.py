@@ -1,31 +1,65 @@
-"""Run jobs one after another in this process."""
+"""Run jobs one after another: in this process, those of third-party plugins in another.
+
+So a third-party plugin that crashes, hangs or takes all memory loses its own rows alone.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
+from oodbench.contracts import Classifier, Dataset, Trainable
 from oodbench.engine import Observer, Results
 from oodbench.engine.agenda import Agenda
+from oodbench.engine.child import Child
 from oodbench.engine.worker import execute
 from oodbench.jobs import Job
+from oodbench.plugins import is_shipped
 from oodbench.store import Store
+
+IN_PROCESS = "OODBENCH_IN_PROCESS"
+"""The environment variable that, if it is set, keeps all jobs in this process, for debuggers."""
 
 
 def run_inline(
-    jobs: Sequence[Job], store: Store, device: str, observer: Observer, results: Results
+    jobs: Sequence[Job],
+    store: Store,
+    device: str,
+    observer: Observer,
+    results: Results,
+    timeout: float | None = None,
 ) -> None:
     """Run jobs in their order, except those that another run works on; ``results`` is filled in.
+
+    Args:
+        jobs: the jobs, inputs before those that need them.
+        store: where artifacts are.
+        device: ``"cpu"`` or ``"cuda"``.
+        observer: told what happens.
+        results: what became of the jobs.
+        timeout: seconds that a job may take; with a limit, all jobs run in the other process.
 
     Raises:
         UserError: if the request or the data is at fault.
     """
-    with Agenda(jobs, store, observer, results) as agenda:
+    in_process = bool(os.environ.get(IN_PROCESS)) and timeout is None
+    with Child(timeout) as child, Agenda(jobs, store, observer, results) as agenda:
         while agenda.unfinished:
             job = agenda.take()
             if job is not None:
                 observer.started(job)
-                outcome = execute(job, store.root, device, partial(observer.progressed, job))
+                apart = not in_process and (timeout is not None or not _is_shipped(job))
+                run = child.execute if apart else execute
+                outcome = run(job, store.root, device, partial(observer.progressed, job))
                 agenda.finish(job, outcome)
             elif agenda.unfinished:
                 agenda.wait()
+
+
+def _is_shipped(job: Job) -> bool:
+    """Return whether all plugins of a job come with the project."""
+    plugins = (Trainable, Dataset, Classifier)
+    given = list(job.spec.values())
+    within = [value for each in given for value in getattr(each, "__dict__", {}).values()]
+    return all(is_shipped(each) for each in given + within if isinstance(each, plugins))

@@ -1,24 +1,39 @@
-"""Measure how much memory a job needs at most."""
+"""Measure how much memory a job needs at most, and end one that takes what is left."""
 
 from __future__ import annotations
 
+import ctypes
+import math
 import sys
 import threading
 from pathlib import Path
 from typing import Any, Self
 
+from oodbench.hardware import free_memory
+
 SAMPLE_SECONDS = 0.05
 """How often the memory of the process is looked at."""
 
-_STATM = Path("/proc/self/statm")
+MEMORY_SHARE = 0.9
+"""What a job may take of the memory that is free when it begins."""
+
+
+class TooMuchMemoryError(MemoryError):
+    """A job that takes nearly all of the memory that was free; others need some as well."""
+
+    def __str__(self) -> str:
+        return f"took more than {MEMORY_SHARE:.0%} of the memory that was free"
 
 
 class PeakMemory:
-    """Measures, in a ``with`` block, the most memory that this process has.
+    """Measures, in a ``with`` block, the most memory that this process has, and limits it.
 
     The resident memory is sampled, and compared with the system's own high-water mark where that
     rose in the block. The mark is left as it is, since others read it; it cannot tell what one of
     several jobs in a process needed.
+
+    Raises:
+        TooMuchMemoryError: in the block, if it takes more than `MEMORY_SHARE` of what was free.
 
     Args:
         device: ``"cuda"`` to measure the memory of the GPU as well.
@@ -38,7 +53,9 @@ class PeakMemory:
         if self._gpu:
             _cuda().reset_peak_memory_stats()
         self._before = _high_water()
-        self._sampled = _resident()
+        self._sampled = resident()
+        self._limit = MEMORY_SHARE * (free_memory() + occupied())
+        self._user = threading.get_ident()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
         return self
@@ -47,7 +64,7 @@ class PeakMemory:
         self._ended.set()
         self._thread.join()
         after = _high_water()
-        peak = after if after > self._before else max(self._sampled, _resident())
+        peak = after if after > self._before else max(self._sampled, resident())
         if peak:
             self.figures["peak_memory"] = peak
         if self._gpu:
@@ -55,17 +72,37 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._ended.wait(SAMPLE_SECONDS):
-            self._sampled = max(self._sampled, _resident())
+            self._sampled = max(self._sampled, resident())
+            if occupied() > self._limit:
+                error = ctypes.py_object(TooMuchMemoryError)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._user), error)
+                self._limit = math.inf
 
 
-def _resident() -> int:
+def resident() -> int:
     """Return the bytes of this process that are in memory now; 0 where the system does not say."""
+    return _pages("self")[0]
+
+
+def occupied(process: int | None = None) -> int:
+    """Return the bytes of a process, by default this one, that are in memory and in no file.
+
+    They are 0 where the system does not say, and once the process is gone.
+    """
+    all_pages, of_files = _pages(process or "self")
+    return all_pages - of_files
+
+
+def _pages(process: int | str) -> tuple[int, int]:
+    """Return the bytes of a process that are in memory, and those of them that files hold too."""
     try:
         import resource
 
-        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
-    except (ImportError, OSError):
-        return 0
+        sizes = (Path("/proc") / str(process) / "statm").read_text(encoding="ascii").split()
+        size = resource.getpagesize()
+        return int(sizes[1]) * size, int(sizes[2]) * size
+    except (ImportError, OSError, IndexError):
+        return 0, 0
 
 
 def _high_water() -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from typing import Any
 
 from oodbench.engine import Observer, Results
 from oodbench.engine.agenda import Agenda
-from oodbench.engine.worker import Outcome, execute
+from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import UserError
 from oodbench.isolation import isolated
 from oodbench.jobs import Job, Ref
@@ -25,8 +27,9 @@ REACH_SECONDS = 10
 QUEUED = 2
 """Jobs that are handed to Ray at a time, as a multiple of what can run: none waits for us."""
 
-RETRIES = 3
-"""How often a job is started again whose worker was lost."""
+RETRIES = 1
+"""How often a job is started again whose worker was lost: a machine may be to blame, but what
+happens twice is the job's own doing, and each further try costs the start of a worker."""
 
 Letter = tuple[Ref, int, int, dict[str, float]]
 """A report of progress: a job, done, total, figures."""
@@ -42,6 +45,7 @@ def run_ray(
     cpus: int,
     gpus: int,
     address: str | None = None,
+    timeout: float | None = None,
 ) -> None:
     """Run jobs as soon as their inputs are there; ``results`` is filled in.
 
@@ -55,14 +59,15 @@ def run_ray(
         gpus: GPUs of this machine to use.
         address: of a running cluster; None takes ``$RAY_ADDRESS``, and without that starts Ray on
             this machine for this run.
+        timeout: seconds that a job may take; None for any number.
 
     Raises:
-        UserError: if the cluster cannot be reached or is too small, or the request or the data is
-            at fault.
+        UserError: if the cluster cannot be reached, is lost or is too small, or the request or
+            the data is at fault.
     """
     with connected(cpus, gpus, address) as ray:
         _refuse_small_machines(jobs, ray.nodes())
-        _Scheduler(ray, jobs, store, device, observer, results).run()
+        _Scheduler(ray, jobs, store, device, observer, results, timeout).run()
 
 
 @contextmanager
@@ -75,10 +80,11 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
         address: as of `run_ray`.
 
     Raises:
-        UserError: if the cluster cannot be reached.
+        UserError: if Ray cannot be started or reached, or is lost.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # its default is without end
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS")
@@ -94,15 +100,27 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
                 logging_level=logging.ERROR,
                 **resources,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises anything, as when its processes start too slowly
+            where = f"reached at {address}" if address else "started on this machine"
             raise UserError(
-                f"Ray cannot be reached at {address or 'this machine'}: {error}"
+                f"Ray cannot be {where}: {_one_line(error)}; --engine inline does without"
             ) from error
     try:
         yield ray
+    except ray.exceptions.RayError as error:
+        raise UserError(
+            f"Ray was lost: {_one_line(error)}; the same command goes on from here, and "
+            "--engine inline does without Ray"
+        ) from error
     finally:
         if ours:
             ray.shutdown()
+
+
+def _one_line(error: Exception) -> str:
+    """Return the first line of an exception of Ray's, which has many."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".;: ") if lines else type(error).__name__
 
 
 def _try_address(address: str) -> None:
@@ -139,6 +157,7 @@ class _Scheduler:
         device: str,
         observer: Observer,
         results: Results,
+        timeout: float | None = None,
     ) -> None:
         self._ray = ray
         self._remote = ray.remote(_execute_remotely)
@@ -148,6 +167,9 @@ class _Scheduler:
         self._observer = observer
         self._agenda = Agenda(jobs, store, observer, results)
         self._running: dict[Any, Job] = {}
+        self._timeout = timeout
+        self._started: dict[Ref, float] = {}
+        self._overdue: set[Ref] = set()
         self._resources = ray.cluster_resources()
 
     def run(self) -> None:
@@ -158,8 +180,10 @@ class _Scheduler:
                 if self._running:
                     finished, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
                     self._pass_on_progress()
+                    self._end_overdue()
                     for handle in finished:
-                        agenda.finish(self._running.pop(handle), self._outcome(handle))
+                        job = self._running.pop(handle)
+                        agenda.finish(job, self._outcome(handle, job))
                 elif agenda.unfinished:
                     agenda.wait()
 
@@ -194,9 +218,20 @@ class _Scheduler:
             if job is None:
                 continue  # a letter may arrive after its job has ended
             if total == 0:
+                self._started[ref] = time.monotonic()
                 self._observer.started(job)
             else:
                 self._observer.progressed(job, done, total, figures)
+
+    def _end_overdue(self) -> None:
+        """End the workers of jobs that take too long."""
+        if self._timeout is None:
+            return
+        for handle, job in self._running.items():
+            started = self._started.get(job.ref, math.inf)
+            if job.ref not in self._overdue and time.monotonic() - started > self._timeout:
+                self._overdue.add(job.ref)
+                self._ray.cancel(handle, force=True)
 
     def _letters(self) -> list[Letter]:
         """Return the reports that came in; none once the mailbox was lost with its machine."""
@@ -208,13 +243,21 @@ class _Scheduler:
             return []
         return letters
 
-    def _outcome(self, handle: Any) -> Outcome:
-        """Return what a task returned; a worker that died again and again is a failed job."""
+    def _outcome(self, handle: Any, job: Job) -> Outcome:
+        """Return what a task returned; a worker that was lost again is a failed job."""
         try:
             outcome: Outcome = self._ray.get(handle)
+        except self._ray.exceptions.RayTaskError as error:  # before the job began
+            return Outcome(
+                f"cannot be sent to another process: {describe(error.cause)}", str(error)
+            )
         except self._ray.exceptions.RayError as error:
-            first = str(error).strip().splitlines()[0]
-            return Outcome(f"its process was lost: {type(error).__name__}: {first}", str(error))
+            if job.ref in self._overdue:
+                return Outcome(took_too_long(self._timeout), str(error))
+            if isinstance(error, self._ray.exceptions.OutOfMemoryError):
+                return Outcome("was ended because its machine ran out of memory", str(error))
+            reason = f"its process was lost {RETRIES + 1} times: {_one_line(error)}"
+            return Outcome(reason, str(error))
         return outcome
 
 

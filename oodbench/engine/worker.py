@@ -50,6 +50,11 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
+def took_too_long(timeout: float | None) -> str:
+    """Return why a job failed that took longer than the user allows."""
+    return f"took longer than {timeout:g} s (--timeout)"
+
+
 def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
     """Run a job and put its artifact into the store; an exception becomes an `Outcome`.
 

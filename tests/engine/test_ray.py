@@ -109,3 +109,34 @@ def test_a_run_outlives_its_mailbox(ray, store: Store) -> None:
     ray.kill(scheduler._mailbox)
     scheduler.run()
     assert results.done == {jobs[0].ref}
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (Exception("The current node timed out during startup.\nMore"), "timed out during startup"),
+        (KeyError("GCS_ADDRESS"), "'GCS_ADDRESS'"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_that_ray_cannot_be_started_is_one_sentence(monkeypatch, raised, said: str) -> None:
+    import ray
+
+    def fail(**_) -> None:
+        raise raised
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UserError) as caught, connected(1, 0, None):
+        pass
+    message = str(caught.value)
+    assert message.startswith("Ray cannot be started on this machine: ")
+    assert f"{said}; --engine inline does without" in message
+    assert "\n" not in message
+
+
+def test_that_ray_is_lost_is_one_sentence(ray) -> None:
+    expected = r"Ray was lost: .*; the same command goes on from here"
+    with pytest.raises(UserError, match=expected), connected(1, 0, None):
+        raise ray.exceptions.RaySystemError("the raylet is gone")
