@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import DerivedClassifier, Info
 from oodbench.errors import InvalidData, UserError
+from oodbench.keys import Identified, plugin_key
 from oodbench.store import digest_file
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def digest_checkpoint(path: str) -> str:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-class UserCheckpoint(DerivedClassifier):
+class UserCheckpoint(DerivedClassifier, Identified):
     """Weights of the user's own for the network of a registered classifier.
 
     The file is a state dictionary as safetensors. Its names are those of the module that the
@@ -67,6 +68,12 @@ class UserCheckpoint(DerivedClassifier):
     def full_name(self) -> str:
         """Return the name of the file."""
         return Path(self.path).name
+
+    def identity(self) -> Any:
+        """Return what identifies it: the bytes of the file, and not its place."""
+        key = plugin_key(self)
+        del key["parameters"]["path"]
+        return key
 
     def load(self, module: nn.Module, num_classes: int) -> bool:
         """Read the file into a module.

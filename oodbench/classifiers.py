@@ -9,7 +9,7 @@ from oodbench.checkpoints import SAFE, UserCheckpoint, digest_checkpoint, is_che
 from oodbench.contracts import Classifier, DerivedClassifier, parameters
 from oodbench.errors import PluginError, UserError
 from oodbench.isolation import isolated
-from oodbench.keys import digest, plain, plugin_key
+from oodbench.keys import digest, identify, plain
 from oodbench.plugins import describe
 from oodbench.registry import Registry
 
@@ -80,16 +80,6 @@ def _make_checkpoint(
         raise UserError(f"{path}: say of which classifier's network these are the weights: --arch")
     base = make_classifier(arch, registry, chosen)
     return UserCheckpoint(path=path, network=arch, sha256=sha256).on(base)
-
-
-def identify(classifier: Classifier) -> dict[str, Any]:
-    """Return what identifies a classifier in keys; of a file, its bytes and not its place."""
-    key = plugin_key(classifier)
-    if isinstance(classifier, UserCheckpoint):
-        del key["parameters"]["path"]
-    if isinstance(classifier, DerivedClassifier):
-        key["base"] = identify(classifier.base)
-    return key
 
 
 BASE = "base"

@@ -88,7 +88,7 @@ def make_detectors(
             with isolated():
                 if detector is None:
                     detector = registry.detectors[name].create(**parameters.get(name, {}))
-                _identify(detector)
+                _check_plannable(detector)
         except UserError:
             raise
         except Exception as error:  # a third-party constructor may raise anything
@@ -98,7 +98,7 @@ def make_detectors(
     return made, broken
 
 
-def _identify(trainable: Trainable) -> None:
+def _check_plannable(trainable: Trainable) -> None:
     """Raise what planning would raise if a detector or one of its parts cannot be planned."""
     for name in ("needs", "fit_needs"):
         value = getattr(trainable, name)
@@ -112,4 +112,4 @@ def _identify(trainable: Trainable) -> None:
     trainable.auxiliary()
     digest(plugin_key(trainable))
     for part in trainable.parts().values():
-        _identify(part)
+        _check_plannable(part)

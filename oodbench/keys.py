@@ -9,13 +9,14 @@ import json
 import linecache
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from oodbench.contracts import parameters
+from oodbench.contracts import Classifier, Dataset, DerivedClassifier, Trainable, parameters
 from oodbench.plugins import GROUP
 from oodbench.sourcecode import HARNESS, SourceCode, parse_source, read_source
 
@@ -50,8 +51,32 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be part of a key: {value!r}")
 
 
+class Identified(ABC):
+    """Something besides plugins and plain values that can be part of a key."""
+
+    @abstractmethod
+    def identity(self) -> Any:
+        """Return what identifies it: a JSON-like value."""
+
+
+def identify(value: object) -> Any:
+    """Return what identifies any value of a job's arguments: a JSON-like value.
+
+    Raises:
+        TypeError: if it has nothing to identify it by.
+        PluginError: if it is a plugin that did not store its parameters.
+    """
+    if isinstance(value, Identified):
+        return value.identity()
+    if isinstance(value, Trainable | Dataset | Classifier):
+        return plugin_key(value)
+    return plain(value)
+
+
 def plugin_key(plugin: object) -> dict[str, Any]:
     """Return what identifies a plugin object: its class, parameters, code, and what that imports.
+
+    A classifier that has the network of another one is identified with that.
 
     Where the class lies is no part of it: neither the names of modules nor those of packages.
 
@@ -66,12 +91,15 @@ def plugin_key(plugin: object) -> dict[str, Any]:
     """
     cls = type(plugin)
     found = list(_read(cls))
-    return {
+    key = {
         "class": cls.__qualname__,
         "parameters": parameters(plugin),
         "code": sorted({code for code, _ in found}),
         "versions": _versions({package for _, packages in found for package in packages}),
     }
+    if isinstance(plugin, DerivedClassifier):
+        key["base"] = identify(plugin.base)
+    return key
 
 
 def _digest_files(module: str, files: Mapping[str, Path]) -> str:

@@ -8,12 +8,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from oodbench.classifiers import identify
-from oodbench.contracts import CustomClassifier, Detector, GeneratedDataset, Need, Trainable
+from oodbench.contracts import (
+    Classifier,
+    CustomClassifier,
+    Detector,
+    GeneratedDataset,
+    Need,
+    Trainable,
+)
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
-from oodbench.keys import digest, plugin_key
+from oodbench.keys import digest, identify
 from oodbench.pretrained import Weights, identity_of
 from oodbench.sources import Source
+from oodbench.specs import (
+    ExtractSpec,
+    FitSpec,
+    GenerateSpec,
+    Part,
+    PrepareSpec,
+    ScoreSpec,
+    Selection,
+    Spec,
+    TrainSpec,
+)
 from oodbench.stagecode import stage_code
 
 HEAVY_CPUS = 4
@@ -28,10 +45,6 @@ PASSES = frozenset({Need.INPUTS, Need.CLASSIFIER})
 def make_plan(request: Request) -> Plan:
     """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
     return _Planner(request).plan
-
-
-def _key(weights: Weights | None) -> dict[str, str]:
-    return {"weights": weights.digest} if weights else {}
 
 
 def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
@@ -68,8 +81,8 @@ class _Planner:
         self._shared = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
         self._code = functools.cache(stage_code)
+        self._identities: dict[int, tuple[object, Any]] = {}
         self._classifier = request.classifier.full_name
-        self._detector_keys = {name: plugin_key(each) for name, each in request.detectors.items()}
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
         self._generated = {
@@ -85,20 +98,25 @@ class _Planner:
         self,
         stage: str,
         title: str,
-        spec: Mapping[str, Any],
+        spec: Spec,
         inputs: Mapping[str, Ref],
         resources: Resources,
-        identity: Mapping[str, Any],
     ) -> Ref:
         content = {
             "stage": stage,
             "code": self._code(stage),
-            "identity": identity,
+            "spec": {name: self._identify(value) for name, value in spec.items()},
             "inputs": {role: ref.key for role, ref in inputs.items()},
         }
         ref = Ref(stage, digest(content))
         self.plan.jobs.setdefault(ref, Job(ref, title, spec, inputs, resources))
         return ref
+
+    def _identify(self, value: object) -> Any:
+        """Return what identifies a value, looked up once for each object."""
+        if id(value) not in self._identities:
+            self._identities[id(value)] = (value, identify(value))  # kept, so that its id stays
+        return self._identities[id(value)][1]
 
     def _prepare_all(self) -> dict[_Split, Ref]:
         request = self.request
@@ -114,38 +132,26 @@ class _Planner:
     def _generate(self, title: str, dataset: GeneratedDataset, extracted: _Extracted) -> Ref:
         """Plan images that are made by parts, which may have learned from a classifier."""
         name = dataset.info.name
-        plain = {
-            "shape": list(self.request.shape),
-            "num_classes": self.request.train.dataset.num_classes,
-            "at_most": self.request.images_per_set,
-            "seed": self.request.selection_seed,
+        spec: GenerateSpec = {
+            "dataset": dataset,
             "precision": self.request.precision,
+            **self._selection(self.request.images_per_set),
         }
-        return self._add(
-            "generate",
-            f"make {title}",
-            plain | {"dataset": dataset},
-            self._fit_parts(name, dataset, None, extracted),
-            self._light,
-            plain | {"dataset": plugin_key(dataset)},
-        )
+        parts = self._fit_parts(name, dataset, None, extracted)
+        return self._add("generate", f"make {title}", spec, parts, self._light)
 
     def _prepare(self, source: Source, at_most: int | None) -> Ref:
-        plain = {
-            "split": source.split,
-            "shape": list(self.request.shape),
+        spec: PrepareSpec = {"source": source, **self._selection(at_most)}
+        title = f"prepare {source.dataset.info.name} ({source.split})"
+        return self._add("prepare", title, spec, {}, self._plain)
+
+    def _selection(self, at_most: int | None) -> Selection:
+        return {
+            "shape": self.request.shape,
             "num_classes": self.request.train.dataset.num_classes,
             "at_most": at_most,
-            "seed": self.request.selection_seed,
+            "selection_seed": self.request.selection_seed,
         }
-        return self._add(
-            "prepare",
-            f"prepare {source.dataset.info.name} ({source.split})",
-            plain | {"source": source},
-            {},
-            self._plain,
-            plain | {"fingerprint": source.fingerprint},
-        )
 
     def _plan_classifier(self, seed: int) -> None:
         request = self.request
@@ -169,20 +175,18 @@ class _Planner:
 
     def _plan_training(self, seed: int) -> Ref:
         classifier = self.request.classifier
-        plain = {"seed": seed, "precision": self.request.precision}
-        weights = self._shipped(classifier, seed)
+        spec: TrainSpec = {
+            "classifier": classifier,
+            "weights": self._shipped(classifier, seed),
+            "seed": seed,
+            "precision": self.request.precision,
+        }
         inputs = {"train": self._prepare(self.request.taught or self.request.train, None)}
         auxiliary = classifier.auxiliary() if isinstance(classifier, CustomClassifier) else None
         if auxiliary:
             inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
-        return self._add(
-            "train",
-            f"train {self._classifier} (seed {seed})",
-            plain | {"classifier": classifier, "weights": weights},
-            inputs,
-            self._heavy,
-            plain | _key(weights) | {"classifier": identify(classifier)},
-        )
+        title = f"train {self._classifier} (seed {seed})"
+        return self._add("train", title, spec, inputs, self._heavy)
 
     def _in_order(self, splits: Mapping[_Split, Ref]) -> dict[_Split, Ref]:
         """Return what belongs to splits in the order of the table."""
@@ -190,23 +194,19 @@ class _Planner:
         return {split: splits[split] for split in (self._test, *ood, self._train)}
 
     def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
-        request = self.request
-        plain = {
+        spec: ExtractSpec = {"classifier": self.request.classifier, **self._part(part)}
+        title = f"forward pass over {split.title}" + ("" if part == "all" else f" ({part})")
+        inputs = {"images": self._images[split], "classifier": train}
+        return self._add("extract", title, spec, inputs, self._heavy)
+
+    def _part(self, part: str) -> Part:
+        return {
             "part": part,
-            "count": request.calibration_images,
-            "seed": request.selection_seed,
-            "precision": request.precision,
-            "batch_size": request.batch_size,
+            "count": self.request.calibration_images,
+            "selection_seed": self.request.selection_seed,
+            "precision": self.request.precision,
+            "batch_size": self.request.batch_size,
         }
-        title = split.title + ("" if part == "all" else f" ({part})")
-        return self._add(
-            "extract",
-            f"forward pass over {title}",
-            plain | {"classifier": request.classifier},
-            {"images": self._images[split], "classifier": train},
-            self._heavy,
-            plain,
-        )
 
     def _list_predictions(self, extracted: _Extracted) -> None:
         for split, ref in extracted.splits.items():
@@ -229,17 +229,15 @@ class _Planner:
             inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
         if auxiliary := trainable.auxiliary():
             inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
-        plain = {"seed": seed or 0, "precision": self.request.precision}
-        weights = self._shipped(trainable, seed or 0)
-        classifier = self._with_classifier(trainable, inputs, extracted)
-        return self._add(
-            "fit",
-            f"fit {name}" + ("" if seed is None else f" (seed {seed})"),
-            plain | {"trainable": trainable, "weights": weights} | classifier,
-            inputs,
-            self._resources(trainable),
-            plain | _key(weights) | {"trainable": plugin_key(trainable)},
-        )
+        spec: FitSpec = {
+            "trainable": trainable,
+            "weights": self._shipped(trainable, seed or 0),
+            "classifier": self._with_classifier(trainable, inputs, extracted),
+            "seed": seed or 0,
+            "precision": self.request.precision,
+        }
+        title = f"fit {name}" + ("" if seed is None else f" (seed {seed})")
+        return self._add("fit", title, spec, inputs, self._resources(trainable))
 
     def _fit_parts(
         self,
@@ -260,13 +258,13 @@ class _Planner:
 
     def _with_classifier(
         self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted
-    ) -> dict[str, Any]:
+    ) -> Classifier | None:
         """Add the classifier to the inputs and return it, where ``trainable`` needs it."""
         needs = trainable.needs | trainable.needs_to_fit()
         if Need.CLASSIFIER not in needs:
-            return {"classifier": None}
+            return None
         inputs["classifier"] = extracted.train
-        return {"classifier": self.request.classifier}
+        return self.request.classifier
 
     def _resources(self, trainable: Trainable) -> Resources:
         """Fits without passes of the training images through the classifier run side by side."""
@@ -301,31 +299,20 @@ class _Planner:
         split: _Split,
         extracted: _Extracted,
     ) -> Ref:
-        request = self.request
         inputs = {"images": self._images[split]}
         if fit is not None:
             inputs["fit"] = fit
         if detector.needs & FROM_CLASSIFIER:
             inputs["extract"] = extracted.splits[split]
-        plain = {
-            "part": "calibration" if split == self._train else "all",
-            "count": request.calibration_images,
-            "selection_seed": request.selection_seed,
+        spec: ScoreSpec = {
+            "detector": detector,
+            "classifier": self._with_classifier(detector, inputs, extracted),
             "seed": seed or 0,
-            "precision": request.precision,
-            "batch_size": request.batch_size,
+            **self._part("calibration" if split == self._train else "all"),
         }
-        spec = plain | {"detector": detector, **self._with_classifier(detector, inputs, extracted)}
         title = split.title + (" (calibration)" if split == self._train else "")
         suffix = "" if seed is None else f" (seed {seed})"
-        return self._add(
-            "score",
-            f"score {title} by {name}{suffix}",
-            spec,
-            inputs,
-            self._shared,
-            plain | {"detector": self._detector_keys[name]},
-        )
+        return self._add("score", f"score {title} by {name}{suffix}", spec, inputs, self._shared)
 
     def _evaluate(
         self, name: str, split: _Split, scores: Mapping[_Split, Ref], extracted: _Extracted
@@ -338,4 +325,4 @@ class _Planner:
         if split.kind == "ood":
             inputs["ood"] = scores[split]
         title = f"evaluate {name} on {split.title}"
-        return self._add("evaluate", title, {}, inputs, self._plain, {})
+        return self._add("evaluate", title, {}, inputs, self._plain)

@@ -25,7 +25,7 @@ from typing import Any
 
 from oodbench.contracts import DerivedClassifier, parameters
 from oodbench.errors import PluginError
-from oodbench.keys import digest, plain
+from oodbench.keys import Identified, digest, plain
 from oodbench.store import Artifact, Draft, digest_file
 
 CARD = "card.json"
@@ -35,7 +35,7 @@ TRAINED_ON = ("train", "classifier", "part:", "auxiliary")
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Identified):
     """One folder of shipped weights.
 
     Attributes:
@@ -46,9 +46,8 @@ class Weights:
     directory: Path
     card: Mapping[str, Any]
 
-    @property
-    def digest(self) -> str:
-        """Return what identifies these weights in keys."""
+    def identity(self) -> str:
+        """Return the digest of the files."""
         return digest(self.card["files"])
 
     def adopt(self, origin: Mapping[str, Any], draft: Draft) -> bool:

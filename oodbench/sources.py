@@ -17,14 +17,14 @@ from oodbench.errors import (
 )
 from oodbench.images import check_images, read_pack
 from oodbench.isolation import isolated
-from oodbench.keys import digest, plugin_key
+from oodbench.keys import Identified, digest, plugin_key
 from oodbench.plugins import describe
 from oodbench.store import digest_file
 from oodbench.userdata import UserImages
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Identified):
     """One split of a data set, found.
 
     Attributes:
@@ -40,6 +40,10 @@ class Source:
     root: Path
     pack: Path | None
     fingerprint: str
+
+    def identity(self) -> dict[str, str]:
+        """Return what determines the images."""
+        return {"fingerprint": self.fingerprint, "split": self.split}
 
     def load(self) -> ImageSet:
         """Read the images.

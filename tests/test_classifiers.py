@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 import oodbench
 from oodbench import registry
-from oodbench.classifiers import identify, make_classifier, names_of, record, remake
+from oodbench.classifiers import make_classifier, names_of, record, remake
 from oodbench.cli import main
 from oodbench.errors import InvalidParameter, UnknownName, UserError
-from oodbench.keys import digest, plugin_key
+from oodbench.keys import digest, identify, plugin_key
 from oodbench.request import Options, resolve
 
 LOADED = registry.load()

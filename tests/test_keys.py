@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from oodbench.contracts import Detector, Info, PluginError
-from oodbench.keys import digest, plugin_key
+from oodbench.keys import digest, identify, plugin_key
 
 SOURCE = '''
 """A module."""
@@ -106,6 +106,8 @@ def test_a_key_does_not_depend_on_the_process() -> None:
 def test_objects_without_content_are_refused() -> None:
     with pytest.raises(TypeError, match="object cannot be part of a key"):
         digest({"a": object()})
+    with pytest.raises(TypeError, match="object cannot be part of a key"):
+        identify(object())
 
 
 def test_equal_plugins_have_equal_keys(written) -> None:

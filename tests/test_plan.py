@@ -18,7 +18,7 @@ from sample_detectors import (
 
 from oodbench.contracts import Classifier, Dataset, Detector, GeneratedDataset, Info, Recipe
 from oodbench.jobs import Plan, Ref, Request, Resources
-from oodbench.plan import make_plan
+from oodbench.plan import _Planner, make_plan
 from oodbench.sources import Source
 
 
@@ -334,3 +334,19 @@ def test_passing_over_images_gets_several_cpus_and_a_fit_one(cpus, gpus, heavy, 
     assert found["fit two (seed 0)"] == light
     assert found["score far by two (seed 0)"] == Resources(heavy.cpus, light.gpus)
     assert found["evaluate two on far"] == Resources(1, 0.0)
+
+
+@pytest.mark.parametrize("changed", ["split", "fingerprint"])
+def test_a_source_identifies_itself_in_the_key_of_its_job(changed: str) -> None:
+    other = dataclasses.replace(source("far"), **{changed: "another"})
+    titles = {job.title: ref for ref, job in plan(ood=[other]).jobs.items()}
+    assert titles[f"prepare far ({other.split})"] not in plan().jobs
+
+
+def test_every_value_of_a_spec_counts_in_the_key_of_its_job() -> None:
+    planner = _Planner(REQUEST)
+    for job in list(planner.plan.jobs.values()):
+        for name in job.spec:
+            spec = {**job.spec, name: "another"}
+            ref = planner._add(job.ref.stage, job.title, spec, job.inputs, job.resources)
+            assert ref != job.ref, (job.ref.stage, name)

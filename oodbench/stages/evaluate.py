@@ -6,16 +6,18 @@ Writes ``measures.json``: the measures by column name, and ``fit_seconds`` and `
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oodbench.measures.evaluation import correctness, evaluate_id, evaluate_ood
 from oodbench.stages import Work
 
+if TYPE_CHECKING:
+    from oodbench.specs import EvaluateSpec
 
-def run(spec: Mapping[str, Any], work: Work) -> None:  # noqa: ARG001 (all is in the inputs)
+
+def run(spec: EvaluateSpec, work: Work) -> None:  # noqa: ARG001 (all is in the inputs)
     """Evaluate the scores "id" and "calibration", and on an OOD set those of "ood"."""
     inputs = work.inputs
     predictions = np.load(inputs["id_extract"] / "logits.npy").argmax(1)

@@ -10,8 +10,7 @@ are not finite are the classifier's fault, and an error here: no detector could 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,8 +21,11 @@ from oodbench.stages.finite import images_not_finite, refuse_outputs
 from oodbench.stages.modules import autocast, load_classifier
 from oodbench.stages.selection import positions_of
 
+if TYPE_CHECKING:
+    from oodbench.specs import ExtractSpec
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+
+def run(spec: ExtractSpec, work: Work) -> None:
     """Pass the part ``spec["part"]`` of the images through ``spec["classifier"]``.
 
     Raises:
@@ -31,7 +33,7 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
     """
     module = load_classifier(spec["classifier"], work.inputs["classifier"], work.device)
     images = np.load(work.inputs["images"] / "images.npy", mmap_mode="r")
-    positions = positions_of(spec["part"], len(images), spec["count"], spec["seed"])
+    positions = positions_of(spec["part"], len(images), spec["count"], spec["selection_seed"])
     files: dict[str, np.memmap] = {}
     forwarded, bad = 0, torch.zeros((), dtype=torch.int64, device=work.device)
     with torch.inference_mode():

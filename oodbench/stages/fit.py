@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,10 +22,13 @@ from oodbench.stages.modules import load_classifier
 from oodbench.stages.stream import training_stream
 from oodbench.store import Artifact, Draft
 
+if TYPE_CHECKING:
+    from oodbench.specs import FitSpec, ScoreSpec
+
 Fitted = TypeVar("Fitted", bound=Trainable)
 
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+def run(spec: FitSpec, work: Work) -> None:
     """Fit ``spec["trainable"]`` with ``spec["seed"]`` and ``spec["precision"]``.
 
     Shipped weights, ``spec["weights"]``, take the place of the training if they fit.
@@ -62,11 +64,13 @@ def run(spec: Mapping[str, Any], work: Work) -> None:
 
 
 def make_context(
-    spec: Mapping[str, Any], work: Work, shape: tuple[int, int, int], num_classes: int
+    spec: FitSpec | ScoreSpec, work: Work, shape: tuple[int, int, int], num_classes: int
 ) -> Context:
     """Return the context of a fit or score job."""
     classifier = spec["classifier"]
-    module = classifier and load_classifier(classifier, work.inputs["classifier"], work.device)
+    module = None
+    if classifier is not None:
+        module = load_classifier(classifier, work.inputs["classifier"], work.device)
     return Context(
         device=torch.device(work.device),
         seed=spec["seed"],

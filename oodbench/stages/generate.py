@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,20 +12,23 @@ from oodbench.stages import Work
 from oodbench.stages.fit import restore_parts
 from oodbench.stages.prepare import write_images
 
+if TYPE_CHECKING:
+    from oodbench.specs import GenerateSpec
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+
+def run(spec: GenerateSpec, work: Work) -> None:
     """Make the images of ``spec["dataset"]`` by its fitted parts."""
     dataset: GeneratedDataset = spec["dataset"]
     context = Context(
         device=torch.device(work.device),
-        seed=spec["seed"],
-        shape=tuple(spec["shape"]),
+        seed=spec["selection_seed"],
+        shape=spec["shape"],
         num_classes=spec["num_classes"],
         precision=spec["precision"],
         progress=work.progress,
     )
     context.parts = restore_parts(dataset, work, context)
-    torch.manual_seed(spec["seed"])
+    torch.manual_seed(spec["selection_seed"])
     with torch.no_grad():
         found = check_images(dataset.generate(context), dataset.info.name)
     write_images(found, spec, work)

@@ -7,8 +7,7 @@ the positions in the data set; notes down ``shape`` and ``num_classes`` of the I
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,18 +16,21 @@ from oodbench.images import select, to_geometry
 from oodbench.sources import Source
 from oodbench.stages import Work
 
+if TYPE_CHECKING:
+    from oodbench.specs import PrepareSpec, Selection
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+
+def run(spec: PrepareSpec, work: Work) -> None:
     """Prepare the images of ``spec["source"]``."""
     source: Source = spec["source"]
     write_images(source.load(), spec, work)
 
 
-def write_images(found: ImageSet, spec: Mapping[str, Any], work: Work) -> None:
+def write_images(found: ImageSet, spec: Selection, work: Work) -> None:
     """Select images, fit them to ``spec["shape"]``, and write what the stage leaves."""
-    shape = tuple(spec["shape"])
+    shape = spec["shape"]
     at_most = len(found) if spec["at_most"] is None else spec["at_most"]
-    indices = select(len(found), at_most, spec["seed"])
+    indices = select(len(found), at_most, spec["selection_seed"])
     np.save(work.draft / "images.npy", to_geometry(found.images[indices], shape))
     np.save(work.draft / "labels.npy", found.labels[indices])
     np.save(work.draft / "indices.npy", indices)

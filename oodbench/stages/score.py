@@ -8,8 +8,7 @@ images that the detector itself passed through the classifier.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,8 +21,11 @@ from oodbench.stages.forwards import Forwards
 from oodbench.stages.selection import positions_of
 from oodbench.stages.stream import scoring_stream
 
+if TYPE_CHECKING:
+    from oodbench.specs import ScoreSpec
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+
+def run(spec: ScoreSpec, work: Work) -> None:
     """Score the part ``spec["part"]`` of the images by ``spec["detector"]``."""
     detector: Detector = spec["detector"]
     stream = scoring_stream(spec, work.inputs, detector.needs, work.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 from oodbench.contracts import Batch, Need, Stream
 from oodbench.stages.selection import positions_of
 from oodbench.store import Artifact
+
+if TYPE_CHECKING:
+    from oodbench.specs import Part
 
 
 class Rows:
@@ -138,7 +141,7 @@ def _joined(inputs: Mapping[str, Artifact], name: str) -> Rows:
 
 
 def scoring_stream(
-    spec: Mapping[str, Any],
+    spec: Part,
     inputs: Mapping[str, Artifact],
     needs: frozenset[Need],
     device: str,
@@ -146,7 +149,7 @@ def scoring_stream(
     """Return the images to score, without their labels.
 
     Args:
-        spec: "part", "count", "selection_seed" and "batch_size" of the score job.
+        spec: of the score job.
         inputs: the artifact "images", and where logits or features are needed "extract".
         needs: what batches hold.
         device: where batches are made.

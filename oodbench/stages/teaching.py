@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from oodbench.contracts import Batch, Classifier, CustomClassifier, PluginError,
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import autocast
+
+if TYPE_CHECKING:
+    from oodbench.specs import TrainSpec
 
 REPORT_EVERY = 20
 """Steps between two reports of the loss; reading it makes a GPU wait."""
@@ -32,7 +35,7 @@ def teach(
     classifier: Classifier,
     train: Stream,
     auxiliary: Stream | None,
-    spec: Mapping[str, Any],
+    spec: TrainSpec,
     work: Work,
 ) -> float:
     """Train a module in place; return its accuracy on the ID images of the last epoch.
@@ -42,7 +45,7 @@ def teach(
         classifier: gives recipe, augmentation and loss.
         train: the ID training images.
         auxiliary: images to learn from besides; as many as ID images are in each batch.
-        spec: "seed" and "precision" of the job.
+        spec: of the job; seed and precision are read.
         work: takes progress and checkpoints.
 
     Raises:

@@ -6,8 +6,7 @@ training accuracy of the last epoch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,8 +21,11 @@ from oodbench.stages.stream import training_stream
 from oodbench.stages.teaching import teach
 from oodbench.store import Artifact
 
+if TYPE_CHECKING:
+    from oodbench.specs import TrainSpec
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+
+def run(spec: TrainSpec, work: Work) -> None:
     """Train ``spec["classifier"]`` with ``spec["seed"]`` and ``spec["precision"]``.
 
     Shipped weights, ``spec["weights"]``, take the place of the training if they fit.

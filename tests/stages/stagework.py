@@ -100,7 +100,7 @@ class Bench:
         self.reports.append((done, total, figures))
 
     def prepare(self, dataset: Dataset, split: str = "test", **spec: Any) -> Artifact:
-        defaults = {"shape": SHAPE, "num_classes": 2, "at_most": None, "seed": 0}
+        defaults = {"shape": SHAPE, "num_classes": 2, "at_most": None, "selection_seed": 0}
         return self.run("prepare", {**defaults, "source": source(dataset, split), **spec})
 
     def train(
@@ -120,7 +120,7 @@ class Bench:
         defaults = {
             "classifier": Small(),
             "count": 20,
-            "seed": 0,
+            "selection_seed": 0,
             "precision": "float32",
             "batch_size": 16,
         }

@@ -26,7 +26,8 @@ def test_a_selection_keeps_the_positions_in_the_data_set(bench: Bench) -> None:
 
 
 def test_the_seed_draws_the_selection(bench: Bench) -> None:
-    first, other = (array(bench.prepare(DATASET, at_most=10, seed=s), "indices") for s in (0, 1))
+    made = (bench.prepare(DATASET, at_most=10, selection_seed=seed) for seed in (0, 1))
+    first, other = (array(each, "indices") for each in made)
     assert not np.array_equal(first, other)
 
 
