@@ -6,7 +6,15 @@ import tomllib
 from pathlib import Path
 
 from oodbench.contracts import Benchmark
+from oodbench.contracts.info import NAME
 from oodbench.errors import UserError
+from oodbench.validation import check_values, describe, read_bytes
+
+BYTES = 2**20
+"""Bytes of a definition at most."""
+
+MOST = 10**12
+"""The largest number of images."""
 
 
 def load_benchmark(path: Path) -> Benchmark:
@@ -19,20 +27,25 @@ def load_benchmark(path: Path) -> Benchmark:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_bytes(path, BYTES).decode("utf-8"))
+        check_values(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: malformed TOML: it is nested too deep") from error
+    except ValueError as error:  # as is TOMLDecodeError, and what is raised for long integers
         raise UserError(f"{path}: malformed TOML: {error}") from error
     try:
         benchmark = TypeAdapter(Benchmark).validate_python(content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"{path}: key '{key}': {problem['msg']}") from error
+        raise UserError(f"{path}: {describe(error)}") from error
+    if not NAME.fullmatch(benchmark.name):
+        raise UserError(
+            f"{path}: key 'name': '{benchmark.name}' is no name: use lower case, digits and hyphens"
+        )
     for key, least in (("images_per_set", 1), ("calibration_images", 1), ("selection_seed", 0)):
-        if getattr(benchmark, key) < least:
-            raise UserError(f"{path}: key '{key}': must be at least {least}")
+        if not least <= getattr(benchmark, key) <= MOST:
+            raise UserError(f"{path}: key '{key}': must be from {least} to {MOST:,}")
     if not benchmark.ood:
         raise UserError(f"{path}: key 'ood': names no data set")
     for group, names in benchmark.groups.items():

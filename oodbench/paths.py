@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import platformdirs
@@ -42,3 +43,8 @@ def expanded(path: str | Path) -> Path:
 
 def _cache() -> Path:
     return platformdirs.user_cache_path("oodbench")
+
+
+def as_name(title: str) -> str:
+    """Return a title as the name of a folder: lower case, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "unnamed"

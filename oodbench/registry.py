@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark, Classifier, Dataset, Detector, Figure
+from oodbench.contracts.info import NAME
 from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
 from oodbench.isolation import isolated
 from oodbench.plugins import Failure, Plugin, Plugins, describe
@@ -218,7 +219,10 @@ def load() -> Registry:
         def read_class(item: Any) -> tuple[str, Any]:
             if not (isinstance(item, type) and issubclass(item, base)):
                 raise PluginError(f"{getattr(item, '__name__', item)} is no {base.__name__}")
-            return item.info.name, item  # type: ignore[attr-defined]
+            name = item.info.name  # type: ignore[attr-defined]
+            if not NAME.fullmatch(name):
+                raise PluginError(f"'{name}' is no name: use lower case, digits and hyphens")
+            return name, item
 
         return read_class
 

@@ -17,6 +17,7 @@ from oodbench.datasets import Auxiliary, locate_ood, make_dataset, make_ood, tit
 from oodbench.detectors import ALL, find_detectors, make_detectors
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.jobs import Request
+from oodbench.paths import as_name
 from oodbench.registry import Registry
 from oodbench.sources import locate
 from oodbench.userdata import is_path
@@ -197,7 +198,7 @@ def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
             f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
             f"classifier: --ood NAME,... --classifier {'|'.join(registry.classifiers)}"
         )
-    return Benchmark(name=Path(name).stem, id=name, ood=(), classifier=options.classifier)
+    return Benchmark(name=as_name(Path(name).stem), id=name, ood=(), classifier=options.classifier)
 
 
 def _merge_parameters(

@@ -194,3 +194,11 @@ def test_the_plugin_that_should_have_brought_a_name_is_told(install) -> None:
     reason = "plugin 'broken' failed to load: ModuleNotFoundError: No module named 'not_installed'"
     assert registry.load().why_missing("mine").startswith(reason)
     assert registry.load().why_missing("unheard-of") == ""
+
+
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "", "Mine", "my\x1b[2J"])
+def test_a_name_that_could_lead_elsewhere_is_a_failure_of_the_plugin(install, name: str) -> None:
+    install("mine", DETECTOR.replace('"mine"', repr(name)))
+    loaded = registry.load()
+    assert name not in loaded.detectors
+    assert any("is no name: use lower case" in failure.reason for failure in loaded.failures)

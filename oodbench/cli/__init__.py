@@ -9,7 +9,9 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from oodbench.cli.output import complain
 from oodbench.errors import OodbenchError, UserError
+from oodbench.report.layout import printable
 
 COMMANDS = (
     "run",
@@ -46,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result: int = options.execute(options)
     except UserError as error:
-        print(f"oodbench: {error}", file=sys.stderr)
+        complain(f"oodbench: {error}")
         return MISUSED
     except OodbenchError as error:
-        print(f"oodbench: {error}", file=sys.stderr)
+        complain(f"oodbench: {error}")
         return FAILED
     except KeyboardInterrupt:
-        print("oodbench: interrupted; the same command goes on from here", file=sys.stderr)
+        complain("oodbench: interrupted; the same command goes on from here")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
@@ -64,7 +66,7 @@ class _Parser(argparse.ArgumentParser):
     """Say what is wrong in one sentence, without the usage in front of it."""
 
     def error(self, message: str) -> Any:
-        self.exit(MISUSED, f"oodbench: {message} (see '{self.prog} --help')\n")
+        self.exit(MISUSED, f"oodbench: {printable(message)} (see '{self.prog} --help')\n")
 
 
 def build_parser() -> argparse.ArgumentParser:

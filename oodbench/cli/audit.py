@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import as_markup, say
 
 if TYPE_CHECKING:
     from oodbench.audit import Audit
@@ -81,7 +82,6 @@ def _content(found: Audit) -> dict[str, Any]:
 
 def _print(found: Audit) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from oodbench.audit import SEPARATES
@@ -92,10 +92,10 @@ def _print(found: Audit) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("OOD set", no_wrap=True)
     for name in (*names, "exact", "near"):
-        table.add_column(escape(name.replace("-", " ")), justify="right")
+        table.add_column(as_markup(name.replace("-", " ")), justify="right")
     for finding in findings:
         table.add_row(
-            escape(finding.dataset),
+            as_markup(finding.dataset),
             *(_percent(finding.auroc[name], SEPARATES) for name in names),
             _count(len(finding.exact)),
             _count(len(finding.near)),
@@ -107,12 +107,12 @@ def _print(found: Audit) -> None:
         f"\nAUROC in % of trivial statistics of the image. {separated} of {len(findings)} OOD sets "
         f"are separated by one of them (* AUROC of at least {SEPARATES:.0%}): there, a detector "
         "that does well may have seen no more than that.\n"
-        f"Duplicates of ID training images, {escape(DEFINITION)}.",
+        f"Duplicates of ID training images, {as_markup(DEFINITION)}.",
         highlight=False,
     )
     for reasons in (found.missing, found.broken):
         for name, reason in reasons.items():
-            print(f"left out: {name}: {reason}")
+            say(f"left out: {name}: {reason}")
 
 
 def _percent(auroc: float, separates: float) -> str:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import as_markup
 
 if TYPE_CHECKING:
     from oodbench.registry import Entry, Registry
@@ -27,7 +28,6 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Check a plugin, print what each check says, and return 1 if one failed."""
     from rich.console import Console
-    from rich.markup import escape
 
     from oodbench import registry
     from oodbench.classifiers import make_classifier
@@ -49,9 +49,9 @@ def execute(options: argparse.Namespace) -> int:
     for outcome in outcomes(plugin):
         found.append(outcome)
         if not options.json:
-            console.print(f"{SIGNS[outcome.status]} {escape(outcome.purpose)}")
+            console.print(f"{SIGNS[outcome.status]} {as_markup(outcome.purpose)}")
             if outcome.reason:
-                console.print(f"  {outcome.status}: {escape(outcome.reason)}")
+                console.print(f"  {outcome.status}: {as_markup(outcome.reason)}")
     failed = sum(outcome.status == "failed" for outcome in found)
     if options.json:
         print(
@@ -60,7 +60,7 @@ def execute(options: argparse.Namespace) -> int:
     else:
         skipped = sum(outcome.status == "skipped" for outcome in found)
         console.print(
-            f"\n{entry.kind} {entry.name} ({escape(entry.plugin.distribution)}): "
+            f"\n{entry.kind} {entry.name} ({as_markup(entry.plugin.distribution)}): "
             f"{len(found) - failed - skipped} checks passed, {failed} failed, {skipped} skipped"
         )
     return 1 if failed else 0

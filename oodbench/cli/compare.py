@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli.output import print_ansi, print_document
+
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
@@ -25,7 +27,6 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print what differs between two runs."""
-    from oodbench.cli.output import print_ansi
     from oodbench.comparison import compare, report
     from oodbench.report.markup import latex, markdown, page
     from oodbench.report.terminal import terminal
@@ -36,5 +37,5 @@ def execute(options: argparse.Namespace) -> int:
         print_ansi(terminal(found))
     else:
         writers = {"markdown": markdown, "latex": latex, "html": page}
-        print(writers[options.format](found), end="")
+        print_document(writers[options.format](found))
     return 0

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli.output import say
+
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
@@ -22,9 +24,8 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the figures that trainings reported: losses, accuracies."""
-    from oodbench.cli.output import as_name
     from oodbench.errors import UserError
-    from oodbench.paths import store_folder
+    from oodbench.paths import as_name, store_folder
     from oodbench.results import read_run
     from oodbench.store import Store
 
@@ -41,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
             _write(points, folder)
         except OSError as error:
             raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
-        print(folder)
+        say(folder)
         written += 1
     if not written:
         raise UserError(f"the store {store.root} has no training curve of this run")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import as_markup
 
 if TYPE_CHECKING:
     from oodbench.contracts import Dataset
@@ -32,7 +33,6 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Show, fetch or verify the images of data sets."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from oodbench import registry
@@ -50,12 +50,12 @@ def execute(options: argparse.Namespace) -> int:
             dataset = make_dataset(name, loaded)
         except PluginError as error:
             failed |= options.action != "status"
-            table.add_row(escape(name), "", escape(str(error)))
+            table.add_row(as_markup(name), "", as_markup(str(error)))
             continue
         for split in dataset.splits:
             state, sound = _state(dataset, split, root, options.action)
             failed |= not sound and options.action != "status"
-            table.add_row(escape(name), escape(split), escape(state))
+            table.add_row(as_markup(name), as_markup(split), as_markup(state))
     Console().print(f"{root}", highlight=False)
     Console().print(table)
     return 1 if failed else 0

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import as_markup
 
 
 def add(commands: Any) -> None:
@@ -24,7 +25,6 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Show versions, devices, Ray and the data that is found."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from oodbench import hardware, registry
@@ -70,7 +70,7 @@ def execute(options: argparse.Namespace) -> int:
         return 0
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in content.items():
-        table.add_row(name.replace("_", " "), escape(_as_text(value)))
+        table.add_row(name.replace("_", " "), as_markup(_as_text(value)))
     Console().print(table)
     return 0
 

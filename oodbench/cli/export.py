@@ -7,6 +7,8 @@ import fnmatch
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli.output import say
+
 EXPLANATION = (
     "Each artifact becomes a folder of safetensors with a card.json that says what it is, what it "
     "was trained on, and by which run. A plugin ships such folders by the hook oodbench_weights."
@@ -31,9 +33,8 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the weights of the classifiers, detectors and parts of a run."""
-    from oodbench.cli.output import as_name
     from oodbench.errors import UserError
-    from oodbench.paths import store_folder
+    from oodbench.paths import as_name, store_folder
     from oodbench.pretrained import export
     from oodbench.results import read_run
     from oodbench.store import Store
@@ -57,5 +58,5 @@ def execute(options: argparse.Namespace) -> int:
             export(artifact, run | {"finished": artifact.meta["finished"]}, folder)
         except OSError as error:
             raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
-        print(folder)
+        say(folder)
     return 0

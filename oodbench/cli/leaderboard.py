@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import complain, say
 
 if TYPE_CHECKING:
     from oodbench.leaderboard.finding import OpenPack
@@ -45,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
 
     found = read_leaderboard(options.folders, _opener(options.data))
     for each in found.skipped:
-        print(f"left out: {each.path}: {each.reason}", file=sys.stderr)
+        complain(f"left out: {each.path}: {each.reason}")
     written = found.write(options.out)
     if options.markdown is not None:
         text = write_markdown(found.boards, found.published)
@@ -54,7 +54,7 @@ def execute(options: argparse.Namespace) -> int:
         except OSError as error:
             raise UserError(f"cannot write '{options.markdown}': {error.strerror}") from error
     entries = sum(len(board.standings) for board in found.boards)
-    print(f"{len(found.boards)} tables, {entries} entries: {written[0]}")
+    say(f"{len(found.boards)} tables, {entries} entries: {written[0]}")
     return 0
 
 

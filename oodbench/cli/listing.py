@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from oodbench.cli.output import as_markup
+
 if TYPE_CHECKING:
     from oodbench.registry import Entry, Registry
 
@@ -23,7 +25,6 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Show what the installed plugins bring, and which failed to load."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from oodbench import registry
@@ -44,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
     absent = loaded.absent if "detectors" in kinds else {}
     if options.json:
         content = found | {"failures": failures, "absent": absent}
-        print(json.dumps(content, indent=2, ensure_ascii=False))
+        print(json.dumps(content, indent=2))
         return 0
     console = Console()
     for kind, rows in found.items():
@@ -52,15 +53,15 @@ def execute(options: argparse.Namespace) -> int:
         for row in rows:
             about = [row["summary"], _source(row), _needs(row)]
             text = "\n".join(part for part in about if part)
-            table.add_row(escape(row["name"]), escape(row["plugin"]), escape(text))
+            table.add_row(as_markup(row["name"]), as_markup(row["plugin"]), as_markup(text))
         console.print(table)
         console.print()
     for name, reason in absent.items():
-        console.print(f"[yellow]not there[/]: {escape(name)}: {escape(reason)}")
+        console.print(f"[yellow]not there[/]: {as_markup(name)}: {as_markup(reason)}")
     for failure in failures:
         console.print(
-            f"[red]failed to load[/]: {escape(str(failure['plugin']))} "
-            f"({escape(str(failure['distribution']))}): {escape(str(failure['reason']))}"
+            f"[red]failed to load[/]: {as_markup(str(failure['plugin']))} "
+            f"({as_markup(str(failure['distribution']))}): {as_markup(str(failure['reason']))}"
         )
     return 0
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli.output import print_document
+
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
@@ -26,7 +28,7 @@ def execute(options: argparse.Namespace) -> int:
     taken = frozenset(registry.load().detectors)
     folder = write_plugin(options.name, options.to, taken)
     module = options.name.replace("-", "_")
-    print(
+    print_document(
         f"{folder}/ holds a detector that works: the distance to the nearest class mean.\n"
         f"Make it yours in {folder / module}.py; then\n"
         "\n"
@@ -34,6 +36,6 @@ def execute(options: argparse.Namespace) -> int:
         "    pip install -e '.[test]'\n"
         "    pytest tests\n"
         f"    oodbench check {options.name}\n"
-        f"    oodbench run --id digits --detectors {options.name},energy"
+        f"    oodbench run --id digits --detectors {options.name},energy\n"
     )
     return 0

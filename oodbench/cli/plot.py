@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oodbench.cli.output import as_markup, complain, say
 
 if TYPE_CHECKING:
     from oodbench.registry import Registry
@@ -57,16 +58,15 @@ def execute(options: argparse.Namespace) -> int:
     complete = True
     for drawn in draw(chosen, view, options.out or options.run / "figures"):
         for path in drawn.paths:
-            print(path)
+            say(path)
         if drawn.reason:
-            print(f"oodbench: {drawn.name} is not drawn: {drawn.reason}", file=sys.stderr)
+            complain(f"oodbench: {drawn.name} is not drawn: {drawn.reason}")
             complete &= not (drawn.failed or options.figures)
     return 0 if complete else 1
 
 
 def _print_figures(loaded: Registry) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("figure", "paper", "", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -74,5 +74,5 @@ def _print_figures(loaded: Registry) -> None:
         figure = entry.target
         numbers = ", ".join(str(number) for number in figure.numbers)
         about = f"{figure.info.summary}\nneeds {figure.needs}"
-        table.add_row(escape(entry.name), numbers, escape(about))
+        table.add_row(as_markup(entry.name), numbers, as_markup(about))
     Console().print(table)

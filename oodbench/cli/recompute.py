@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli.output import say
+
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
@@ -26,5 +28,5 @@ def execute(options: argparse.Namespace) -> int:
 
     for directory in options.runs:
         run = recompute_run(directory)
-        print(f"{run.directory}/: {len(run.records):,} records")
+        say(f"{run.directory}/: {len(run.records):,} records")
     return 0

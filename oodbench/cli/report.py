@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import say
 
 
 def add(commands: Any) -> None:
@@ -39,5 +40,5 @@ def execute(options: argparse.Namespace) -> int:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror}") from error
-    print(path)
+    say(path)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import as_markup, print_ansi, say
 
 if TYPE_CHECKING:
     from oodbench.request import Options
@@ -125,28 +126,27 @@ def execute_run(options: argparse.Namespace) -> int:
 
 
 def _print_run(finished: Run) -> None:
-    from oodbench.cli.output import print_ansi
     from oodbench.report.merging import texts_of
     from oodbench.report.tables import render
 
     info = finished.info
     print_ansi(render(finished.records, format="terminal", **texts_of([finished])))
     for title, reason in info["missing"].items():
-        print(f"left out: {title}: {reason}")
+        say(f"left out: {title}: {reason}")
     if info["shipped"]:
-        print(f"shipped weights were taken (--retrain trains again): {', '.join(info['shipped'])}")
-    print(
+        say(f"shipped weights were taken (--retrain trains again): {', '.join(info['shipped'])}")
+    say(
         f"{info['images_forwarded']:,} images passed through the classifier, of "
         f"{info['distinct_images']:,} different ones, {info['jobs_run']} jobs run, "
         f"{info['jobs_reused']} taken from the store, "
-        f"{info['wall_seconds']:.1f} s\n{finished.directory}/"
+        f"{info['wall_seconds']:.1f} s"
     )
+    say(f"{finished.directory}/")
 
 
 def execute_plan(options: argparse.Namespace) -> int:
     """Show the jobs of a run, and which of them are in the store."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from oodbench.paths import store_folder
@@ -172,14 +172,14 @@ def execute_plan(options: argparse.Namespace) -> int:
     table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
     for job in jobs:
         table.add_row(
-            escape(str(job["job"])), str(job["cpus"]), f"{job['gpus']:g}", str(job["key"])[:12]
+            as_markup(str(job["job"])), str(job["cpus"]), f"{job['gpus']:g}", str(job["key"])[:12]
         )
     Console().print(table)
     for title, text in taken.items():
-        print(f"{title}: {text}")
+        say(f"{title}: {text}")
     for title, reason in prepared.resolved.missing.items():
-        print(f"left out: {title}: {reason}")
-    print(f"{len(jobs)} jobs to run, {len(prepared.found)} results in the store")
+        say(f"left out: {title}: {reason}")
+    say(f"{len(jobs)} jobs to run, {len(prepared.found)} results in the store")
     return 0
 
 

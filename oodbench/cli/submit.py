@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli.output import say
+
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
@@ -25,5 +27,5 @@ def execute(options: argparse.Namespace) -> int:
     run = read_run(options.run)
     path = options.out or Path(f"{options.run.resolve().name}.zip")
     write_pack(run, path)
-    print(f"{path} ({path.stat().st_size:,} bytes); 'oodbench verify {path}' checks it")
+    say(f"{path} ({path.stat().st_size:,} bytes); 'oodbench verify {path}' checks it")
     return 0

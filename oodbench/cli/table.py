@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import print_ansi, print_document
 
 
 def add(commands: Any) -> None:
@@ -41,7 +42,6 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print the table of one or several runs."""
-    from oodbench.cli.output import print_ansi
     from oodbench.hardware import count_cpus
     from oodbench.report.build import DELONG
     from oodbench.report.merging import combine, tell_apart, texts_of
@@ -72,5 +72,5 @@ def execute(options: argparse.Namespace) -> int:
     if options.format == "terminal":
         print_ansi(text)
     else:
-        print(text, end="")
+        print_document(text)
     return 0

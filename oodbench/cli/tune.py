@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import as_markup, say
 
 if TYPE_CHECKING:
     from oodbench.tuning.outcome import Tried, Tuned
@@ -176,7 +177,6 @@ def _describe(tuned: Tuned) -> dict[str, Any]:
 
 def _print(tuning: Tuning, place: Path, command: str) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -187,28 +187,31 @@ def _print(tuning: Tuning, place: Path, command: str) -> None:
     for tuned in tuning.found:
         settings = ", ".join(f"{name} {value}" for name, value in tuned.best.settings.items())
         table.add_row(
-            escape(tuned.detector),
+            as_markup(tuned.detector),
             str(len(tuned.tried)),
             _percent(tuned.default),
             _percent(tuned.best),
-            escape(settings) if tuned.changed else "default",
+            as_markup(settings) if tuned.changed else "default",
         )
     console = Console()
     console.print(table)
+    sets = as_markup(_list(tuning.sets))
     console.print(
-        f"\nMean AUROC in %, of held-out ID training images against {escape(_list(tuning.sets))}. "
+        f"\nMean AUROC in %, of held-out ID training images against {sets}. "
         "No test image was opened.",
         highlight=False,
     )
     for tuned in tuning.found:
         for warning in tuned.warnings():
-            print(f"warning: {tuned.detector}: {warning}")
+            say(f"warning: {tuned.detector}: {warning}")
     if tuning.untunable:
-        print(f"nothing to tune: {', '.join(tuning.untunable)}")
+        say(f"nothing to tune: {', '.join(tuning.untunable)}")
     for reasons in (tuning.missing, tuning.broken):
         for name, reason in reasons.items():
-            print(f"left out: {name}: {reason}")
-    print(f"\n{place}\n{command}")
+            say(f"left out: {name}: {reason}")
+    say("")
+    say(place)
+    say(command)
 
 
 def _list(names: Sequence[str]) -> str:

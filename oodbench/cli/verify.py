@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from oodbench.cli import arguments
+from oodbench.cli.output import complain, say
 
 
 def add(commands: Any) -> None:
@@ -36,13 +36,13 @@ def execute(options: argparse.Namespace) -> int:
         with verifier.extracted(options.pack) as run:
             verdict = verifier.verdict(run)
     except InvalidData as error:
-        print(f"does not fit: {error}", file=sys.stderr)
+        complain(f"does not fit: {error}")
         return 1
     for sentence in verdict.misfits:
-        print(f"does not fit: {sentence}", file=sys.stderr)
+        complain(f"does not fit: {sentence}")
     for sentence in verdict.unchecked:
-        print(f"not checked: {sentence}")
+        say(f"not checked: {sentence}")
     if verdict.misfits:
         return 1
-    print(f"verified: {verdict.figures:,} figures follow from the scores")
+    say(f"verified: {verdict.figures:,} figures follow from the scores")
     return 0

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A registry name: lower case, digits and hyphens. Names become parts of paths."""
 
 
 @dataclass(frozen=True, kw_only=True)

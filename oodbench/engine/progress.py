@@ -20,6 +20,7 @@ from rich.progress import Progress as Bars
 
 from oodbench.engine.worker import Outcome
 from oodbench.jobs import Job, Ref
+from oodbench.report.layout import printable
 
 
 class Progress:
@@ -94,5 +95,5 @@ class Progress:
 
 
 def _plain(text: str) -> str:
-    """Return text in which square brackets mean nothing to rich."""
-    return text.replace("[", r"\[")
+    """Return text in which nothing means anything to rich or to the terminal."""
+    return printable(text).replace("[", r"\[")

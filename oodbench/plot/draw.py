@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from oodbench.contracts import Figure, RunView
+from oodbench.contracts.info import NAME
 from oodbench.errors import FigureUnavailable, PluginError, UserError
 from oodbench.isolation import isolated
 from oodbench.plot.style import house_style, save
 from oodbench.plugins import describe
-
-SUFFIX = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def _draw_one(figure: Figure, run: RunView, folder: Path) -> list[Path]:
     paths = []
     with house_style():
         for suffix, picture in figure.draw(run).items():
-            if suffix and not SUFFIX.fullmatch(suffix):
+            if suffix and not NAME.fullmatch(suffix):
                 raise PluginError(f"'{suffix}' is no ending for the name of a file")
             name = f"{figure.info.name}-{suffix}" if suffix else figure.info.name
             paths += save(picture, folder, name)

@@ -78,7 +78,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
+def printable(text: str) -> str:
+    """Return text on one line, with a space for each character that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def clean(text: str) -> str:
-    """Return text on one line, without control characters that a terminal would obey."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())
+    """Return what is printable of a text, words apart by one space."""
+    return " ".join(printable(text).split())
