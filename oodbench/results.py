@@ -14,6 +14,7 @@ Every figure of the records can be computed again from the two Parquet files
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import tempfile
@@ -27,7 +28,7 @@ from typing import Any
 import pandas as pd
 import pyarrow
 
-from oodbench.errors import InvalidData, UserError
+from oodbench.errors import InvalidData, UnknownName, UserError
 from oodbench.runfiles import (
     RECORDS,
     RUN,
@@ -120,9 +121,11 @@ ABANDONED_SECONDS = 24 * 3600
 """Unfinished files older than this are left over from a run that was killed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished run on disk; the large files are read when asked for.
+
+    A notebook shows its table.
 
     Attributes:
         directory: where it lies.
@@ -133,6 +136,37 @@ class Run:
     directory: Path
     info: dict[str, Any]
     records: pd.DataFrame
+
+    def __repr__(self) -> str:
+        detectors, sets = self.table().shape
+        names = " and ".join(self.records["id_dataset"].unique())
+        what = f"{detectors} detectors, {names} against {sets} OOD sets"
+        return f"<Run {str(self.directory)!r}: {what}>"
+
+    def _repr_html_(self) -> str:
+        shown = self.table().mul(100).to_html(float_format="{:.2f}".format, na_rep="failed")
+        return f"<p>{html.escape(repr(self))}: AUROC in %</p>\n{shown}"
+
+    def table(self, measure: str = "auroc") -> pd.DataFrame:
+        """Return a measure of each detector on each OOD set, as the mean over all seeds.
+
+        Args:
+            measure: one of `MEASURES`.
+
+        Returns:
+            Detectors in rows and OOD sets in columns, in the order of the records; fractions,
+            missing where a detector failed.
+
+        Raises:
+            UserError: if there is no such measure.
+        """
+        if measure not in MEASURES:
+            raise UnknownName("measure", measure, MEASURES)
+        rows = self.records[self.records["ood_dataset"] != ""]
+        values = rows.groupby(["detector", "ood_dataset"], sort=False)[measure]
+        means = values.agg(lambda seeds: seeds.mean(skipna=False))
+        table: pd.DataFrame = means.unstack(sort=False)  # noqa: PD010 (keeps what is missing)
+        return table
 
     def scores(self) -> pd.DataFrame:
         """Read the scores, columns and dtypes as in `SCORE`.

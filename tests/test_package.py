@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from sample_detectors import Brightness
 
 import oodbench
+from oodbench.contracts import Batch, PluginError
 
 
 @pytest.mark.parametrize("name", oodbench.__all__)
 def test_every_name_that_is_offered_is_there(name: str) -> None:
     assert getattr(oodbench, name).__name__ == name
+
+
+@pytest.mark.parametrize("package", ["oodbench.contracts", "oodbench.measures", "oodbench.testing"])
+def test_every_public_name_of_a_package_is_there(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__doc__
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_measures_are_imported_by_name() -> None:
+    program = (
+        "import sys; from oodbench.measures import auroc; "
+        "print({'torch', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules), auroc([1], [2]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "set() 1.0\n"
+
+
+def test_anyone_can_make_a_batch() -> None:
+    images, labels = torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])
+    batch = Batch(labels, inputs=images, features=torch.ones(2, 3))
+    assert len(batch) == 2
+    assert batch.inputs is images
+    with pytest.raises(PluginError, match=r"uses batch\.logits"):
+        _ = batch.logits
 
 
 def test_a_string_serves_wherever_a_path_does(

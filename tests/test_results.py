@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -390,3 +391,38 @@ def test_results_need_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_run_gives_its_table_and_shows_it_in_a_notebook(run: Path) -> None:
+    finished = read_run(run)
+    table = finished.table()
+    assert list(table.index) == ["ganad", "NaN"]
+    assert list(table.columns) == ["glyphs", "noise"]
+    assert table.loc["ganad", "glyphs"] == 1 / 3
+    assert "<td>33.33</td>" in finished._repr_html_()
+    assert "<td>failed</td>" in finished._repr_html_()
+
+
+def test_the_table_of_a_run_has_the_measure_that_is_asked_for(run: Path) -> None:
+    assert read_run(run).table("fpr95").loc["ganad", "glyphs"] == np.nextafter(0.5, 1)
+    with pytest.raises(UserError, match="unknown measure 'fpr'; did you mean 'fpr95'"):
+        read_run(run).table("fpr")
+
+
+def test_a_mean_over_seeds_is_missing_where_one_of_them_failed(run: Path) -> None:
+    finished = read_run(run)
+    first = finished.records.iloc[[1]]
+    failed = first.assign(seed=4, auroc=np.nan, status="failed")
+    both = dataclasses.replace(finished, records=pd.concat([first, failed]))
+    assert both.table().isna().all(axis=None)
+
+
+def test_a_run_is_one_line_as_text(run: Path) -> None:
+    shown = repr(read_run(run))
+    assert shown == f"<Run '{run}': 2 detectors, digits against 2 OOD sets>"
+
+
+def test_names_are_escaped_where_a_run_is_shown(run: Path) -> None:
+    finished = read_run(run)
+    records = finished.records.replace({"detector": {"ganad": "<script>"}})
+    assert "<script>" not in dataclasses.replace(finished, records=records)._repr_html_()

@@ -122,7 +122,7 @@ def _setting() -> tuple[Generator, Critic, nn.Module, Batch]:
     classifier = PreactResNet().build(SHAPE, CLASSES).eval().requires_grad_(False)
     size = PAPER_GREY.batch_size
     images = torch.rand(size, *SHAPE, generator=draws)
-    return generator, critic, classifier, Batch(torch.arange(size) % CLASSES, images)
+    return generator, critic, classifier, Batch(torch.arange(size) % CLASSES, inputs=images)
 
 
 class PlainGenerator(nn.Module):

@@ -85,7 +85,7 @@ class Features(Stream):
             self.path, np.float32, count * self.width, offset=4 * start * self.width
         )
         labels = torch.arange(start, start + count) % self.num_classes
-        return Batch(labels, _features=torch.from_numpy(found).view(count, self.width))
+        return Batch(labels, features=torch.from_numpy(found).view(count, self.width))
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Not needed here."""

@@ -28,22 +28,32 @@ class Need(enum.StrEnum):
     """The classifier itself, as ``context.classifier``, for gradients or training in the loop."""
 
 
-@dataclass(frozen=True)
 class Batch:
     """Some images of one data set, with just what a detector said that it needs.
 
     Reading a field that the detector did not declare in ``needs`` raises `PluginError`, so that a
     missing declaration is found at once.
 
-    Attributes:
+    Args:
         labels: (n,) int64, the true classes; -1 where the set has none. A detector may use them
             in ``fit`` alone: they are -1 whenever ``score`` is called.
+        inputs: the images: (n, c, h, w) float32 in [0, 1], the geometry of the ID data set.
+        logits: the classifier's logits: (n, k) float32.
+        features: the classifier's penultimate features: (n, d) float32.
     """
 
-    labels: Tensor
-    _inputs: Tensor | None = None
-    _logits: Tensor | None = None
-    _features: Tensor | None = None
+    def __init__(
+        self,
+        labels: Tensor,
+        *,
+        inputs: Tensor | None = None,
+        logits: Tensor | None = None,
+        features: Tensor | None = None,
+    ) -> None:
+        self.labels = labels
+        self._inputs = inputs
+        self._logits = logits
+        self._features = features
 
     def __len__(self) -> int:
         return len(self.labels)

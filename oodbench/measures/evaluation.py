@@ -11,7 +11,6 @@ from oodbench.errors import InvalidData
 from oodbench.measures import metrics
 from oodbench.measures.arrays import DETECTOR_RUN, checked_flags
 from oodbench.measures.intervals import auroc_interval
-from oodbench.results import records_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +118,8 @@ def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     for key, own in scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False):
         names = dict(zip(DETECTOR_RUN, key, strict=True))
         rows += [{**names, **row} for row in _recompute_detector(names, own, predictions)]
+    from oodbench.results import records_frame  # imports pandas
+
     return records_frame(rows)
 
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import auc, average_precision_score, roc_curve
 
 from oodbench.measures.arrays import Flags, Scores, checked_flags, checked_scores
 
 
 def auroc(id_scores: Scores, ood_scores: Scores) -> float:
     """Return the area under the ROC curve, P(OOD > ID) + P(OOD = ID) / 2, in [0, 1]."""
+    from sklearn.metrics import auc, roc_curve  # a second that most tables do not need
+
     is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
     false_positives, true_positives, _ = roc_curve(is_ood, ranks)
     return float(auc(false_positives, true_positives))
@@ -183,4 +184,6 @@ def _pooled_ranks(id_scores: Scores, ood_scores: Scores) -> tuple[Flags, npt.NDA
 
 def _average_precision(positive: Flags, ranks: npt.NDArray[np.intp]) -> float:
     # The rounding of many small steps can exceed a perfect area by some 1e-16.
+    from sklearn.metrics import average_precision_score
+
     return min(float(average_precision_score(positive, ranks)), 1.0)

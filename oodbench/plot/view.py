@@ -130,7 +130,9 @@ class StoredRun(RunView):
         assert isinstance(restored, Detector)
         scores = []
         for batch in _batches(images):
-            given = Batch(torch.full((len(batch),), -1), batch, *self._passed(batch))
+            logits, features = self._passed(batch)
+            labels = torch.full((len(batch),), -1)
+            given = Batch(labels, inputs=batch, logits=logits, features=features)
             with torch.no_grad():
                 scores.append(checked(restored.score(given), given).double().numpy())
         return np.concatenate(scores)

@@ -99,7 +99,8 @@ class ArrayStream(Stream):
         inputs = None if self._images is None else self._images[chosen].float().div_(255)
         logits = None if self._logits is None else self._logits[chosen].clone()
         features = None if self._features is None else self._features[chosen].clone()
-        return Batch(self._labels[chosen].clone(), inputs, logits, features)
+        labels = self._labels[chosen].clone()
+        return Batch(labels, inputs=inputs, logits=logits, features=features)
 
 
 def _kept(values: Rows | None, needed: bool, device: str) -> Rows | Tensor | None:

@@ -59,7 +59,8 @@ def take(batch: Batch, index: slice | Tensor) -> Batch:
     if isinstance(index, Tensor):
         index = index.to(batch.labels.device)
     fields: dict[str, Any] = {
-        name: None if value is None else value[index] for name, value in vars(batch).items()
+        name.removeprefix("_"): None if value is None else value[index]
+        for name, value in vars(batch).items()
     }
     return Batch(**fields)
 
@@ -170,7 +171,7 @@ class ToyProblem:
             Need.LOGITS: self.classifier.head(features),
         }
         held = {
-            f"_{need}": value.clone().to(device) for need, value in fields.items() if need in needs
+            f"{need}": value.clone().to(device) for need, value in fields.items() if need in needs
         }
         return Batch(labels.clone().to(device), **held)
 

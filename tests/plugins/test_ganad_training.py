@@ -46,12 +46,12 @@ def stream(shape=SHAPE, num_classes=4, count=96):
     labels = torch.arange(count) % num_classes
     images = 0.2 * torch.rand(count, *shape, generator=torch.Generator().manual_seed(1))
     images[torch.arange(count), :, :, labels] += 0.8
-    return TensorStream(Batch(labels, images), shape=shape, num_classes=num_classes)
+    return TensorStream(Batch(labels, inputs=images), shape=shape, num_classes=num_classes)
 
 
 def batch_to_score(images, num_classes=4):
     logits = LinearClassifier(images.shape[1:], num_classes)(images)
-    return Batch(torch.full((len(images),), -1), images, logits)
+    return Batch(torch.full((len(images),), -1), inputs=images, logits=logits)
 
 
 def fit(seed=0, steps=3, shape=SHAPE, num_classes=4, **settings):
@@ -245,7 +245,7 @@ def test_outliers_take_the_place_of_near_anomalies_of_every_class(num_classes, s
     def generate(drawn, classes):
         return (classes[:, None, None, None] / num_classes).expand(-1, 1, 2, 2).clone()
 
-    batch = Batch(torch.zeros(50, dtype=torch.int64), torch.full((50, 1, 2, 2), 7.0))
+    batch = Batch(torch.zeros(50, dtype=torch.int64), inputs=torch.full((50, 1, 2, 2), 7.0))
     outliers = TensorStream(batch, shape=(1, 2, 2), num_classes=num_classes)
     own = context((1, 2, 2), num_classes)
     examples = anomaly.Examples(generate, recipes.FAST, own, outliers=outliers)

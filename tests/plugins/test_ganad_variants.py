@@ -63,7 +63,9 @@ def test_real_images_take_the_place_of_all_fakes_and_of_nothing_else(wgan):
 
 def test_auxiliary_images_are_half_of_the_anomalies(wgan):
     images = torch.full((100, *SHAPE), 0.25)
-    outliers = TensorStream(Batch(torch.full((100,), -1), images), shape=SHAPE, num_classes=4)
+    outliers = TensorStream(
+        Batch(torch.full((100,), -1), inputs=images), shape=SHAPE, num_classes=4
+    )
     drawn, _ = Examples(wgan.generator_, TINY, context(), outliers=outliers).draw()
     auxiliary = (drawn == 0.25).flatten(1).all(1)
     half = len(drawn) // 2

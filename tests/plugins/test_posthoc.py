@@ -28,7 +28,7 @@ EQUIVALENT = [
 
 
 def batch_of(logits):
-    return Batch(torch.full((len(logits),), -1), _logits=logits)
+    return Batch(torch.full((len(logits),), -1), logits=logits)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), EQUIVALENT)

@@ -89,7 +89,7 @@ def test_gradients_of_a_network_that_is_sure_are_those_of_pytorch_ood():
             pytorch_ood.GradNorm(head, lambda name: name == "weight", temperature=2.0),
         ),
     ):
-        batch = Batch(torch.full((len(features),), -1), _features=features)
+        batch = Batch(torch.full((len(features),), -1), features=features)
         scores = ours.restore({}, context).score(batch)
         torch.testing.assert_close(scores, theirs.predict(features), rtol=1e-5, atol=1e-30)
 

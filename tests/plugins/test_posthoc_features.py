@@ -121,7 +121,7 @@ def test_what_is_no_tensor_number_or_text_is_not_kept():
 @pytest.mark.parametrize("detector", [Mahalanobis(), RelativeMahalanobis(), HopfieldEnergy()])
 def test_a_class_without_images_is_named(detector):
     problem = toy_problem()
-    batch = Batch(torch.tensor([0, 2, 0, 2]), _features=torch.rand(4, 32))
+    batch = Batch(torch.tensor([0, 2, 0, 2]), features=torch.rand(4, 32))
     train = TensorStream(batch, shape=(1, 8, 8), num_classes=3)
     with pytest.raises(PluginError, match=r"no training images of the classes \[1\]"):
         detector.fit(train, problem.context(detector.needs))

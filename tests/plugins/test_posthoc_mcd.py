@@ -52,7 +52,7 @@ def test_where_maps_are_dropped_they_are_dropped_whole():
     classifier = Maps().eval()
     context = Context(torch.device("cpu"), 0, (8, 3, 3), 8, _classifier=classifier)
     detector = MonteCarloDropout(samples=4).restore({"seed": 0}, context)
-    detector.score(Batch(torch.tensor([-1, -1]), _inputs=torch.ones(2, 8, 3, 3)))
+    detector.score(Batch(torch.tensor([-1, -1]), inputs=torch.ones(2, 8, 3, 3)))
     for maps in classifier.seen:
         assert set(maps.unique().tolist()) == {0.0, 2.0}
         assert torch.equal(maps, maps[:1, :, :1, :1].expand(2, 8, 3, 3))

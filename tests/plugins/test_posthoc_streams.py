@@ -99,10 +99,10 @@ def test_scores_after_a_streamed_fit_are_those_of_pytorch_ood(ours, theirs):
     features, labels = features_of(600, seed=0)
     theirs.fit_features(features, labels)
     train = TensorStream(
-        Batch(labels, _features=features), shape=(1, 1, WIDTH), num_classes=CLASSES, batch_size=64
+        Batch(labels, features=features), shape=(1, 1, WIDTH), num_classes=CLASSES, batch_size=64
     )
     scored, _ = features_of(50, seed=5)
-    batch = Batch(torch.full((50,), -1), _features=scored)
+    batch = Batch(torch.full((50,), -1), features=scored)
     fitted = type(ours)(**vars(ours)).fit(train, context())
     restored = type(ours)(**vars(ours)).restore(fitted.state(), context())
     for detector in (fitted, restored):
@@ -132,7 +132,7 @@ class Fleeting(TensorStream):
             alive.append(weakref.ref(copied))
             gc.collect()
             self.most = max(self.most, sum(each() is not None for each in alive))
-            yield Batch(batch.labels, _features=copied)
+            yield Batch(batch.labels, features=copied)
 
 
 @pytest.mark.usefixtures("streamed")
@@ -143,7 +143,7 @@ class Fleeting(TensorStream):
 )
 def test_no_more_than_a_few_batches_are_in_memory(detector):
     features, labels = features_of(600, seed=0)
-    batch = Batch(labels, _features=features)
+    batch = Batch(labels, features=features)
     train = Fleeting(batch, shape=(1, 1, WIDTH), num_classes=CLASSES, batch_size=60)
     type(detector)(**vars(detector)).fit(train, context())
     assert train.most <= 3
@@ -151,7 +151,7 @@ def test_no_more_than_a_few_batches_are_in_memory(detector):
 
 @pytest.mark.usefixtures("streamed")
 def test_a_class_without_images_is_named_by_a_streamed_fit():
-    batch = Batch(torch.tensor([0, 2, 0, 2]), _features=torch.rand(4, WIDTH))
+    batch = Batch(torch.tensor([0, 2, 0, 2]), features=torch.rand(4, WIDTH))
     train = TensorStream(batch, shape=(1, 1, WIDTH), num_classes=3)
     for detector in (Mahalanobis(), RelativeMahalanobis(), ClassGaussians()):
         with pytest.raises(PluginError, match=r"no training images of the classes \[1\]"):
@@ -162,9 +162,7 @@ def test_a_class_without_images_is_named_by_a_streamed_fit():
 def test_a_covariance_that_cannot_be_inverted_is_named():
     features, labels = features_of(600, seed=0)
     features[labels == 1] = 1e6
-    train = TensorStream(
-        Batch(labels, _features=features), shape=(1, 1, WIDTH), num_classes=CLASSES
-    )
+    train = TensorStream(Batch(labels, features=features), shape=(1, 1, WIDTH), num_classes=CLASSES)
     with pytest.raises(PluginError, match="covariance of class 1 is not positive definite"):
         ClassGaussians(regularization=1e-300).fit(train, context())
 

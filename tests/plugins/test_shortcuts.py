@@ -13,13 +13,13 @@ PROBLEM = toy_problem()
 
 
 def fitted(detector, images):
-    batch = Batch(torch.zeros(len(images), dtype=torch.int64), images)
+    batch = Batch(torch.zeros(len(images), dtype=torch.int64), inputs=images)
     stream = TensorStream(batch, shape=(1, 2, 2), num_classes=1)
     return detector.fit(stream, PROBLEM.context(detector.needs))
 
 
 def score(detector, images):
-    return detector.score(Batch(torch.full((len(images),), -1), images))
+    return detector.score(Batch(torch.full((len(images),), -1), inputs=images))
 
 
 def flat(*values):
