@@ -1,4 +1,4 @@
-"""Killed at any moment, the same command resumes; two at once share a store."""
+"""Killed at any moment, the same command resumes; several at once share store and jobs."""
 
 from __future__ import annotations
 
@@ -125,18 +125,61 @@ def test_killed_at_ten_random_moments_a_run_resumes(
     assert_kept(before, store)
 
 
-def test_two_runs_at_once_share_a_store(
-    command, undisturbed, tmp_path: Path, one_cpu: Callable[[int], None]
+@pytest.fixture
+def at_once(command, tmp_path: Path, one_cpu: Callable[[int], None]):
+    """Return a function that starts some runs at once on one store."""
+
+    def start(count: int, engine: str) -> list[subprocess.Popen]:
+        processes = []
+        for number in range(count):
+            one_cpu(number)
+            arguments = command(f"{number}", engine=engine)
+            processes.append(subprocess.Popen([OODBENCH, *arguments]))
+        return processes
+
+    return start
+
+
+def assert_store_is_clean(store: Path) -> None:
+    for folder in ("tmp", "leases", "checkpoints"):
+        assert list((store / folder).glob("*")) == []
+
+
+MANY = [
+    (2, "inline"),
+    pytest.param(6, "inline", marks=pytest.mark.slow),
+    pytest.param(2, "ray", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("count", "engine"), MANY)
+def test_runs_at_once_share_store_and_jobs(
+    at_once, undisturbed, tmp_path: Path, count: int, engine: str
 ) -> None:
     whole = undisturbed()
-    processes = []
-    for number, out in enumerate(("one", "two")):
-        one_cpu(number)
-        processes.append(subprocess.Popen([OODBENCH, *command(out)]))
-    assert [process.wait(SECONDS) for process in processes] == [0, 0]
-    one, two = (read_run(tmp_path / out) for out in ("one", "two"))
-    assert_same(one, whole)
-    assert one.records.equals(two.records)  # times too: of two artifacts the first one stays
+    assert [process.wait(SECONDS) for process in at_once(count, engine)] == [0] * count
+    runs = [read_run(tmp_path / f"{number}") for number in range(count)]
+    assert_same(runs[0], whole)
+    assert all(run.records.equals(runs[0].records) for run in runs)  # times too
+    for figure in ("jobs_run", "images_forwarded"):
+        assert sum(run.info[figure] for run in runs) <= 1.2 * whole.info[figure]
+    for run in runs:
+        assert run.info["jobs"].keys() == whole.info["jobs"].keys()
+        assert run.info["jobs_run"] + run.info["jobs_reused"] <= whole.info["jobs_run"]
     store = Store(tmp_path / "store")
-    assert all(store.find(*place.split("/")) for place in one.info["jobs"])
-    assert list((store.root / "tmp").iterdir()) == []
+    assert all(store.find(*place.split("/")) for place in whole.info["jobs"])
+    assert_store_is_clean(store.root)
+
+
+@pytest.mark.parametrize(("count", "engine"), MANY)
+def test_when_one_of_several_runs_is_killed_the_others_end(
+    at_once, undisturbed, tmp_path: Path, count: int, engine: str
+) -> None:
+    whole = undisturbed()
+    killed, *others = at_once(count, engine)
+    kill_when(killed, lambda: len(artifacts(tmp_path / "store")) >= whole.info["jobs_run"] // 2)
+    assert killed.returncode == -signal.SIGKILL
+    assert [process.wait(SECONDS) for process in others] == [0] * (count - 1)
+    for number in range(1, count):
+        assert_same(read_run(tmp_path / f"{number}"), whole)
+    assert not any((tmp_path / "store" / "leases").glob("*"))
