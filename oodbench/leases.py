@@ -106,7 +106,7 @@ class Leases:
         try:
             with path.open("rb") as file:  # opened first, so that NFS asks the server for the time
                 content, seen = file.read(), os.fstat(file.fileno()).st_mtime
-            if self._now() - seen < EXPIRY_SECONDS and not _has_ended(content):
+            if file_time(self._folder) - seen < EXPIRY_SECONDS and not _has_ended(content):
                 return False
             path.rename(grave)
             if grave.read_bytes() != content:  # another process took it between the last two lines
@@ -117,16 +117,21 @@ class Leases:
             pass  # released, or removed by another process
         return True
 
-    def _now(self) -> float:
-        """Return the time by the file system's clock, since those of its hosts may differ."""
-        os.utime(self._folder)
-        return self._folder.stat().st_mtime
-
     def _show_life(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
             for path in tuple(self._held):
                 with suppress(OSError):
                     os.utime(path)
+
+
+def file_time(folder: Path) -> float:
+    """Return the time now by the clock of a folder's file system: those of its hosts may differ.
+
+    Raises:
+        OSError: if the folder cannot be written to.
+    """
+    os.utime(folder)
+    return folder.stat().st_mtime
 
 
 @contextmanager

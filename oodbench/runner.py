@@ -17,6 +17,7 @@ from oodbench.engine.progress import Progress
 from oodbench.errors import InvalidData, UserError
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
+from oodbench.leases import leased
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
 from oodbench.report.tables import table_files
@@ -24,6 +25,9 @@ from oodbench.request import Options, Resolved, resolve
 from oodbench.results import Run, read_run, write_run
 from oodbench.runfiles import read_info
 from oodbench.store import Store
+
+WRITING = ".writing"
+"""The lease, in a run's folder, of the process that writes the run's files."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def run_options(
         engine = "ray" if ray_address or _pays_off(prepared) else "inline"
     _compute(prepared, opened, engine, ray_address, timeout, observer, results)
     collector = Collector(prepared.resolved, prepared.plan, opened, results)
-    return _write(collector, directory, key, engine, started)
+    return _write(collector, directory, key, engine, force, started)
 
 
 def _default_directory(benchmark: Benchmark, key: str) -> Path:
@@ -268,7 +272,9 @@ def _pays_off(prepared: Prepared) -> bool:
     return (len(light) > 1 and request.cpus > 1) or (len(slow) > 1 and room > 1)
 
 
-def _write(collector: Collector, directory: Path, key: str, engine: str, started: float) -> Run:
+def _write(
+    collector: Collector, directory: Path, key: str, engine: str, force: bool, started: float
+) -> Run:
     records = collector.records()
     texts = table_files(
         records,
@@ -278,12 +284,15 @@ def _write(collector: Collector, directory: Path, key: str, engine: str, started
     )
     info = {"key": key, "engine": engine, **collector.info()}
     info["wall_seconds"] = round(time.perf_counter() - started, 3)
-    write_run(
-        directory,
-        records=records,
-        scores=collector.scores(),
-        predictions=collector.predictions(),
-        info=info,
-        texts=texts,
-    )
-    return read_run(directory)
+    scores, predictions = collector.scores(), collector.predictions()
+    with leased(directory, WRITING):  # or two runs would exchange each other's files
+        _refuse_other_runs(directory, key, force)
+        write_run(
+            directory,
+            records=records,
+            scores=scores,
+            predictions=predictions,
+            info=info,
+            texts=texts,
+        )
+        return read_run(directory)

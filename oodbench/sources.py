@@ -18,6 +18,7 @@ from oodbench.errors import (
 from oodbench.images import check_images, read_pack
 from oodbench.isolation import isolated
 from oodbench.keys import Identified, digest, plugin_key
+from oodbench.leases import leased
 from oodbench.plugins import describe
 from oodbench.store import digest_file
 from oodbench.userdata import UserImages
@@ -98,10 +99,7 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
                 f"'oodbench data prepare {name}' fetches it"
             )
         _make_folder(root)
-        _fetch(dataset, root, split)
-        files = _files(dataset, root, split)
-        if files is None:
-            raise DataUnavailable(f"data set '{name}': its files are still missing after download")
+        files = _fetch(dataset, root, split)
     content = [(path.parent.name, path.name, _digest_file(path)) for path in files]
     identity = plugin_key(dataset)
     if files:
@@ -134,7 +132,20 @@ def _make_folder(root: Path) -> None:
         raise UserError(f"the data folder {root} cannot be made: {error.strerror}") from error
 
 
-def _fetch(dataset: Dataset, root: Path, split: str) -> None:
+def _fetch(dataset: Dataset, root: Path, split: str) -> list[Path]:
+    """Download a split, unless another process does so meanwhile, and return its files."""
+    name = dataset.info.name
+    with leased(root, f".fetching-{name}"):
+        files = _files(dataset, root, split)
+        if files is None:
+            _download(dataset, root, split)
+            files = _files(dataset, root, split)
+    if files is None:
+        raise DataUnavailable(f"data set '{name}': its files are still missing after download")
+    return files
+
+
+def _download(dataset: Dataset, root: Path, split: str) -> None:
     try:
         with isolated():
             dataset.prepare(root, split)

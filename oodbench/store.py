@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.errors import StoreError, UserError
+from oodbench.leases import file_time
 
 MANIFEST = "artifact.json"
 DAY_SECONDS = 24 * 3600
@@ -134,10 +135,11 @@ class Store:
         self._remove_abandoned()
 
     def _remove_abandoned(self) -> None:
+        now = file_time(self.root / "tmp")
         for folder, days in ABANDONED_DAYS.items():
             for path in self.root.glob(f"{folder}/*"):
                 try:
-                    if time.time() - path.stat().st_mtime < days * DAY_SECONDS:
+                    if now - path.stat().st_mtime < days * DAY_SECONDS:
                         continue
                     if path.is_dir():
                         shutil.rmtree(path, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from sample_detectors import info as sample_info
 
 import oodbench
 from oodbench.contracts import Need
+from oodbench.engine.progress import Progress
 from oodbench.errors import UserError
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.measures.evaluation import recompute
@@ -22,6 +24,7 @@ from oodbench.report.merging import texts_of
 from oodbench.report.runpage import run_page
 from oodbench.report.tables import render
 from oodbench.results import MEASURES, RECORD
+from oodbench.runner import WRITING
 
 TIMES = ["fit_seconds", "score_seconds"]
 EVERY_KIND = [Confidence(), Brightness(), Distance(), Drawn()]
@@ -347,6 +350,23 @@ def test_a_request_that_is_refused_leaves_no_out_behind(run, tmp_path: Path) -> 
     with pytest.raises(UserError, match="no OOD set can be had"):
         run(out=tmp_path / "new" / "run", ood=["svhn"], download=False)
     assert not (tmp_path / "new").exists()
+
+
+def test_another_requests_run_that_ended_meanwhile_is_not_replaced(run, tmp_path: Path) -> None:
+    other = run(detectors=[Brightness()], out=tmp_path / "other")
+
+    class Ends(Progress):
+        """Puts the other run into the folder of this one when its first job is done."""
+
+        def finished(self, job, outcome) -> None:
+            shutil.copytree(other.directory, tmp_path / "run", dirs_exist_ok=True)
+
+    asked = {"detectors": [Confidence()], "store": tmp_path / "store"}
+    with pytest.raises(UserError, match="holds the run of another request"):
+        run(**asked, observer=Ends(quiet=True))
+    assert oodbench.read_run(tmp_path / "run").info["key"] == other.info["key"]
+    assert not (tmp_path / "run" / WRITING).exists()
+    assert run(**asked, out=tmp_path / "elsewhere").info["jobs_run"] == 0
 
 
 def test_a_damaged_artifact_is_made_again(run, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from oodbench.contracts import Dataset, DataUnavailable, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
+from oodbench.leases import leased
 from oodbench.sources import locate
 from oodbench.userdata import UserImages
 
@@ -73,6 +76,24 @@ def test_what_is_missing_is_fetched_once(tmp_path: Path) -> None:
     assert len(locate(Stored(origin=origin), "test", root).load()) == 2
     shutil.rmtree(origin)
     assert len(locate(Stored(origin=origin), "test", root).load()) == 2
+
+
+def test_what_another_process_fetches_is_waited_for(tmp_path: Path) -> None:
+    taken = threading.Event()
+
+    def fetch() -> None:
+        with leased(tmp_path, ".fetching-stored"):
+            taken.set()
+            time.sleep(0.3)
+            write_files(tmp_path)
+
+    other = threading.Thread(target=fetch)
+    other.start()
+    taken.wait()
+    source = locate(Stored(), "test", tmp_path)  # which cannot fetch it itself
+    other.join()
+    assert source.load().images.shape == (2, 2, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_without_download_the_message_names_pack_and_command(tmp_path: Path) -> None:
