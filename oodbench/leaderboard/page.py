@@ -15,8 +15,9 @@ from oodbench.leaderboard import texts
 from oodbench.leaderboard.boards import Board, Standing, describe_parameters
 from oodbench.leaderboard.entries import Skipped
 from oodbench.leaderboard.published import Published, lines_of, widen
-from oodbench.leaderboard.standings import RANK, Column, columns, labels
+from oodbench.leaderboard.standings import RANK, Column, acceptance, columns, labels
 from oodbench.leaderboard.summary import HEIGHT, MARGIN, WIDTH, draw_costs, find_best
+from oodbench.report.acceptance import DOUBLE_DAGGER
 from oodbench.report.layout import clean
 
 RUN_FILES = ("run.json", "records.csv", "scores.parquet", "predictions.parquet", "table.md")
@@ -94,6 +95,7 @@ def _view(
             )
         ],
         "test": texts.describe_test(board),
+        "off_target": f"{DOUBLE_DAGGER} {off_target}" if (off_target := acceptance(board)) else "",
         "published": _published(board, published),
     }
 
@@ -154,7 +156,7 @@ def _cell(column: Column, standing: Standing) -> dict[str, str]:
     cell, order = column.cell(standing), column.order(standing)
     shade = min(max(2 * order - 1, 0.0), 1.0) if column.shaded and not math.isnan(order) else 0.0
     return {
-        "text": cell.text,
+        "text": cell.text + "".join(cell.marks),
         "spread": cell.spread,
         "order": _order(order),
         "shade": f"{shade * shade:.2f}" if column.shaded else "",

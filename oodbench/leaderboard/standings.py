@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from oodbench.leaderboard.boards import Board, Figure, Standing
+from oodbench.report.acceptance import acceptance_note, marks_of
 from oodbench.report.layout import MISSING, Cell, clean, percent
 
 
@@ -38,7 +39,7 @@ def columns(board: Board) -> list[Column]:
         *(_group(name) for name in board.groups),
         *(_set(title) for title in board.sets),
         _figures("FPR95", lambda each: each.fpr95),
-        _figures("ID accepted", lambda each: each.accepted),
+        _figures("ID accepted", lambda each: each.accepted, mark=True),
         _number("Mean rank", "{:.2f}".format, lambda each: each.mean_rank),
         _number("Runs", "{}".format, lambda each: each.runs),
         _number("Fit (s)", seconds, lambda each: each.costs.fit_seconds),
@@ -60,6 +61,12 @@ def labels(board: Board) -> list[str]:
         )
         for name, standing in zip(names, board.standings, strict=True)
     ]
+
+
+def acceptance(board: Board) -> str:
+    """Return a sentence on the detectors that accept too many or too few ID images."""
+    named = zip(labels(board), board.standings, strict=True)
+    return acceptance_note({(name, "acc95"): standing.accepted.mean for name, standing in named})
 
 
 def cell(figure: Figure) -> Cell:
@@ -113,8 +120,12 @@ def _areas(title: str, find: Callable[[Standing], Figure]) -> Column:
     return replace(_figures(title, find), shaded=True)
 
 
-def _figures(title: str, find: Callable[[Standing], Figure]) -> Column:
-    return Column(clean(title), lambda each: cell(find(each)), lambda each: find(each).mean)
+def _figures(title: str, find: Callable[[Standing], Figure], *, mark: bool = False) -> Column:
+    def show(standing: Standing) -> Cell:
+        figure = find(standing)
+        return replace(cell(figure), marks=marks_of("acc95", figure.mean) if mark else ())
+
+    return Column(clean(title), show, lambda each: find(each).mean)
 
 
 def _number(title: str, write: Callable[[float], str], find: Callable[[Standing], float]) -> Column:

@@ -10,8 +10,10 @@ from dataclasses import astuple, fields
 
 from oodbench.leaderboard.boards import Board, Costs, Figure, Standing, describe_parameters
 from oodbench.leaderboard.published import Published, lines_of
-from oodbench.leaderboard.standings import RANK, columns, labels
+from oodbench.leaderboard.standings import RANK, acceptance, columns, labels
 from oodbench.measures.ranks import Friedman
+from oodbench.report.acceptance import DOUBLE_DAGGER
+from oodbench.report.footnotes import by_sentence
 from oodbench.report.layout import Cell, Footnote, Report, Section, Table, clean, percent
 from oodbench.report.markup import latex, markdown
 
@@ -26,7 +28,7 @@ DEFINITIONS = (
     "runs. Figures in percent, as mean (sample standard deviation) over runs.",
     "FPR95: share of OOD images accepted where 95 % of the ID images are, mean over the sets. "
     "ID accepted: share of ID test images accepted at the threshold that keeps 95 % of the "
-    "calibration images.",
+    "calibration images, the target being 95 %.",
     "Fit: seconds to fit, mean over runs. Images/s: images scored in a second, apart from the "
     "forward pass that all detectors share. Memory: highest resident memory of the process while "
     "it fitted and scored, libraries included. They are those of the machine of each run.",
@@ -152,6 +154,9 @@ def _report(boards: Sequence[Board], published: Sequence[Published]) -> Report:
     for title, board in zip(titles, boards, strict=True):
         sentence = f"{describe_classifier(board)} {describe_test(board)}"
         notes.append(Footnote(f"{title}: {sentence.strip()}"))
+    for title, board in zip(titles, boards, strict=True):
+        if off_target := acceptance(board):
+            notes.append(Footnote(f"{title}: {off_target}", DOUBLE_DAGGER))
     notes += [Footnote(clean(text)) for text in _deviations(boards)]
     notes += [Footnote(clean(text)) for text in citations(boards, published)]
     return Report(tuple(sections), tuple(notes))
@@ -159,8 +164,8 @@ def _report(boards: Sequence[Board], published: Sequence[Published]) -> Report:
 
 def _deviations(boards: Sequence[Board]) -> list[str]:
     entries = [standing.entry for board in boards for standing in board.standings]
-    texts = (f"{each.detector}: {each.deviations}" for each in entries if each.deviations)
-    return list(dict.fromkeys(texts))
+    said = by_sentence((each.detector, each.deviations) for each in entries)
+    return [f"{', '.join(about)}: {text}" for about, text in said]
 
 
 def citations(boards: Sequence[Board], published: Sequence[Published]) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pandas as pd
 
+from oodbench.report.acceptance import DOUBLE_DAGGER, TARGETS, Accepted, acceptance_note, marks_of
 from oodbench.report.columns import COLUMNS
 from oodbench.report.footnotes import (
     DAGGER,
@@ -30,6 +31,9 @@ Lines: TypeAlias = dict[tuple[str, str], Line]
 DELONG = "DeLong's"
 """Whose the intervals are that records hold."""
 
+ID_ACCEPTED = "ID accepted (0.95)"
+"""What the comparison calls the share of ID test images that a detector accepts."""
+
 Groups: TypeAlias = Mapping[str, Sequence[str]]
 """OOD sets by the name of their group, such as near and far."""
 
@@ -41,6 +45,7 @@ def build(
     deviations: Mapping[str, str],
     groups: Mapping[str, Groups] | None = None,
     interval: str = DELONG,
+    id_row: str = "",
 ) -> Report:
     """Return the report of records.
 
@@ -51,20 +56,26 @@ def build(
         deviations: how a detector deviates from its paper, by its name.
         groups: groups of OOD sets to average over, by the name of the ID set.
         interval: whose the intervals of single runs are.
+        id_row: what a publication calls the row of accepted ID images, after the ID set's name.
     """
     marks = number_footnotes(records, notes, deviations)
-    sections = []
-    explained = []
+    sections, explained, off_target = [], [], {}
     for (id_dataset, _), own in records.groupby(["id_dataset", "classifier"], sort=False):
         averaged = _present(own, (groups or {}).get(str(id_dataset), {}))
         tables = (
-            _comparison(own, metrics[0], marks, averaged),
+            _comparison(own, metrics[0], marks, averaged, id_row),
             _details(own, metrics, marks, averaged),
         )
         sections.append(Section(_heading(own), tables))
+        off_target[sections[-1].heading] = acceptance_note(_accepted(own, metrics))
         explained += [_explain(averaged)] if averaged else []
     general = general_footnotes(records, metrics, interval)
-    footnotes = (*marks.footnotes, *dict.fromkeys(explained), *general)
+    footnotes = (
+        *marks.footnotes,
+        *dict.fromkeys(explained),
+        *_off_target(off_target),
+        *general,
+    )
     return Report(tuple(sections), footnotes, failures(records))
 
 
@@ -83,6 +94,24 @@ def _explain(groups: Groups) -> Footnote:
     return Footnote(clean(f"{members}."))
 
 
+def _accepted(records: pd.DataFrame, metrics: Sequence[str]) -> Accepted:
+    """Return the shares of ID test images that the tables show; the comparison has `acc95`."""
+    shown = [name for name in TARGETS if name in (*metrics, "acc95")]
+    lines = _lines(summarise(records[records["ood_dataset"] == ""], shown))
+    return {
+        (detector, name): line[f"{name}_mean"]
+        for (_, detector), line in lines.items()
+        for name in shown
+    }
+
+
+def _off_target(notes: Mapping[str, str]) -> Iterator[Footnote]:
+    """Yield the sentences on ID acceptance, by heading, each of several with its heading."""
+    for heading, text in notes.items():
+        if text:
+            yield Footnote(f"{heading}: {text}" if len(notes) > 1 else text, DOUBLE_DAGGER)
+
+
 def _heading(records: pd.DataFrame) -> str:
     """Return the names of the ID set and the classifier, and the latter's accuracy."""
     id_dataset, classifier = records.iloc[0][["id_dataset", "classifier"]]
@@ -97,7 +126,9 @@ def _heading(records: pd.DataFrame) -> str:
     return f"{heading} (accuracy {' '.join(filter(None, (cell.text, cell.spread)))} %)"
 
 
-def _comparison(records: pd.DataFrame, metric: str, marks: Marks, groups: Groups) -> Table:
+def _comparison(
+    records: pd.DataFrame, metric: str, marks: Marks, groups: Groups, id_row: str
+) -> Table:
     """Return a row a data set and a column a detector, like Table 11 of the GANAD paper."""
     id_dataset, ood_datasets, detectors = _names(records)
     lines = _lines(summarise(records, [metric, "acc95"]))
@@ -106,19 +137,21 @@ def _comparison(records: pd.DataFrame, metric: str, marks: Marks, groups: Groups
 
     def row(label: Cell, found: Lines, dataset: str, measure: str) -> tuple[Cell, ...]:
         own = [found.get((dataset, name)) for name in detectors]
-        cells = _with_best([_figure(line, measure) for line in own], measure)
+        cells = _figures(own, measure)
         return (
             label,
             *(_with_marks(cell, _dagger(line)) for cell, line in zip(cells, own, strict=True)),
         )
 
-    accuracy = Cell(clean(f"{id_dataset} accuracy"), marks=marks.datasets.get(id_dataset, ()))
+    name = f"{id_dataset} {id_row}" if id_row else ID_ACCEPTED
+    accepted = Cell(clean(name), marks=marks.datasets.get(id_dataset, ()))
+    meaning = "Accuracy (0.95)" if id_row else "the target is 95"
     rows = tuple(row(_label(name, marks.datasets), lines, name, metric) for name in ood_datasets)
     averages = tuple(row(Cell(clean(name)), means, name, metric) for name in averaged)
     return Table(
-        f"{COLUMNS[metric].title} in % on each OOD set; {accuracy.text}: Accuracy (0.95)",
+        f"{COLUMNS[metric].title} in % on each OOD set; {accepted.text}: {meaning}",
         (Cell("Test set"), *(_label(name, marks.detectors) for name in detectors)),
-        tuple(block for block in ((row(accuracy, lines, "", "acc95"),), rows, averages) if block),
+        tuple(block for block in ((row(accepted, lines, "", "acc95"),), rows, averages) if block),
     )
 
 
@@ -134,7 +167,7 @@ def _details(records: pd.DataFrame, metrics: Sequence[str], marks: Marks, groups
 
     def block(label: Cell, found: Lines, dataset: str) -> tuple[tuple[Cell, ...], ...]:
         own = [found.get((dataset, name)) for name in detectors]
-        columns = [_with_best([_figure(line, name) for line in own], name) for name in metrics]
+        columns = [_figures(own, name) for name in metrics]
         if with_interval:
             columns.insert(metrics.index("auroc") + 1, [_interval(line) for line in own])
         # The data set is named once, in the first row of its block.
@@ -197,7 +230,21 @@ def _dagger(line: Line | None) -> tuple[str, ...]:
 
 
 def _with_marks(cell: Cell, marks: tuple[str, ...]) -> Cell:
-    return cell if cell.text == MISSING else replace(cell, marks=marks)
+    return cell if cell.text == MISSING else replace(cell, marks=(*marks, *cell.marks))
+
+
+def _figures(lines: Sequence[Line | None], metric: str) -> list[Cell]:
+    """Return the figures of detectors on one set: of an OOD set with the best, of the ID set none.
+
+    Of the ID set, what is accepted has a target, and is marked where it is far from that.
+    """
+    cells = [_figure(line, metric) for line in lines]
+    if any(line is not None and line["ood_dataset"] for line in lines):
+        return _with_best(cells, metric)
+    return [
+        _with_marks(cell, () if line is None else marks_of(metric, line[f"{metric}_mean"]))
+        for cell, line in zip(cells, lines, strict=True)
+    ]
 
 
 def _with_best(cells: Sequence[Cell], metric: str) -> list[Cell]:

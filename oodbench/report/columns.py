@@ -24,8 +24,9 @@ class Column:
 
 
 _ACCURACY = (
-    "Accuracy (q): share of OOD images rejected, in the row of the ID set of test images accepted, "
-    "at the threshold that keeps q of the calibration images"
+    "Accuracy (q): share of OOD images rejected at the threshold that keeps q of the calibration "
+    "images; ID accepted (q), and Accuracy (q) in the row of the ID set: share of ID test images "
+    "accepted at that threshold, the target being q"
 )
 
 COLUMNS = {

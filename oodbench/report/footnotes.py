@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +17,9 @@ DAGGER = "†"
 
 TIES_WORTH_A_MARK = 0.01
 """The share of tied scores above which a figure is marked."""
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,30 @@ def number_footnotes(
     footnotes: list[Footnote] = []
     marks: dict[str, dict[str, tuple[str, ...]]] = {"detector": {}, "dataset": {}}
     for kind in names:
-        for text, about in _by_text(names[kind], texts[kind]).items():
+        own = [(name, texts[kind].get(name, "")) for name in dict.fromkeys(names[kind])]
+        for about, text in by_sentence(own):
             mark = str(len(footnotes) + 1)
             footnotes.append(Footnote(clean(f"{', '.join(about)}: {text}"), mark))
-            marks[kind] |= dict.fromkeys(about, (mark,))
+            for name in about:
+                marks[kind][name] = (*marks[kind].get(name, ()), mark)
     return Marks(marks["detector"], marks["dataset"], tuple(footnotes))
 
 
-def _by_text(names: Sequence[str], texts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the names that each text is about, in the order of the names."""
-    found: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        if texts.get(name):
-            found.setdefault(texts[name], []).append(name)
-    return found
+def by_sentence(texts: Iterable[tuple[str, str]]) -> list[tuple[tuple[str, ...], str]]:
+    """Return texts without repetition: names, and the sentences that just these names share.
+
+    Args:
+        texts: a name and what there is to say about it, in order; a name may occur repeatedly.
+    """
+    names: dict[str, dict[str, None]] = {}
+    for name, text in texts:
+        for sentence in _SENTENCE_END.split(text.strip()):
+            names.setdefault(sentence, {})[name] = None
+    found: dict[tuple[str, ...], list[str]] = {}
+    for sentence, about in names.items():
+        if sentence:
+            found.setdefault(tuple(about), []).append(sentence)
+    return [(about, " ".join(sentences)) for about, sentences in found.items()]
 
 
 def general_footnotes(
@@ -95,15 +109,15 @@ def _shows_aupr(metrics: Sequence[str]) -> bool:
 def failures(records: pd.DataFrame) -> tuple[str, ...]:
     """Return a sentence for each error: which detector failed where, and the message."""
     failed = records[records["status"] == "failed"]
-    sentences = []
-    for (detector, error), rows in failed.groupby(["detector", "error"], sort=False):
+    about: dict[str, list[str]] = {}
+    for (error, detector), rows in failed.groupby(["error", "detector"], sort=False):
         seeds = ", ".join(str(seed) for seed in rows["seed"].dropna().unique())
         who = f"{detector} (seed {seeds})" if seeds else str(detector)
         if len(rows) < (records["detector"] == detector).sum():
             sets = rows["ood_dataset"].where(rows["ood_dataset"] != "", rows["id_dataset"])
             who += f" on {', '.join(sets.unique())}"
-        sentences.append(clean(f"{who}: {error or 'no reason is recorded'}"))
-    return tuple(sentences)
+        about.setdefault(str(error) or "no reason is recorded", []).append(who)
+    return tuple(clean(f"{', '.join(names)}: {error}") for error, names in about.items())
 
 
 def _ties(records: pd.DataFrame) -> Iterator[Footnote]:

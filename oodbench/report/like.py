@@ -23,10 +23,12 @@ class Arrangement:
     Attributes:
         rows: titles of the OOD sets that it has, in its order.
         columns: names of detectors in its order; others follow.
+        id_row: what it calls the row of accepted ID images, after the name of the ID set.
     """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    id_row: str
 
 
 def arrangement(name: str) -> Arrangement:
@@ -43,7 +45,7 @@ def arrangement(name: str) -> Arrangement:
     if name not in known:
         raise UnknownName("table", name, known)
     content = tomllib.loads(known[name].read_text(encoding="utf-8"))
-    return Arrangement(tuple(content["rows"]), tuple(content["columns"]))
+    return Arrangement(tuple(content["rows"]), tuple(content["columns"]), content["id_row"])
 
 
 def arrange(records: pd.DataFrame, like: Arrangement) -> pd.DataFrame:

@@ -26,6 +26,7 @@ _LATEX = str.maketrans(
         "–": "--",
         "×": r"$\times$",
         "†": r"\dag{}",
+        "‡": r"\ddag{}",
     }
 )
 _STYLE = """

@@ -60,13 +60,15 @@ def render(
     """
     if format not in FORMATS:
         raise UnknownName("table format", format, FORMATS)
-    if like is not None:
-        records = arrange(records, arrangement(like))
+    published = None if like is None else arrangement(like)
+    if published is not None:
+        records = arrange(records, published)
     if format == "csv":
         return _csv(records, checked(metrics or tuple(name for name in COLUMNS if name in records)))
     shown = checked(metrics or DEFAULT)
-    report = build(records, shown, notes or {}, deviations or {}, groups, interval)
-    return _WRITERS[format](report if like is None else comparisons_alone(report))
+    id_row = "" if published is None else published.id_row
+    report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row)
+    return _WRITERS[format](report if published is None else comparisons_alone(report))
 
 
 def table_files(records: pd.DataFrame, **texts: Any) -> dict[str, str]:

@@ -18,7 +18,7 @@ class ConfidenceAgainstScore(Figure):
 
     Every data set has a panel, with the ID images in dark grey behind those of an OOD set. What
     lies to the right of the dashed line is rejected by the threshold that keeps 95 % of the
-    calibration images.
+    calibration images; these are ID training images, and not plotted.
     """
 
     info = Info(
@@ -57,7 +57,8 @@ def _draw_detector(run: RunView, detector: str, confidences: dict[str, np.ndarra
         panel.set(xlim=(low, high), ylim=(0, 1.04))
     picture.supxlabel(
         f"score of {detector} (larger = more likely OOD)\n"
-        f"dark: {run.id_dataset}; dashed: threshold that keeps 95 % of it",
+        f"dark: {run.id_dataset}; dashed: threshold that keeps 95 % of the calibration\n"
+        "images, which are ID training images and not those plotted",
         fontsize=7,
     )
     picture.supylabel("confidence of the classifier", fontsize=7)

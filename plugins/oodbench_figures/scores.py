@@ -53,7 +53,7 @@ def _draw_detector(run: RunView, detector: str) -> Picture:
     draw_ridges(ridges, run, detector)
     curves.set_title(f"(a) ROC of {detector}, AUROC in %", loc="left")
     picture.legend(loc="outside upper center", ncols=LEGEND_COLUMNS)
-    ridges.set_title("(b) distribution of scores; dashed: 95 % threshold", loc="left")
+    ridges.set_title("(b) scores; dashed: keeps 95 % of calibration images", loc="left")
     return picture
 
 

@@ -55,6 +55,28 @@ def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
     assert first == build(tmp_path / "runs", tmp_path / "site")
 
 
+def test_id_acceptance_off_target_is_marked_and_explained(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "made", {"energy": 1.0, "msp": 0.5})
+    share = made.records["detector"].map({"energy": 0.95, "msp": 0.5})
+    make_run(
+        tmp_path / "runs", {"energy": 1.0, "msp": 0.5}, records=made.records.assign(acc95=share)
+    )
+    texts = build(tmp_path / "runs", tmp_path / "site")
+    sentence = "ID test images accepted in place of 95 %: msp 50.00 %."
+    assert sentence in texts["leaderboard.md"]
+    assert sentence in texts["index.html"]
+    assert "50.00‡ |" in texts["leaderboard.md"]
+    assert "95.00 |" in texts["leaderboard.md"]
+    assert "50.00‡" in Page(texts["index.html"]).cells
+
+
+def test_a_sentence_that_detectors_share_is_printed_once(tmp_path: Path) -> None:
+    said = {"energy": "Quick recipe. In float64.", "msp": "Quick recipe."}
+    make_run(tmp_path / "runs", {"energy": 1.0, "msp": 0.5}, deviations=said)
+    text = build(tmp_path / "runs", tmp_path / "site")["leaderboard.md"]
+    assert "- energy, msp: Quick recipe.\n- energy: In float64.\n" in text
+
+
 def test_every_file_has_every_detector(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", {"energy": 1.0, "msp": 0.5})
     for text in build(tmp_path / "runs", tmp_path / "site").values():

@@ -67,6 +67,13 @@ def test_confidence_is_drawn_over_the_score_of_the_same_image(view: StoredRun) -
     np.testing.assert_allclose(points[:, 1], view.outputs("Uniform").confidence[chosen])
 
 
+def test_the_threshold_is_said_to_be_that_of_calibration_images(view: StoredRun) -> None:
+    picture = ConfidenceAgainstScore().draw(view)["energy"]
+    text = picture.get_supxlabel().replace("\n", " ")
+    assert "dashed: threshold that keeps 95 % of the calibration images" in text
+    assert "which are ID training images and not those plotted" in text
+
+
 def test_at_most_a_thousand_images_are_shown_and_always_the_same() -> None:
     assert len(some(5000)) == POINTS
     np.testing.assert_array_equal(some(5000), some(5000))

@@ -27,6 +27,7 @@ def test_has_the_rows_and_the_order_of_table_11() -> None:
     text = render(records("Uniform", "CIFAR-10-bw", "FashionMNIST"), like="table11")
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
     assert rows == ["Test set", ":---------------", "MNIST accuracy", "FashionMNIST", "CIFAR-10-bw"]
+    assert "\nAUROC in % on each OOD set; MNIST accuracy: Accuracy (0.95)\n" in text
     (header,) = [line for line in text.splitlines() if "Test set" in line]
     assert [name.strip() for name in header.split("|")[2:-1]] == ["ganad", "anogan", "msp"]
 

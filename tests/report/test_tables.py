@@ -75,7 +75,7 @@ def table(text: str, number: int) -> list[list[str]]:
 def test_comparison_is_like_table_11(records: pd.DataFrame) -> None:
     assert table(render(records), 0) == [
         ["Test set", "ganad", "energy", "msp"],
-        ["mnist accuracy", "95.20 (0.14)", "**95.67**", "94.31"],
+        ["ID accepted (0.95)", "95.20 (0.14)", "95.67", "94.31"],
         ["svhn", "98.00 (1.41)", "91.24", "**98.11**†"],
         ["uniform", "**100.00** (0.00)", "**100.00**", "-"],
         ["mean", "**99.00** (0.71)", "95.62", "-"],
@@ -87,9 +87,9 @@ def test_details_are_like_tables_3_to_10(records: pd.DataFrame) -> None:
     assert header[:5] == ["Test set", "Detector", "AUROC", "95 % interval", "FPR95"]
     assert header[5:] == ["Accuracy (0.95)", "Accuracy (0.99)"]
     assert rows[:6] == [
-        ["mnist", "ganad", "-", "", "-", "95.20 (0.14)", "**99.00** (0.00)"],
-        ["", "energy", "-", "", "-", "**95.67**", "**99.00**"],
-        ["", "msp", "-", "", "-", "94.31", "**99.00**"],
+        ["mnist", "ganad", "-", "", "-", "95.20 (0.14)", "99.00 (0.00)"],
+        ["", "energy", "-", "", "-", "95.67", "99.00"],
+        ["", "msp", "-", "", "-", "94.31", "99.00"],
         ["svhn", "ganad", "98.00 (1.41)", "", "2.00 (1.41)", "96.00 (1.41)", "88.00 (1.41)"],
         ["", "energy", "91.24", "90.24–91.74", "8.76", "89.24", "81.24"],
         ["", "msp†", "**98.11**", "97.11–98.61", "**1.89**", "**96.11**", "**88.11**"],
@@ -161,7 +161,9 @@ def test_failures_are_listed_with_their_error(records: pd.DataFrame) -> None:
     )
     everywhere = records.assign(status="failed", error="RuntimeError:\n out of\x1b[31m memory")
     text = render(everywhere, format="terminal")
-    assert "Failed: ganad (seed 0, 1): RuntimeError: out of [31m memory" in ANSI.sub("", text)
+    assert "Failed: ganad (seed 0, 1), energy, msp: RuntimeError: out of [31m memory" in ANSI.sub(
+        "", text
+    )
     assert "Failed" not in render(records[records["status"] == "ok"])
 
 
@@ -174,7 +176,7 @@ def test_notes_and_deviations_are_numbered_footnotes(records: pd.DataFrame) -> N
     assert table(text, 0)[0] == ["Test set", "ganad¹", "energy", "msp"]
     assert [row[0] for row in table(text, 0)] == [
         "Test set",
-        "mnist accuracy",
+        "ID accepted (0.95)",
         "svhn²",
         "uniform",
         "mean",
@@ -187,6 +189,60 @@ def test_detectors_that_deviate_alike_share_a_footnote(records: pd.DataFrame) ->
     text = render(records, deviations={"ganad": "Quick recipe.", "msp": "Quick recipe."})
     assert table(text, 0)[0] == ["Test set", "ganad¹", "energy", "msp¹"]
     assert "- ¹ ganad, msp: Quick recipe.\n" in text
+
+
+def test_a_sentence_that_detectors_share_is_printed_once(records: pd.DataFrame) -> None:
+    text = render(
+        records,
+        deviations={
+            "ganad": "Quick recipe. One generator.",
+            "energy": "In float64. Quick recipe.",
+            "msp": "Quick recipe. One generator.",
+        },
+        notes={"svhn": "Crops. Grey.", "uniform": "Grey."},
+    )
+    assert text.count("Quick recipe.") == text.count("One generator.") == text.count("Grey.") == 1
+    assert table(text, 0)[0] == ["Test set", "ganad¹ ²", "energy¹ ³", "msp¹ ²"]
+    assert (
+        "- ¹ ganad, energy, msp: Quick recipe.\n- ² ganad, msp: One generator.\n"
+        "- ³ energy: In float64.\n- ⁴ svhn: Crops.\n- ⁵ svhn, uniform: Grey.\n"
+    ) in text
+
+
+def test_an_error_that_detectors_share_is_printed_once(records: pd.DataFrame) -> None:
+    failed = records.assign(status="failed", error="PluginError: no module named x")
+    failing = render(failed).partition("Failed:")[2]
+    assert failing == ("\n\n- ganad (seed 0, 1), energy, msp: PluginError: no module named x\n")
+
+
+@pytest.mark.parametrize(
+    ("share", "marked"), [(0.95, False), (0.98, False), (0.92, False), (0.9801, True), (0.0, True)]
+)
+def test_id_acceptance_further_than_3_points_from_its_target_is_a_footnote(
+    records: pd.DataFrame, share: float, marked: bool
+) -> None:
+    records.loc[(records["detector"] == "msp") & (records["ood_dataset"] == ""), "acc95"] = share
+    text = render(records)
+    figure = f"{100 * share:.2f}"
+    assert table(text, 0)[1][3] == table(text, 1)[3][5] == figure + ("‡" if marked else "")
+    note = "- ‡ More than 3 percentage points from the target, so that Accuracy does not compare"
+    assert (f"ID test images accepted in place of 95 %: msp {figure} %.\n" in text) == marked
+    assert (note in text) == marked
+    assert "\\ddag{}" in render(records, format="latex") or not marked
+
+
+def test_id_acceptance_is_held_to_the_thresholds_that_are_shown(records: pd.DataFrame) -> None:
+    records.loc[records["ood_dataset"] == "", "acc99"] = 0.9
+    assert "in place of 99 %: ganad 90.00 %, energy 90.00 %, msp 90.00 %." in render(records)
+    assert "‡" not in render(records, metrics=["auroc"])
+
+
+def test_id_acceptance_off_target_says_in_which_section(records: pd.DataFrame) -> None:
+    other = records.assign(id_dataset="cifar10")
+    other.loc[other["ood_dataset"] == "", "acc95"] = 0.5
+    text = render(pd.concat([records, other]))
+    assert "- ‡ cifar10, classifier resnet (accuracy 99.45 %): More than 3" in text
+    assert text.count("- ‡") == 1
 
 
 def test_different_images_are_pointed_out(records: pd.DataFrame) -> None:
@@ -257,16 +313,16 @@ def test_the_terminal_shows_three_detectors_on_seven_sets_in_100_columns() -> No
 def test_the_terminal_lines_up_decimal_points(records: pd.DataFrame) -> None:
     lines = ANSI.sub("", render(records, format="terminal")).splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("svhn  "))
-    assert [line[:50] for line in lines[start : start + 2]] == [
-        "svhn             98.00 (1.41)   91.24  98.11†",
-        "uniform         100.00 (0.00)  100.00      -",
+    assert [line[:54] for line in lines[start : start + 2]] == [
+        "svhn                 98.00 (1.41)   91.24  98.11†",
+        "uniform             100.00 (0.00)  100.00      -",
     ]
 
 
 def test_the_terminal_prints_the_best_in_bold(records: pd.DataFrame) -> None:
     text = render(records, format="terminal")
-    assert "\x1b[1m95.67\x1b[0m" in text
-    assert "\x1b[1m94.31" not in text
+    assert "\x1b[1m98.11\x1b[0m" in text
+    assert "\x1b[1m91.24" not in text
 
 
 def test_the_terminal_breaks_up_a_comparison_of_many_detectors() -> None:

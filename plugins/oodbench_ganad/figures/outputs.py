@@ -149,7 +149,7 @@ def draw_threshold(axes: Axes, limit: float) -> None:
     """Draw the score above which images are rejected."""
     axes.axhline(limit, color="black", linestyle=":", linewidth=0.7)
     axes.annotate(
-        "95 % threshold",
+        "keeps 95 % of calibration images",
         (1, limit),
         xycoords=("axes fraction", "data"),
         xytext=(0, 1),
