@@ -1,4 +1,4 @@
-"""Bring the benchmark definitions that oodbench ships."""
+"""The built-in benchmark definitions."""
 
 from __future__ import annotations
 

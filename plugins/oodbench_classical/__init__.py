@@ -1,4 +1,4 @@
-"""Bring classical outlier detectors, computed by scikit-learn on penultimate features."""
+"""Classical outlier detectors of scikit-learn, on penultimate features."""
 
 from collections.abc import Sequence
 

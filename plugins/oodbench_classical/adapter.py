@@ -1,4 +1,4 @@
-"""Turn outlier detectors of scikit-learn into detectors of oodbench, on penultimate features."""
+"""Adapters from outlier detectors of scikit-learn to detectors of oodbench."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _array(features: Tensor) -> np.ndarray:
 
 
 def check_count(name: str, value: int) -> None:
-    """Refuse anything but a whole number of at least 1.
+    """Raise an error unless a value is a whole number of at least 1.
 
     Raises:
         InvalidParameter: naming the parameter.

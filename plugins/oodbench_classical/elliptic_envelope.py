@@ -1,4 +1,4 @@
-"""Score by the distance to the centre of a Gaussian that is fitted robustly."""
+"""Elliptic envelope: the distance to the centre of a robustly fitted Gaussian."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the likelihood under a mixture of Gaussians."""
+"""Gaussian mixture: the likelihood under a mixture of Gaussians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by how few random splits set the features apart."""
+"""Isolation forest: how few random splits isolate the features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the density of the features against that of their neighbours."""
+"""Local outlier factor: the density of the features relative to that of their neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the distance to a boundary around the training images."""
+"""One-class SVM: the distance to a boundary around the training images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by what the principal components do not explain."""
+"""PCA: the error of reconstructing the features from principal components."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the classifiers of the GANAD paper."""
+"""The classifiers of the GANAD paper."""
 
 from oodbench.contracts import Classifier, hookimpl
 from oodbench_classifiers.preact_resnet import PreactResNet

@@ -1,4 +1,4 @@
-"""Build the residual networks, and move images about."""
+"""The residual networks of the classifiers, and random shifts of images."""
 
 from __future__ import annotations
 

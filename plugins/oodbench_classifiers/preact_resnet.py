@@ -1,4 +1,4 @@
-"""Provide the small pre-activation ResNet that the GANAD paper protects on MNIST."""
+"""The small pre-activation ResNet that the GANAD paper protects on MNIST."""
 
 from __future__ import annotations
 

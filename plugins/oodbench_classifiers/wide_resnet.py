@@ -1,4 +1,4 @@
-"""Provide the wide residual network that the GANAD paper protects on CIFAR-10."""
+"""The wide residual network that the GANAD paper protects on CIFAR-10."""
 
 from __future__ import annotations
 

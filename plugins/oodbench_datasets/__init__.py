@@ -1,4 +1,4 @@
-"""Bring the data sets that oodbench ships."""
+"""The built-in data sets."""
 
 from __future__ import annotations
 

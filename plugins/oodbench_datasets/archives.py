@@ -1,4 +1,4 @@
-"""Read pictures out of archives, without unpacking them."""
+"""Data sets published as archives of pictures, read without unpacking them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
-"""Suffixes of the members that are pictures."""
+"""Suffixes of the members that count as pictures."""
 
 
 class ArchiveDataset(FetchedDataset):
-    """Pictures in one archive, which is read as it was published.
+    """Pictures in one archive, read as it was published.
 
     The archive is what `files` names and what is read, not the thousands of files that torchvision
     and pytorch-ood unpack from it: its checksum covers every picture, one file is fingerprinted
@@ -95,7 +95,7 @@ class ArchiveDataset(FetchedDataset):
 def read_pictures(
     archive: Path, folder: str, decode: Callable[[Image], np.ndarray]
 ) -> dict[PurePosixPath, np.ndarray]:
-    """Read all pictures below a folder of a .zip or .tar.gz archive.
+    """Return all pictures below a folder of a .zip or .tar.gz archive.
 
     Args:
         archive: the archive.

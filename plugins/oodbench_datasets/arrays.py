@@ -1,4 +1,4 @@
-"""Read CIFAR and SVHN: colour images in checksummed files, through torchvision's classes."""
+"""CIFAR and SVHN: colour images in checksummed files, read by torchvision's classes."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Svhn(ArrayDataset):
         return (f"{split}_32x32.mat",)
 
     def arguments(self, split: str) -> Mapping[str, Any]:
-        """Ask for a split by its name."""
+        """Return the keyword arguments that select a split."""
         return {"split": split}
 
     def checksums(self, split: str) -> Mapping[str, str]:

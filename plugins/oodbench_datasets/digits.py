@@ -1,4 +1,4 @@
-"""Split scikit-learn's digits, and turn them on their side."""
+"""scikit-learn's digits, and the same digits rotated."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _is_test(labels: np.ndarray) -> np.ndarray:
 
 
 class RotatedDigits(Dataset):
-    """The test images of ``digits``, turned by 90 degrees: familiar strokes, but no digits.
+    """The test images of ``digits``, rotated by 90 degrees: familiar strokes, but no digits.
 
     Looked at one by one, a lying 0 is still a 0 and is left out, which leaves 537. A lying 1 is a
     bar and a lying 8 the sign of infinity: neither is a digit, and both stay. Half a turn is not
@@ -68,7 +68,7 @@ class RotatedDigits(Dataset):
     info = Info(
         name="rotated-digits",
         title="RotatedDigits",
-        summary="Test images of digits turned by 90 degrees, without the 0; no download.",
+        summary="Test images of digits rotated by 90 degrees, without the 0; no download.",
     )
     shape = (1, 8, 8)
     num_classes = 10
@@ -80,7 +80,7 @@ class RotatedDigits(Dataset):
         self.quarter_turns = quarter_turns
 
     def load(self, root: Path, split: str) -> ImageSet:
-        """Turn the images: (537, 8, 8) uint8; the labels are those of the upright digits."""
+        """Rotate the images: (537, 8, 8) uint8; the labels are those of the upright digits."""
         digits = Digits().load(root, "test")
         images = np.rot90(digits.images, self.quarter_turns, axes=(1, 2))
         kept = digits.labels != 0

@@ -1,4 +1,4 @@
-"""Share what all data sets from elsewhere do: name their files, fetch them, verify them."""
+"""The base of data sets that are downloaded: file names, downloads, checksums."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from typing import Any, ClassVar
 from oodbench.contracts import Dataset, DataUnavailable, InvalidData
 
 ARCHIVE_ERRORS = (EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
-"""What is raised while unpacking damaged archives, beside `OSError`."""
+"""Errors raised by unpacking damaged archives, besides `OSError`."""
 
 FETCH_ERRORS = (OSError, RuntimeError, InvalidData, http.client.HTTPException, *ARCHIVE_ERRORS)
-"""What a download fails with: no network, a dead link, a wrong checksum (torchvision raises
-`RuntimeError` for it), something else in place of the data."""
+"""Errors of a failed download: no network, a dead link, a wrong checksum (torchvision raises
+`RuntimeError` for it), other content than the data."""
 
 SILENCE_SECONDS = 30
-"""How long a server may stay silent. Behind a firewall that drops packets it would be minutes."""
+"""Seconds that a server may stay silent; without a limit, a firewall could make it minutes."""
 
 
 class FetchedDataset(Dataset):
-    """A data set whose files come from elsewhere."""
+    """A data set whose files are downloaded."""
 
     @abstractmethod
     def paths(self, split: str) -> Sequence[str]:
@@ -86,7 +86,7 @@ class FetchedDataset(Dataset):
         return (
             f"data set '{name}' cannot be downloaded ({reason}). Put the pack {name}-{split}.npz, "
             f"or {files}, into {root}; 'oodbench data prepare {name}' fetches them on a machine "
-            "that is connected."
+            "with network access."
         )
 
 
@@ -138,7 +138,7 @@ def verify(path: Path, md5: str, name: str) -> None:
 
 @contextlib.contextmanager
 def _impatience(seconds: float) -> Iterator[None]:
-    """Limit how long connections may be silent; torchvision's downloads set no limit."""
+    """Limit how long connections may stay silent; torchvision's downloads set no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,4 +1,4 @@
-"""Draw letters and symbols from the fonts that come with Matplotlib."""
+"""Letters and symbols rendered from the fonts that come with Matplotlib."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class Glyphs(Dataset):
         for font in FONTS:
             if not (folder / font).is_file():
                 raise DataUnavailable(
-                    f"glyphs: there is no {font} in {folder}; "
-                    "'pip install --force-reinstall matplotlib' brings Matplotlib's fonts back"
+                    f"glyphs: the font {font} is missing in {folder}; "
+                    "'pip install --force-reinstall matplotlib' restores Matplotlib's fonts"
                 )
         labels: dict[bytes, int] = {}  # by image, which keeps those that are alike from repeating
         for label, symbol in enumerate(SYMBOLS):
@@ -124,7 +124,7 @@ def _face(font: Path) -> FreeTypeFont:
 
 
 def _draw(font: Path, symbol: str, angle: float, stroke: int) -> Image:
-    """Return a symbol, large, thickened and turned."""
+    """Return a large drawing of a symbol, thickened and rotated."""
     from PIL import Image, ImageDraw
 
     canvas = Image.new("L", (2 * FONT_SIZE, 2 * FONT_SIZE))
@@ -135,7 +135,7 @@ def _draw(font: Path, symbol: str, angle: float, stroke: int) -> Image:
 
 
 def _frame(drawing: Image) -> np.ndarray:
-    """Cut a glyph out and bring it to the framing of the digits: (28, 28) uint8."""
+    """Crop a glyph and frame it like the digits: (28, 28) uint8."""
     from PIL import Image
 
     ink = drawing.point(lambda level: 255 if level >= 128 else 0)

@@ -1,4 +1,4 @@
-"""Read MNIST and the sets that were made to replace it: pairs of IDX files."""
+"""MNIST and its drop-in replacements: pairs of IDX files."""
 
 from __future__ import annotations
 
@@ -153,5 +153,5 @@ class EmnistLetters(IdxDataset):
     prefixes = ("emnist-letters-train", "emnist-letters-test")
 
     def arguments(self, split: str) -> Mapping[str, Any]:
-        """Ask for the letters among the six parts of EMNIST."""
+        """Return the keyword arguments that select the letters among the six parts of EMNIST."""
         return {"split": "letters", "train": split == "train"}

@@ -1,4 +1,4 @@
-"""Draw images of noise."""
+"""Images of noise."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Noise(Dataset):
 
 
 class Uniform(Noise):
-    """Noise that is uniform in [0, 1] (section 3.1 f of the paper)."""
+    """Noise, uniform in [0, 1] (section 3.1 f of the paper)."""
 
     info = Info(
         name="uniform",
@@ -86,7 +86,7 @@ class Uniform(Noise):
 
 
 class Gaussian(Noise):
-    """Noise that is normal with mean 0.5 and deviation 0.5, clipped to [0, 1] (section 3.1 g)."""
+    """Noise, normal with mean 0.5 and standard deviation 0.5, clipped to [0, 1] (section 3.1 g)."""
 
     info = Info(
         name="gaussian",

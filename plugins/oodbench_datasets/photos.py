@@ -1,4 +1,4 @@
-"""Cut patches out of the photographs that come with scikit-learn."""
+"""Patches of the photographs that come with scikit-learn."""
 
 from __future__ import annotations
 

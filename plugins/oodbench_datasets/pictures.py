@@ -1,4 +1,4 @@
-"""Read the data sets that were published as archives of pictures."""
+"""The data sets that were published as archives of pictures."""
 
 from __future__ import annotations
 

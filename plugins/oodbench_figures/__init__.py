@@ -1,4 +1,4 @@
-"""Bring the figures that any run can give: of scores, ranks, the classifier and its features."""
+"""Figures for any run: scores, ranks, confidences and features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw the classifier's confidence against a detector's score."""
+"""The classifier's confidence against a detector's score."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ConfidenceAgainstScore(Figure):
-    """Draw a point an image: the classifier's largest probability over the detector's score.
+    """A point for each image: the classifier's largest probability over the detector's score.
 
     Every data set has a panel, with the ID images in dark grey behind those of an OOD set. What
     lies to the right of the dashed line is rejected by the threshold that keeps 95 % of the

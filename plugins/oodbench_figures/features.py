@@ -1,4 +1,4 @@
-"""Draw where images lie in the classifier's space of features."""
+"""The images of each data set in the classifier's feature space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FeaturePlane(Figure):
-    """Draw the penultimate features on a plane, by UMAP.
+    """The penultimate features on a plane, by UMAP.
 
     The plane is made of ID training images alone; OOD images are placed on it afterwards.
     """
@@ -23,7 +23,7 @@ class FeaturePlane(Figure):
         title="Features by UMAP",
         summary="The classifier's features of ID training images, and where OOD sets fall.",
         paper=PAPER,
-        deviations=("The plane is made of 3,000 training images, drawn by seed 0, not of all.",),
+        deviations=("The plane is fitted on 3,000 training images, drawn with seed 0.",),
     )
     numbers = (13, 16)
     needs = "classifier, training images and outputs in the store, and the extra 'plots'"

@@ -1,4 +1,4 @@
-"""Lay out a panel for each of several data sets."""
+"""The layout of figures with one panel for each data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = 2
 
 POINTS = 1_000
-"""Images of a data set that are shown, as in the paper."""
+"""Images shown of each data set, as in the paper."""
 
 
 def make_panels(count: int, height: float, *, shared: bool) -> tuple[Picture, list[Axes]]:

@@ -1,4 +1,4 @@
-"""Cite the paper whose figures these are."""
+"""The citation of the paper whose figures these are."""
 
 from oodbench.contracts import Paper
 

@@ -1,4 +1,4 @@
-"""Draw the diagram of critical differences."""
+"""The critical-difference diagram."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RankDiagram(Figure):
-    """Draw the detectors' mean ranks over the OOD sets; a bar joins those that do not differ.
+    """The detectors' mean ranks over the OOD sets; a bar joins those that do not differ.
 
     Ranks are by AUROC, tests Friedman's and Nemenyi's (Demsar, "Statistical Comparisons of
     Classifiers over Multiple Data Sets", JMLR 2006).
@@ -19,7 +19,7 @@ class RankDiagram(Figure):
 
     info = Info(
         name="ranks",
-        title="Diagram of critical differences",
+        title="Critical-difference diagram",
         summary="Mean ranks of the detectors over the OOD sets, and which of them differ.",
     )
     needs = "three detectors on two OOD sets, and scikit-posthocs (extra 'plots')"

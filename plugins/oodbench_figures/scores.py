@@ -1,4 +1,4 @@
-"""Draw ROC curves and the distributions of scores."""
+"""ROC curves and score distributions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROW = 0.85
 
 
 class ScoreCurves(Figure):
-    """Draw, for each detector, its ROC curve and its scores' distribution on every data set.
+    """For each detector, its ROC curve and the distribution of its scores on every data set.
 
     The ID set is the positive class, as for FPR95: a curve shows which share of the ID images is
     accepted where a share of the OOD images is. Every training of the detector has its own
@@ -91,7 +91,7 @@ def _joined(known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def draw_ridges(axes: Axes, run: RunView, detector: str) -> None:
-    """Draw the distribution of scores on each data set above a line of its own."""
+    """Draw the distribution of scores on each data set above its own line."""
     import numpy as np
 
     datasets = [run.id_dataset, *run.ood_datasets]

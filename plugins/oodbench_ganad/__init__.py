@@ -1,4 +1,4 @@
-"""Bring GANAD, the detector that learns from images of a GAN whose seeds grow too large."""
+"""GANAD, the detector that learns from the images of a GAN whose seeds grow too large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oodbench_ganad.variants import GanadJoint, GanadOe, GanadReal, WganCritic
 
 @hookimpl
 def oodbench_detectors() -> Sequence[type[Detector]]:
-    """Return GANAD, what it grew from, and its variants."""
+    """Return GANAD, its predecessor and its variants."""
     return (WganCritic, Ganad, GanadOe, GanadReal, GanadJoint)
 
 

@@ -1,4 +1,4 @@
-"""Train AD, the network that tells fakes from near anomalies (section 4.4)."""
+"""The training of AD, the network that tells fakes from near anomalies (section 4.4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from oodbench_ganad.resuming import gather, scatter
 
 
 class Examples:
-    """Make what AD learns from: normal images, as many anomalies, and the classes seen in them.
+    """AD's examples: normal images, as many anomalies, and their predicted classes.
 
     As in equation (11), which scores D(x, C(x)), AD is told the class that the classifier sees in
     an image, not the class that the image was made for.
@@ -68,7 +68,7 @@ class Examples:
             return images, self.context.classifier(images).argmax(dim=1)
 
     def _replaced(self, number: int) -> Tensor:
-        """Return which near anomalies outliers take the place of: (number,) int64.
+        """Return the positions of the near anomalies that outliers replace: (number,) int64.
 
         Where every class occurs an even number of times, the first half of a batch has each class
         as often as the other half. Else, as with a hundred classes, they are drawn: the same
@@ -81,11 +81,11 @@ class Examples:
         return drawn[:number]
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here."""
+        """Return what `restore` needs to resume from here."""
         return gather(self._parts())
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         scatter(state, self._parts())
 
     def _parts(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Examples:
 
 
 class MixedExamples:
-    """Mix a fixed number of batches, made and classified once: most of a step's work is in that.
+    """Examples mixed from a fixed number of batches, made and classified once to save time.
 
     An image keeps its place in a batch, so that normal images, anomalies, and the classes that they
     were made for stay as frequent as they are in each of the batches.
@@ -119,11 +119,11 @@ class MixedExamples:
         return self.images[chosen, self.places].float().div_(255), self.seen[chosen, self.places]
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here."""
+        """Return what `restore` needs to resume from here."""
         return gather({"draws": self.draws})
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, with batches made anew from the same seed."""
+        """Resume from a state, with batches drawn anew from the same seed."""
         scatter(state, {"draws": self.draws})
 
 
@@ -145,7 +145,7 @@ def train_anomaly_detector(
 ) -> None:
     """Train a network to give normal images large values and anomalies small ones.
 
-    The training goes on from the context's checkpoint if there is one.
+    The training resumes from the context's checkpoint if there is one.
 
     The loss is the binary cross-entropy (normal images are class 1).
 

@@ -1,4 +1,4 @@
-"""Draw training images without end, in an order that can be taken up again."""
+"""Endless batches of training images, in an order that can be resumed."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class EndlessBatches:
         return batch
 
     def state(self) -> dict[str, Tensor | int]:
-        """Return what `restore` needs to go on from here."""
+        """Return what `restore` needs to resume from here."""
         return {"before": self._before, "taken": self._taken}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self._generator.set_state(state["before"])
         self._begin()
         for _ in range(state["taken"]):

@@ -1,4 +1,4 @@
-"""Define the detector GANAD."""
+"""The detector GANAD."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAPER = Paper(
 
 
 class Ganad(Detector):
-    """Tell images from anomalies that a generator makes from seeds of too large a norm.
+    """Tell images from the anomalies that a generator makes from seeds whose norm is too large.
 
     A conditional WGAN-GP learns to make images that the classifier recognises from standard normal
     seeds (`Wgan`). Seeds whose largest absolute coordinate is below 5 give fakes, seeds with a
@@ -49,7 +49,7 @@ class Ganad(Detector):
     info = Info(
         name="ganad",
         title="GANAD",
-        summary="A network trained to tell a GAN's images from those of too large a seed norm.",
+        summary="A network that tells a GAN's images from those of seeds with large norms.",
         paper=PAPER,
         deviations=(
             "Recipes fast (the default) and tiny take minutes on a CPU: small networks without "
@@ -82,11 +82,11 @@ class Ganad(Detector):
         self.anomaly_steps = anomaly_steps
 
     def parts(self) -> dict[str, Trainable]:
-        """Ask for the generator: the same for all seeds, and all of GANAD's detectors."""
+        """Return the generator, the same for all seeds and all of GANAD's detectors."""
         return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Train AD on images of the generator; the training images are not looked at again.
+        """Train AD on images of the generator; the training images are not used again.
 
         Raises:
             InvalidParameter: if there is no such recipe.
@@ -121,7 +121,7 @@ class Ganad(Detector):
         return dict(self.network_.state_dict())
 
     def restore(self, state: State, context: Context) -> Self:
-        """Build AD again and give it its weights."""
+        """Rebuild AD and load its weights."""
         self._build(context)
         self.network_.load_state_dict(state)
         self.network_.eval()

@@ -1,4 +1,4 @@
-"""Keep the conditional WGAN-GP that all of GANAD's detectors share."""
+"""The conditional WGAN-GP that all of GANAD's detectors share, as a part that is fitted once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Wgan(Trainable):
         }
 
     def restore(self, state: State, context: Context) -> Self:
-        """Build both networks again and give them their weights."""
+        """Rebuild both networks and load their weights."""
         self._build(context)
         for network, module in (("generator", self.generator_), ("critic", self.critic_)):
             prefix = f"{network}."

@@ -1,4 +1,4 @@
-"""Define the test sets that GANAD's generator makes, as in the paper's Tables 3 to 10."""
+"""The test sets made by GANAD's generator, as in the paper's Tables 3 to 10."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class _Generated(GeneratedDataset):
     ) -> None:
         check_parameters(alpha, steps)
         if count < 1:
-            raise ValueError(f"count is {count}; a set has at least 1 image")
+            raise ValueError(f"count must be at least 1, not {count}")
         self.count = count
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
 
     def parts(self) -> dict[str, Trainable]:
-        """Ask for the generator that GANAD's detectors share."""
+        """Return the generator that GANAD's detectors share."""
         return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
 
     @abstractmethod
@@ -79,7 +79,7 @@ class GanadFakes(_Generated):
     info = Info(
         name="ganad-fakes",
         title="Fakes (norm 0-5)",
-        summary="Images of GANAD's generator that should pass for ID images.",
+        summary="Images of GANAD's generator that resemble ID images.",
         paper=PAPER,
     )
 
@@ -96,7 +96,7 @@ class GanadAnomalies(_Generated):
     info = Info(
         name="ganad-anomalies",
         title="Anomalies (norm 6-7)",
-        summary="Near anomalies of GANAD's generator, a step further than those AD is trained on.",
+        summary="Near anomalies of GANAD's generator, of larger norms than those AD is trained on.",
         paper=PAPER,
         deviations=(
             "Where the paper is silent, seeds have random directions and norms uniform in [6, 7].",

@@ -1,4 +1,4 @@
-"""Build the blocks of the generator and of the critic.
+"""The blocks of the generator and the critic.
 
 A convolution that follows a nearest upsampling, or that precedes an average pooling, is computed
 here as one convolution with a 4x4 kernel and stride 2: the same function of the same 3x3 weights,
@@ -18,7 +18,7 @@ LEAK = 0.2
 
 
 class LeakyReLU(nn.Module):
-    """Apply LeakyReLU, whose second derivative is known to be 0.
+    """LeakyReLU, whose second derivative is known to be 0.
 
     The gradient penalty differentiates a gradient. PyTorch's own LeakyReLU sends zeros back through
     the whole network when that is done, at the price of a backward pass; this one sends nothing.
@@ -52,7 +52,7 @@ class _LeakyReLU(torch.autograd.Function):
 
 
 class Convolution(nn.Conv2d):
-    """Convolve, in a way whose gradient in the input is differentiated at a small price.
+    """Convolution whose input gradient is cheap to differentiate.
 
     The gradient penalty needs that. PyTorch's own convolution sends zeros back through the whole
     network then, and finds the weights' gradients by a convolution with kernels as large as images.
@@ -74,7 +74,7 @@ class Convolution(nn.Conv2d):
 
 
 class AveragePool(nn.Module):
-    """Average over 2x2 pixels, whose second derivative is known to be 0 as well."""
+    """Average pooling over 2x2 pixels, whose second derivative is known to be 0 as well."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c, h // 2, w // 2)."""
@@ -104,7 +104,7 @@ class _AveragePool(torch.autograd.Function):
 
 
 class DownConvolution(Convolution):
-    """Convolve with a 3x3 kernel, then average over 2x2 pixels; an odd last row is dropped."""
+    """3x3 convolution, then average pooling over 2x2 pixels; an odd last row is dropped."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, d, h // 2, w // 2)."""
@@ -168,7 +168,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class UpConvolution(nn.Conv2d):
-    """Double the resolution by nearest upsampling, then convolve with a 3x3 kernel."""
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, kernel_size=3, padding=1)
@@ -187,7 +187,7 @@ def _widened(kernel: Tensor) -> Tensor:
 
 
 class GeneratorBlock(nn.Module):
-    """Double the resolution in a pre-activated residual block with batch normalisation.
+    """Pre-activation residual block that doubles the resolution, with batch normalisation.
 
     Args:
         channels: channels of input and output.
@@ -206,7 +206,7 @@ class GeneratorBlock(nn.Module):
 
 
 class CriticBlock(nn.Module):
-    """Apply 3x3 convolutions in a pre-activated residual block without normalisation.
+    """Pre-activation residual block of 3x3 convolutions, without normalisation.
 
     Args:
         channels: channels of input and output.

@@ -1,4 +1,4 @@
-"""Compute the losses of the conditional WGAN-GP, equations (2) to (10) of the paper.
+"""The losses of the conditional WGAN-GP, equations (2) to (10) of the paper.
 
 The class that conditions the critic is written y, the class that conditions the generator y~.
 The paper does not say how they meet in a critic step; here the fakes of a step are made for the

@@ -1,4 +1,4 @@
-"""Build the generator and the critic of any image shape and class count from one description.
+"""The generator and the critic, for any image shape and number of classes.
 
 Tables 1 and 2 of the paper are `MNIST` and `CIFAR10` of `oodbench_ganad.recipes`. What the tables
 leave open is decided as in Gulrajani et al. (WGAN-GP, NeurIPS 2017), which the paper follows:
@@ -42,7 +42,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Generator(nn.Module):
-    """Make images of given classes from seeds: G(n, y) of equation (6).
+    """The generator, from seeds and classes to images: G(n, y) of equation (6).
 
     Args:
         architecture: widths and seed length.
@@ -81,7 +81,7 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Judge images given a class: D(x, y) of equations (5), (8), (9) and (11).
+    """The critic, from images and classes to values: D(x, y) of equations (5), (8), (9) and (11).
 
     The paper calls it the discriminator; AD has the same architecture.
 
@@ -111,7 +111,7 @@ class Critic(nn.Module):
         self.end = nn.Linear(features, 1)
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """Return one value an image: (n, c, h, w) in [0, 1] and (n,) int64 to (n,)."""
+        """Return one value for each image: (n, c, h, w) in [0, 1] and (n,) int64 to (n,)."""
         condition = F.one_hot(classes, self.num_classes).to(images.dtype)
         x = torch.cat([images, self.class_map(condition).to(images.dtype)], dim=1)
         x = x.contiguous(memory_format=torch.channels_last)

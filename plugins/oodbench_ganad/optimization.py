@@ -1,4 +1,4 @@
-"""Hold what the trainings of GANAD's networks have in common."""
+"""What the trainings of GANAD's networks have in common."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from oodbench.contracts import Context
 
 REPORT_EVERY = 50
-"""Steps between two looks at the losses; each look waits for the device."""
+"""Steps between two readings of the losses; each waits for the device."""
 
 
 class FallingAdam:
-    """Adam whose learning rate falls on a line from the first to the last step.
+    """Adam whose learning rate falls linearly from the first to the last step.
 
     Args:
         network: its weights are optimised.
@@ -50,7 +50,7 @@ class FallingAdam:
         self.done += 1
 
     def state(self) -> dict[str, Tensor | int]:
-        """Return what `restore` needs to go on from here."""
+        """Return what `restore` needs to resume from here."""
         averages = {
             f"{index}.{name}": value
             for index, weight in enumerate(self.weights)
@@ -59,7 +59,7 @@ class FallingAdam:
         return {"done": self.done, **averages}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.done = state["done"]
         for name, value in state.items():
             index, _, average = name.partition(".")

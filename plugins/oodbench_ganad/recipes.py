@@ -1,4 +1,4 @@
-"""Say how GANAD is trained: the paper's way, a quick way, and a way for tiny images."""
+"""GANAD's recipes: the paper's, a fast one, and one for tiny images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RecipeName = Literal["paper", "fast", "tiny"]
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Describe generator and critic, whatever the shape of the images.
+    """Generator and critic, described for images of any shape.
 
     Attributes:
         seed_length: N, the length of a seed.
@@ -41,7 +41,7 @@ CIFAR10 = Architecture(seed_length=128, generator_width=160, critic_width=192)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Set every number of the training.
+    """Every number of the training.
 
     Attributes:
         architecture: the networks.

@@ -1,4 +1,4 @@
-"""Put the paper's Tables 3 to 10 and what a run measured side by side.
+"""The paper's Tables 3 to 10 and the measurements of runs, side by side.
 
     python -m oodbench_ganad.reproduction RUN [RUN ...] --published FILE > PAGE.md
 

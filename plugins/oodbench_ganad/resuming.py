@@ -1,4 +1,4 @@
-"""Gather the state of the parts of a training, and give it back to them."""
+"""The state of a training: collecting it from its parts, and restoring it."""
 
 from __future__ import annotations
 

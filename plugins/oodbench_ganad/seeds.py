@@ -1,4 +1,4 @@
-"""Draw generator seeds by their Chebyshev norm, the paper's measure of how anomalous an image is.
+"""Generator seeds by their Chebyshev norm, the paper's measure of how anomalous an image is.
 
 A seed is a vector n of N standard normal numbers and its norm is max |n_i| (section 2). The paper
 does not say how seeds of a given norm are drawn; here it is decided once:

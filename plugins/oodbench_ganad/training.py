@@ -1,4 +1,4 @@
-"""Train the conditional WGAN-GP with the classifier in the loop (section 3.2)."""
+"""The training of the conditional WGAN-GP with the classifier in the loop (section 3.2)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AdversarialTraining:
         self.critic_optimizer = FallingAdam(critic, steps * recipe.critic_steps, *rates)
 
     def run(self, train: Stream) -> None:
-        """Train on ID images for all steps, from the checkpoint on if there is one.
+        """Train on ID images for all steps, resuming from the checkpoint if there is one.
 
         Raises:
             PluginError: if a loss is no longer finite.

@@ -1,4 +1,4 @@
-"""Define the paper's other ways to train GANAD's discriminator, and to use it."""
+"""The paper's other ways to train and use GANAD's discriminator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHOICES = Ganad.info.deviations[1]
 
 
 class WganCritic(Detector):
-    """Judge images by the critic of the WGAN-GP, which was trained for no anomalies.
+    """Score images by the critic of the WGAN-GP, which was not trained on anomalies.
 
     Sections 4.2 and 4.3, Tables 3 and 4: score(x) = -D(x, C(x)).
 
@@ -49,7 +49,7 @@ class WganCritic(Detector):
         self.steps = steps
 
     def parts(self) -> dict[str, Trainable]:
-        """Ask for the generator and critic that GANAD's detectors share."""
+        """Return the generator and critic that GANAD's detectors share."""
         return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
 
     def fit(self, train: Stream, context: Context) -> Self:
@@ -68,7 +68,7 @@ class WganCritic(Detector):
         return dict(self.critic_.state_dict())
 
     def restore(self, state: State, context: Context) -> Self:
-        """Build the critic again and give it its weights."""
+        """Rebuild the critic and load its weights."""
         from oodbench_ganad.networks import Critic, place
 
         architecture = recipe_for(self.recipe, context.shape).architecture
@@ -198,7 +198,7 @@ class GanadJoint(Detector):
         self.anomaly_steps = anomaly_steps
 
     def parts(self) -> dict[str, Trainable]:
-        """Ask for GANAD with the same seed."""
+        """Return GANAD, to be fitted with the same seed."""
         return {"ganad": self._ganad()}
 
     def _ganad(self) -> Ganad:
@@ -243,7 +243,7 @@ class GanadJoint(Detector):
         }
 
     def restore(self, state: State, context: Context) -> Self:
-        """Bring AD and the scale back."""
+        """Restore AD and the scale."""
         import torch
 
         weights = {

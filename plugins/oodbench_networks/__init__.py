@@ -1,4 +1,4 @@
-"""Provide ResNet-18, and the models of torchvision and timm by name."""
+"""ResNet-18, and the models of torchvision and timm by name."""
 
 from oodbench.contracts import Classifier, hookimpl
 from oodbench_networks.resnet18 import ResNet18

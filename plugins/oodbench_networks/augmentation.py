@@ -1,4 +1,4 @@
-"""Change training images at random."""
+"""Random changes of training images."""
 
 from __future__ import annotations
 

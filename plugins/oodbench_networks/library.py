@@ -1,4 +1,4 @@
-"""Define what the models of libraries have in common."""
+"""What the models of all libraries have in common."""
 
 from __future__ import annotations
 

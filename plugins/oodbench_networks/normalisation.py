@@ -1,4 +1,4 @@
-"""Name the means and deviations of pixels that published networks were trained with."""
+"""The pixel means and standard deviations that published networks were trained with."""
 
 from __future__ import annotations
 

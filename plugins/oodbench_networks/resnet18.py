@@ -1,4 +1,4 @@
-"""Provide ResNet-18 as it is used on images of 32x32 pixels."""
+"""ResNet-18 for images of 32x32 pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the models of timm, if that is installed."""
+"""The models of timm, if it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the models of torchvision."""
+"""The models of torchvision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make classifiers of the models of libraries: normalise, and tell features from the head."""
+"""Classifiers made of library models: normalisation, features and head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring the data sets of OpenOOD v1.5's benchmarks, read by its lists of pictures.
+"""The data sets of OpenOOD v1.5's benchmarks, read by its image lists.
 
 Zhang et al., "OpenOOD v1.5: Enhanced Benchmark for Out-of-Distribution Detection", DMLR 2024,
 https://arxiv.org/abs/2306.09301.

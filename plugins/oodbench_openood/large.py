@@ -1,4 +1,4 @@
-"""Read the sets of OpenOOD's ImageNet and ImageNet-200 benchmarks."""
+"""The sets of OpenOOD's ImageNet and ImageNet-200 benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read data sets by the lists of pictures that OpenOOD publishes.
+"""Data sets defined by the image lists that OpenOOD publishes.
 
 A folder of OpenOOD's data holds ``benchmark_imglist/<benchmark>/<split>_<set>.txt``, whose lines
 name a picture below ``images_classic`` or ``images_largescale`` and its class, -1 for OOD. Which
@@ -156,7 +156,7 @@ class ListedDataset(Dataset):
         found = self.load_whole(root, split) if pack is None else _read_pack(pack, self.shape[0])
         missing = f"{LISTS}/{self.lists}/{split}_{self.subset}.txt"
         note = (
-            f"all {len(found):,} {split} images of {self.stand_in} at hand, since OpenOOD's "
+            f"all {len(found):,} {split} images of {self.stand_in} are used, since OpenOOD's "
             f"selection ({missing}) is not in the data folder"
         )
         return ImageSet(

@@ -1,4 +1,4 @@
-"""Decode pictures when they are asked for, cut to one geometry."""
+"""Pictures that are decoded when needed, cropped to one geometry."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Pictures:
     """Pictures in files, which stand in for an array (n, h, w) or (n, h, w, 3) uint8.
 
     Indexed by a number they give one decoded picture; indexed by anything else, those pictures
-    as another object of this class, which ``numpy.asarray`` decodes. So whoever takes them chunk
+    as another object of this class, which ``numpy.asarray`` decodes. So code that takes them chunk
     by chunk holds no more than a chunk.
 
     Args:

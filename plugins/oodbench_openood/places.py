@@ -1,4 +1,4 @@
-"""Read the validation pictures of Places365."""
+"""The validation pictures of Places365."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the sets of OpenOOD's CIFAR-10 and CIFAR-100 benchmarks."""
+"""The sets of OpenOOD's CIFAR-10 and CIFAR-100 benchmarks."""
 
 from __future__ import annotations
 

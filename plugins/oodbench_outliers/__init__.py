@@ -1,4 +1,4 @@
-"""Bring outliers that are made of ID training images, to tune detectors against; no download."""
+"""Outliers made of ID training images, to tune detectors against; no download."""
 
 from collections.abc import Sequence
 

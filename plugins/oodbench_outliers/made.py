@@ -1,4 +1,4 @@
-"""Make outliers of ID training images: mixed, cut into pieces, inverted.
+"""Outliers made of ID training images: mixed, cut into pieces, inverted.
 
 They fit every ID set, need no download, and none of their images is in a test set of any benchmark.
 """
@@ -30,13 +30,13 @@ PAPER = Paper(
     year=2019,
     url="https://arxiv.org/abs/1812.04606",
 )
-"""Tunes against outliers that are made of ID images; there are more kinds in it than here."""
+"""Tunes against outliers made of ID images, of more kinds than here."""
 
 PIECES = 4
 """Rows and columns of pieces that an image is cut into."""
 
 DRAWS = 4
-"""Pairs that are drawn for each mixed image, since those of one class are of no use."""
+"""Pairs drawn for each mixed image, since those of one class are discarded."""
 
 
 class Sample(Trainable):
@@ -74,7 +74,7 @@ class Sample(Trainable):
 
 
 class _Made(GeneratedDataset):
-    """Outliers that are made of a sample of the ID training images.
+    """Outliers made of a sample of the ID training images.
 
     Args:
         count: images to make at most, and of the sample.
@@ -91,7 +91,7 @@ class _Made(GeneratedDataset):
         self.count = count
 
     def parts(self) -> Mapping[str, Trainable]:
-        """Ask for the sample, which sets of the same size share."""
+        """Return the sample, which sets of the same size share."""
         return {"sample": Sample(count=self.count)}
 
     def generate(self, context: Context) -> ImageSet:
@@ -118,13 +118,13 @@ class Mixed(_Made):
         title="Mixed ID",
         summary="Means of two ID training images of different classes; no download.",
         paper=PAPER,
-        deviations=("The two images are of different classes.",),
+        deviations=("The two images belong to different classes.",),
     )
 
     def make(
         self, images: np.ndarray, labels: np.ndarray, generator: np.random.Generator
     ) -> np.ndarray:
-        """Mix pairs that are drawn; as many as there are images, if classes allow."""
+        """Mix randomly drawn pairs; as many as there are images, if classes allow."""
         pairs = generator.integers(0, len(images), (DRAWS * len(images), 2))
         pairs = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]][: len(images)]
         total = images[pairs[:, 0]].astype(np.uint16) + images[pairs[:, 1]]
@@ -141,7 +141,7 @@ class Jigsaw(_Made):
     info = Info(
         name="jigsaw-id",
         title="Jigsaw ID",
-        summary="ID training images cut into 16 pieces that change places; no download.",
+        summary="ID training images cut into 16 pieces and rearranged; no download.",
         paper=PAPER,
     )
 

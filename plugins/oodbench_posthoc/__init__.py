@@ -1,4 +1,4 @@
-"""Bring detectors that work on a trained classifier, computed by pytorch-ood."""
+"""Post-hoc detectors of a trained classifier, computed by pytorch-ood."""
 
 from collections.abc import Sequence
 

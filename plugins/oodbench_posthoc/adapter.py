@@ -1,4 +1,4 @@
-"""Turn detectors of pytorch-ood into detectors of oodbench.
+"""Adapters from detectors of pytorch-ood to detectors of oodbench.
 
 An adapter names a class of `pytorch_ood.detector` and declares the parameters; the arguments of the
 constructor are filled in by name, from these parameters and from the classifier. The one forward
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 NETWORKS = ("encoder", "model", "backbone")
-"""Arguments that are networks to pass images through, which the harness has done already."""
+"""Arguments that are networks; the harness has passed the images through them already."""
 
 
 class Adapter(Detector):
@@ -134,7 +134,7 @@ class FittedAdapter(Adapter):
         return self.judge(self.fitted_, self.read(batch)).to(batch.labels.device)
 
     def read(self, batch: Batch) -> Tensor:
-        """Return what of a batch the detector works on: (n, ...)."""
+        """Return the values of a batch that the detector uses: (n, ...)."""
         raise NotImplementedError
 
     def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
@@ -146,7 +146,7 @@ class FittedAdapter(Adapter):
         raise NotImplementedError
 
     def state(self) -> State:
-        """Return what pytorch-ood's detector learned, by the names of its attributes.
+        """Return the state of pytorch-ood's detector, by the names of its attributes.
 
         Raises:
             PluginError: if one of them is neither tensor, number nor text.
@@ -163,7 +163,7 @@ class FittedAdapter(Adapter):
         return state
 
     def restore(self, state: State, context: Context) -> Self:
-        """Construct pytorch-ood's detector, and give it what it had learned."""
+        """Construct pytorch-ood's detector and restore its state."""
         import torch
 
         self.fitted_ = self.construct(context)
@@ -246,7 +246,7 @@ class RectifyingAdapter(FeaturesAdapter):
 
 
 class Unfitted(FittedAdapter):
-    """An adapter that learns nothing and just takes the classifier, which only a fit is given."""
+    """An adapter that learns nothing; its fit only takes the classifier."""
 
     fit_needs = frozenset({Need.CLASSIFIER})
 
@@ -272,7 +272,7 @@ class HeadGradientAdapter(FeaturesAdapter):
         return self.restore({}, context)
 
     def state(self) -> State:
-        """Return nothing: what it needs is the classifier's."""
+        """Return nothing: all it needs belongs to the classifier."""
         return {}
 
     def restore(self, state: State, context: Context) -> Self:
@@ -285,7 +285,7 @@ class HeadGradientAdapter(FeaturesAdapter):
 
         head: Any = context.classifier.head
         if not isinstance(head, torch.nn.Linear):
-            raise PluginError(f"works on a linear head, and this one is a {type(head).__name__}")
+            raise PluginError(f"needs a linear head, got a {type(head).__name__}")
         self.head_ = head
         return self
 
@@ -311,7 +311,7 @@ class PerturbingAdapter(FittedAdapter):
 def gather(
     train: Stream, read: Callable[[Batch], Tensor], copies: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Return something of all images of a stream.
+    """Return one kind of values of all images of a stream.
 
     Args:
         train: the images.
@@ -338,7 +338,7 @@ def gather(
 
 
 def check_classes(labels: Tensor, num_classes: int) -> None:
-    """Refuse labels (n,) among which a class from 0 to ``num_classes`` - 1 is missing.
+    """Raise an error if labels (n,) lack a class from 0 to ``num_classes`` - 1.
 
     Raises:
         PluginError: naming the classes.

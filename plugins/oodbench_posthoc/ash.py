@@ -1,4 +1,4 @@
-"""Score by the energy of pruned features."""
+"""ASH: the energy of pruned features."""
 
 from __future__ import annotations
 

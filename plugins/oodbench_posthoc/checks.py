@@ -1,4 +1,4 @@
-"""Check the values of parameters."""
+"""Checks of parameter values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from oodbench.contracts import InvalidParameter
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuse anything but a finite number greater than 0.
+    """Raise an error unless a value is a finite number greater than 0.
 
     Raises:
         InvalidParameter: naming the parameter.
@@ -16,7 +16,7 @@ def check_positive(name: str, value: float) -> None:
 
 
 def check_count(name: str, value: int) -> None:
-    """Refuse anything but a whole number of at least 1.
+    """Raise an error unless a value is a whole number of at least 1.
 
     Raises:
         InvalidParameter: naming the parameter.
@@ -26,7 +26,7 @@ def check_count(name: str, value: int) -> None:
 
 
 def check_fraction(name: str, value: float) -> None:
-    """Refuse anything but a number from 0 to less than 1.
+    """Raise an error unless a value is a number from 0 to less than 1.
 
     Raises:
         InvalidParameter: naming the parameter.

@@ -1,4 +1,4 @@
-"""Score by the energy of the logits of a sparse head."""
+"""DICE: the energy of the logits of a sparse head."""
 
 from __future__ import annotations
 

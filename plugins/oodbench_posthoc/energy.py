@@ -1,4 +1,4 @@
-"""Score by the free energy of the logits."""
+"""The free energy of the logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the entropy of the softmax."""
+"""The entropy of the softmax."""
 
 from __future__ import annotations
 

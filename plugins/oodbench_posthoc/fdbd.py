@@ -1,4 +1,4 @@
-"""Score by the distance to the decision boundaries."""
+"""fDBD: the distance to the decision boundaries."""
 
 from __future__ import annotations
 

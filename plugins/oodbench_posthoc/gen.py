@@ -1,4 +1,4 @@
-"""Score by the generalised entropy of the softmax."""
+"""GEN: the generalised entropy of the softmax."""
 
 from __future__ import annotations
 

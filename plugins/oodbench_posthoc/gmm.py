@@ -1,4 +1,4 @@
-"""Score by the likelihood of a Gaussian for each class."""
+"""GMM: the likelihood under one Gaussian for each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the gradients of the head's weights towards an even prediction."""
+"""GradNorm: the gradients of the head's weights towards a uniform prediction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GradientNorm(HeadGradientAdapter):
     info = Info(
         name="gradnorm",
         title="GradNorm",
-        summary="Small gradients of the head's weights towards an even prediction",
+        summary="Small gradients of the head's weights towards a uniform prediction",
         paper=Paper(
             title="On the Importance of Gradients for Detecting Distributional Shifts in the Wild",
             authors="Huang et al.",

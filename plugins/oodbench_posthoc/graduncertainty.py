@@ -1,4 +1,4 @@
-"""Score by the gradients of the head towards all classes at once."""
+"""Gradient uncertainty: the gradients of the head towards all classes at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by Gram matrices that are out of the range of the predicted class."""
+"""Gram: Gram matrices outside the range of the predicted class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOUNDS = ("feature_min", "feature_max")
 
 
 class GramMatrices(LayersAdapter):
-    """Score by how far correlations of maps are out of the range of the predicted class.
+    """Score by how far correlations of maps are outside the range of the predicted class.
 
     s(x) = sum_l d_l(x) / E[d_l], where d_l sums, over powers p and over the rows of the Gram matrix
     of the maps of layer l to the power p, by how much of its bound a row sum is outside of the
@@ -31,7 +31,7 @@ class GramMatrices(LayersAdapter):
     info = Info(
         name="gram",
         title="Gram",
-        summary="Gram matrices of maps out of the range that they have for the predicted class",
+        summary="Gram matrices of maps outside their range for the predicted class",
         paper=Paper(
             title="Detecting Out-of-Distribution Examples with Gram Matrices",
             authors="Sastry and Oore",
@@ -81,7 +81,7 @@ class GramMatrices(LayersAdapter):
         return self
 
     def _check_memory(self, train: Stream, context: Context) -> None:
-        """Refuse what pytorch-ood cannot keep: a float32 of each image, map and power, twice."""
+        """Raise an error if two float32 of each image, map and power do not fit into memory."""
         import torch
 
         maps, _ = self.layers(torch.zeros(1, *context.shape, device=context.device))

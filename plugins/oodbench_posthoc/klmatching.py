@@ -1,4 +1,4 @@
-"""Score by the divergence from the typical posteriors of the classes."""
+"""KL matching: the divergence from the typical posteriors of the classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from oodbench_posthoc.adapter import FittedLogitsAdapter
 
 
 class PosteriorMatching(FittedLogitsAdapter):
-    """Score by how far the softmax is from what it typically is for any class (KL matching).
+    """Score by how far the softmax is from the typical softmax of every class (KL matching).
 
     s(x) = min_y KL(p(x), d_y), where p(x) = softmax(f(x)) are the probabilities that the logits
     f(x) give, and d_y is their mean over the training images that are predicted to be of class y.
@@ -19,7 +19,7 @@ class PosteriorMatching(FittedLogitsAdapter):
     info = Info(
         name="klmatching",
         title="KL matching",
-        summary="Large divergence of the softmax from the typical one of any class",
+        summary="Large divergence of the softmax from the typical softmax of every class",
         paper=Paper(
             title="Scaling Out-of-Distribution Detection for Real-World Settings",
             authors="Hendrycks et al.",

@@ -1,4 +1,4 @@
-"""Score by the distance to the k-th nearest training image."""
+"""k-NN: the distance to the k-th nearest training image."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ class NearestNeighbours(Detector):
         """
         kept = self._draw(len(train))
         if len(kept) < self.neighbours:
-            raise PluginError(
-                f"looks for the {self.neighbours} nearest of just {len(kept)} training images"
-            )
+            raise PluginError(f"needs at least {self.neighbours} training images, got {len(kept)}")
         self.bank_ = gather_rows(train, lambda batch: directions(batch.features), kept)
         return self
 

@@ -1,4 +1,4 @@
-"""Read, and change, what layers of a classifier put out."""
+"""Reading and changing the outputs of a classifier's layers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Layers:
             and sum(other is module for other in often) == 1
         }
         if not last:
-            raise PluginError("this classifier has no layer that puts out maps (n, c, h, w)")
+            raise PluginError("this classifier has no layer whose output are maps (n, c, h, w)")
         self.modules = sorted(last.values(), key=lambda module: _position(module, often))
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Layers:
         return self._pass(images, lambda maps: maps)
 
     def opened(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the same, such that gradients of the logits can be taken in the maps.
+        """Return the same, so that gradients of the logits can be taken in the maps.
 
         They begin at the first layer: the classifier is frozen, and images take no gradients.
         """
@@ -95,7 +95,7 @@ class Layers:
 
 @contextmanager
 def _hooked(module: nn.Module, action: Callable[[Any, Any], Any]) -> Iterator[None]:
-    """Call ``action(module, output)`` whenever the module was; what it returns is put out."""
+    """Call ``action(module, output)`` after each call of the module, and output what it returns."""
     handle = module.register_forward_hook(lambda of, _, out: action(of, out))
     try:
         yield
@@ -108,7 +108,7 @@ def _position(module: nn.Module, modules: list[nn.Module]) -> int:
 
 
 class Loader:
-    """The images of a stream, and on the CPU its labels, as pytorch-ood takes them.
+    """The images of a stream and, on the CPU, its labels, in the form that pytorch-ood takes.
 
     Args:
         train: the stream.
@@ -126,7 +126,7 @@ class Loader:
 
 
 class LayersAdapter(FittedAdapter):
-    """A detector of pytorch-ood that looks at several layers of the classifier.
+    """A detector of pytorch-ood that reads several layers of the classifier.
 
     Images pass through the classifier again, in float32, where it is fitted and where it scores:
     what all layers put out would not fit into memory, nor onto a disk.

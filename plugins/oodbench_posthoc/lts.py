@@ -1,4 +1,4 @@
-"""Score by the energy of scaled logits."""
+"""LTS: the energy of scaled logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the Mahalanobis distance to the nearest class."""
+"""The Mahalanobis distance to the nearest class."""
 
 from __future__ import annotations
 

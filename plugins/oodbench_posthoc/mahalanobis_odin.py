@@ -1,4 +1,4 @@
-"""Score by the Mahalanobis distance of images that were moved towards their nearest class."""
+"""The Mahalanobis distance of images moved towards their nearest class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the largest logit."""
+"""The largest logit."""
 
 from __future__ import annotations
 

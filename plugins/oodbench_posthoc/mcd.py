@@ -1,4 +1,4 @@
-"""Score by how much the prediction depends on which neurons are dropped."""
+"""Monte Carlo dropout: how much the prediction depends on which neurons are dropped."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _dropouts(classifier: nn.Module) -> list[nn.Module]:
         each for each in classifier.modules() if isinstance(each, kinds) and each.p > 0
     ]
     if not found:
-        raise PluginError("needs a classifier with dropout, and this one has no layer of it")
+        raise PluginError("needs a classifier with dropout, and this one has no dropout layer")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Say how much memory a fit needs and what is free, before it starts."""
+"""The memory that a fit needs, compared with what is free before it starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def check_memory(needed: float, images: int, device: torch.device) -> None:
-    """Refuse what does not fit into memory.
+    """Raise an error if a fit does not fit into memory.
 
     Args:
         needed: bytes.
@@ -39,7 +39,7 @@ def check_memory(needed: float, images: int, device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> float:
-    """Return the bytes that are free on a device; infinity where nothing says so."""
+    """Return the bytes that are free on a device; infinity if that is unknown."""
     if device.type == "cuda":
         import torch
 

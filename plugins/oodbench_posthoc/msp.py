@@ -1,4 +1,4 @@
-"""Score by the maximum softmax probability."""
+"""The maximum softmax probability."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from oodbench_posthoc.checks import check_positive
 
 
 class MaximumSoftmax(LogitsAdapter):
-    """Score by how unsure the classifier is of its prediction.
+    """Score by how uncertain the classifier is of its prediction.
 
     s(x) = -max_y softmax(f(x) / T)_y, in [-1, -1/k], where f(x) are the k logits and T is the
     temperature. The paper (section 3) has none, which is T = 1; ODIN introduced it (Liang et al.,

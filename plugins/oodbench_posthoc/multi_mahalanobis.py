@@ -1,4 +1,4 @@
-"""Score by the Mahalanobis distance to the nearest class, in several layers."""
+"""The Mahalanobis distance to the nearest class, in several layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by how rarely neurons were as active on training images."""
+"""NAC: how rarely neurons were as active on training images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by how well the features align with the weights of the predicted class."""
+"""NCI: how well the features align with the weights of the predicted class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search for the nearest of many features: exactly, in parts, and without a tree or an index."""
+"""Exact nearest-neighbour search in blocks, without a tree or an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the energy, guided by the nearest training images."""
+"""NNGuide: the energy, guided by the nearest training images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NeighbourGuidance(FeaturesAdapter):
-    """Score by the energy times the likeness to the nearest training images (NNGuide).
+    """Score by the energy times the similarity to the nearest training images (NNGuide).
 
     s(x) = -E(x) mean of E(x_i) cos(z, z_i) over the k training images x_i for which this product is
     largest, where z are the penultimate features and E(x) = log sum_y exp(f_y(x)) with the
@@ -33,7 +33,7 @@ class NeighbourGuidance(FeaturesAdapter):
     info = Info(
         name="nnguide",
         title="NNGuide",
-        summary="High energy of the logits, guided by the likeness to the nearest training images",
+        summary="High energy of the logits, weighted by the similarity to training images",
         paper=Paper(
             title="Nearest Neighbor Guidance for Out-of-Distribution Detection",
             authors="Park et al.",
@@ -41,7 +41,7 @@ class NeighbourGuidance(FeaturesAdapter):
             year=2023,
             url="https://arxiv.org/abs/2309.14888",
         ),
-        deviations=("All training images are compared with, where the paper draws some of them.",),
+        deviations=("Compares with all training images; the paper draws some of them.",),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
     space: ClassVar = {"neighbours": (1, 5, 10, 50, 100)}
@@ -60,9 +60,7 @@ class NeighbourGuidance(FeaturesAdapter):
         from torch.nn.functional import normalize
 
         if len(train) < self.neighbours:
-            raise PluginError(
-                f"looks for the {self.neighbours} nearest of just {len(train)} training images"
-            )
+            raise PluginError(f"needs at least {self.neighbours} training images, got {len(train)}")
         head: Any = context.classifier.head
 
         def guides(batch: Batch) -> Tensor:

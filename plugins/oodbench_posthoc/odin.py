@@ -1,4 +1,4 @@
-"""Score by the softmax of images that were moved towards their predicted class."""
+"""ODIN: the softmax of images moved towards their predicted class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _in_double(classifier: Any) -> Any:
 
 
 class Odin(Unfitted, PerturbingAdapter):
-    """Score by how unsure the classifier stays when an image is moved towards its prediction.
+    """Score by how uncertain the classifier remains when an image is moved towards its prediction.
 
     s(x) = -max_y softmax(f(x') / T)_y, with x' = x - e sign(dL / dx), where f(x) are the logits and
     L = -log softmax(f(x) / T)_y for the predicted class y (section 3 of the paper).

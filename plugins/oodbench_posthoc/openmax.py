@@ -1,4 +1,4 @@
-"""Score by the probability of an unknown class."""
+"""OpenMax: the probability of an unknown class."""
 
 from __future__ import annotations
 

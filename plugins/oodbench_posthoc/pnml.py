@@ -1,4 +1,4 @@
-"""Score by the regret of predictive normalised maximum likelihood."""
+"""pNML: the regret of predictive normalised maximum likelihood."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LikelihoodRegret(StreamedAdapter):
     info = Info(
         name="pnml",
         title="pNML",
-        summary="Large regret of the head in directions that the training images leave open",
+        summary="Large regret of the head in directions that the training images do not determine",
         paper=Paper(
             title="Single Layer Predictive Normalized Maximum Likelihood for Out-of-Distribution "
             "Detection",

@@ -1,4 +1,4 @@
-"""Score by the energy without the dominant part of the last maps."""
+"""RankFeat: the energy without the dominant part of the last maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RankFeature(Unfitted, LayersAdapter):
-    """Score by the energy after the dominant part of the last maps is taken away (RankFeat).
+    """Score by the energy after the dominant part of the last maps is removed (RankFeat).
 
     s(x) = -log sum_y exp(g(X - s_1 u_1 v_1')_y), where X are the last maps before they are pooled,
     a matrix of channels by places with the largest singular value s_1 and its vectors u_1 and v_1,
@@ -33,7 +33,7 @@ class RankFeature(Unfitted, LayersAdapter):
             year=2022,
             url="https://arxiv.org/abs/2209.08590",
         ),
-        deviations=("The last maps alone; the paper fuses those of two blocks.",),
+        deviations=("Uses the last maps only; the paper fuses those of two blocks.",),
     )
 
     def judge(self, original: Any, values: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class RankFeature(Unfitted, LayersAdapter):
 
 
 def without_dominant(maps: Tensor) -> Tensor:
-    """Take the part of the largest singular value away from maps (n, c, h, w).
+    """Return maps (n, c, h, w) without the part of the largest singular value.
 
     The singular vectors are found as eigenvectors of the smaller of X X' and X' X, in float64: that
     is as exact as a decomposition of X in float32, as pytorch-ood makes it, and takes less time.

@@ -1,4 +1,4 @@
-"""Score by the energy of rectified features."""
+"""ReAct: the energy of rectified features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the Mahalanobis distance to the nearest class, relative to that to all images."""
+"""RMD: the Mahalanobis distance to the nearest class, relative to that to all images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score by the energy of scaled features."""
+"""SCALE: the energy of scaled features."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ActivationScaling(Unfitted, RectifyingAdapter):
             year=2024,
             url="https://arxiv.org/abs/2310.00227",
         ),
-        deviations=("Post-hoc alone, without what the paper changes about training.",),
+        deviations=("Post-hoc only, without the paper's change of training.",),
     )
     space: ClassVar = {"percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)}
 

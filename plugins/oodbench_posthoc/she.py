@@ -1,4 +1,4 @@
-"""Score by the likeness to the stored pattern of the predicted class."""
+"""SHE: the similarity to the stored pattern of the predicted class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class HopfieldEnergy(FeaturesAdapter):
-    """Score by how little the features are like those of the predicted class (SHE).
+    """Score by how little the features resemble those of the predicted class (SHE).
 
     s(x) = -z' m_y, where z are the penultimate features, y is the predicted class, and m_y is the
     mean of the features of the training images of class y that are classified correctly (section

@@ -1,4 +1,4 @@
-"""Learn from features batch by batch, so that all of them are never in memory at once."""
+"""Statistics of features in a stream, so that all of them are never in memory at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StreamedAdapter(FeaturesAdapter):
-    """A detector of pytorch-ood whose fit needs sums over the training images alone.
+    """A detector of pytorch-ood whose fit needs only sums over the training images.
 
     Few features are handed to pytorch-ood at once: what it learns is then its own to the last
     digit, which matters where float32 makes a covariance or its inverse inexact. Of more, the same
@@ -46,7 +46,7 @@ class StreamedAdapter(FeaturesAdapter):
 
 
 class MeanAdapter(FeaturesAdapter):
-    """A detector of pytorch-ood that learns the mean of the training images' features, and no more.
+    """A detector of pytorch-ood that learns only the mean of the training images' features.
 
     To it, their mean in place of all of them is the same.
     """
@@ -115,7 +115,7 @@ def moments_of(train: Stream) -> Moments:
 
 
 def inverse_of(scatter: Tensor) -> dict[str, Tensor]:
-    """Return what pytorch-ood takes for a covariance, and its inverse: (d, d) float32 each.
+    """Return pytorch-ood's covariance and its inverse: (d, d) float32 each.
 
     Args:
         scatter: (d, d) float64; 1e-6 is added to its diagonal, as pytorch-ood does.
@@ -129,7 +129,7 @@ def inverse_of(scatter: Tensor) -> dict[str, Tensor]:
 
 
 def gather_rows(train: Stream, read: Callable[[Batch], Tensor], kept: Tensor) -> Tensor:
-    """Return something of some images of a stream, and take no more memory than that.
+    """Return one kind of values of some images of a stream, without holding more in memory.
 
     Args:
         train: the images.

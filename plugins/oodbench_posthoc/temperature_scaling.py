@@ -1,4 +1,4 @@
-"""Score by the softmax at the temperature that calibrates it."""
+"""Temperature scaling: the softmax at the temperature that calibrates it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class TemperatureScaling(FittedLogitsAdapter):
-    """Score by how unsure the classifier is once its confidence is calibrated.
+    """Score by how uncertain the classifier is once its confidence is calibrated.
 
     s(x) = -max_y softmax(f(x) / T)_y, where f(x) are the logits, and T minimises the cross-entropy
     of softmax(f(x) / T).
@@ -22,7 +22,7 @@ class TemperatureScaling(FittedLogitsAdapter):
     info = Info(
         name="temperature-scaling",
         title="Temperature scaling",
-        summary="Low maximum softmax probability at a temperature that is learned",
+        summary="Low maximum softmax probability at a learned temperature",
         paper=Paper(
             title="On Calibration of Modern Neural Networks",
             authors="Guo et al.",
@@ -31,7 +31,7 @@ class TemperatureScaling(FittedLogitsAdapter):
             url="https://arxiv.org/abs/1706.04599",
         ),
         deviations=(
-            "The temperature is learned on training images, of which the classifier is too sure; "
+            "The temperature is learned on training images, where the classifier is overconfident; "
             "the paper takes validation images.",
             "Fifty small steps of L-BFGS, which stop short of the optimum (pytorch-ood).",
         ),

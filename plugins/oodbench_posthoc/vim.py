@@ -1,4 +1,4 @@
-"""Score by a virtual logit that stands for everything outside of the classes."""
+"""ViM: a virtual logit for everything outside the space of the classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from oodbench_posthoc.streamed import StreamedAdapter
 
 
 class VirtualLogitMatching(StreamedAdapter):
-    """Score by how far the features are off the space of the training images, against the logits.
+    """Score by the distance of the features from the training images' space, against the logits.
 
     s(x) = a |z - P z| - log sum_y exp(f_y(x)), where z are the penultimate features about the
     origin that the head maps to equal logits, P projects them onto the principal space of the
@@ -32,7 +32,7 @@ class VirtualLogitMatching(StreamedAdapter):
     info = Info(
         name="vim",
         title="ViM",
-        summary="Features off the space of the training images, against the energy of the logits",
+        summary="Features outside the training images' space, against the energy of the logits",
         paper=Paper(
             title="ViM: Out-Of-Distribution with Virtual-logit Matching",
             authors="Wang et al.",

@@ -1,4 +1,4 @@
-"""Score by the energy of features that are rectified on both sides."""
+"""VRA: the energy of features rectified on both sides."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class VariationalRectification(RectifyingAdapter):
             url="https://arxiv.org/abs/2302.11716",
         ),
         deviations=(
-            "Features are clipped at both ends, each by percentiles of its own; low ones are not "
+            "Features are clipped at both ends, each by its own percentiles; low ones are not "
             "set to 0 (pytorch-ood).",
         ),
     )

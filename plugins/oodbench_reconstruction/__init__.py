@@ -1,4 +1,4 @@
-"""Bring detectors that learn to reconstruct ID images, and score by what they cannot."""
+"""Detectors that learn to reconstruct ID images and score what they cannot reconstruct."""
 
 from collections.abc import Sequence
 

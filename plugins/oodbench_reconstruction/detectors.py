@@ -1,4 +1,4 @@
-"""Define detectors that score by how badly a network reconstructs an image."""
+"""Detectors that score by how badly a network reconstructs an image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(Detector):
-    """A network that learned to reconstruct ID training images.
+    """A detector by a network that learned to reconstruct ID training images.
 
     It sees the images alone, neither their classes nor the classifier.
 
@@ -61,7 +61,7 @@ class Reconstruction(Detector):
         return self
 
     def score(self, batch: Batch) -> Tensor:
-        """Return what the network says of the images: (n,) float64."""
+        """Return how badly the network models the images: (n,) float64."""
         return self.network_.score(batch.inputs)
 
     def state(self) -> State:
@@ -69,7 +69,7 @@ class Reconstruction(Detector):
         return self.network_.state_dict()
 
     def restore(self, state: State, context: Context) -> Self:
-        """Build the network with what `state` returned."""
+        """Rebuild the network and load its weights."""
         self.network_ = self.build(context.shape)
         self.network_.load_state_dict(dict(state))
         self.network_.to(context.device).eval().requires_grad_(False)
@@ -95,7 +95,7 @@ class Autoencoder(Reconstruction):
             url="https://doi.org/10.1145/2689746.2689747",
         ),
         deviations=(
-            "The network is convolutional and made for images; the paper's is for sensor readings.",
+            "The network is convolutional, for images; the paper's is for sensor readings.",
         ),
     )
 
@@ -127,7 +127,7 @@ class VariationalAutoencoder(Reconstruction):
             url="https://arxiv.org/abs/1312.6114",
         ),
         deviations=(
-            "The network is convolutional, and the variance of pixels one number that is learned.",
+            "The network is convolutional, and the variance of pixels is a single learned number.",
             "The paper detects no outliers; the score is its objective.",
         ),
     )

@@ -1,4 +1,4 @@
-"""Build small convolutional networks that reconstruct images of any size."""
+"""Small convolutional networks that reconstruct images of any size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG_VARIANCE = -3.0
 
 
 class Reconstructing(nn.Module, ABC):
-    """A network that is trained by a loss, and judges images by much the same."""
+    """A network that scores images by much the same loss as it is trained by."""
 
     @abstractmethod
     def loss(self, images: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class Reconstructing(nn.Module, ABC):
 
 
 def encoder(shape: tuple[int, int, int], outputs: int) -> nn.Sequential:
-    """Return a network from images (n, c, h, w) to (n, outputs), which halves their sides twice."""
+    """Return a network from images (n, c, h, w) to (n, outputs) that halves their sides twice."""
     channels, *sides = shape
     height, width = map(_quarter, sides)
     return nn.Sequential(
@@ -46,7 +46,7 @@ def encoder(shape: tuple[int, int, int], outputs: int) -> nn.Sequential:
 
 
 class Decoder(nn.Module):
-    """Draw images of numbers: (n, latent) to (n, c, h, w) in (0, 1).
+    """The decoder from latent vectors to images: (n, latent) to (n, c, h, w) in (0, 1).
 
     Args:
         shape: (c, h, w) of the images.
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
 
 
 def _half(side: int) -> int:
-    """Return what a convolution of stride 2 makes of a side."""
+    """Return the length of a side after a convolution of stride 2."""
     return (side + 1) // 2
 
 
@@ -80,7 +80,7 @@ def _quarter(side: int) -> int:
 
 
 class ConvolutionalAutoencoder(Reconstructing):
-    """An autoencoder that is trained by the mean squared error.
+    """An autoencoder, trained by the mean squared error.
 
     Args:
         shape: (c, h, w) of the images.
@@ -98,7 +98,7 @@ class ConvolutionalAutoencoder(Reconstructing):
         return drawn
 
     def loss(self, images: Tensor) -> Tensor:
-        """Return the mean squared error of a pixel."""
+        """Return the mean squared error over all pixels."""
         return functional.mse_loss(self(images), images)
 
     def score(self, images: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class ConvolutionalAutoencoder(Reconstructing):
 
 
 class ConvolutionalVae(Reconstructing):
-    """A variational autoencoder that is trained by the negative evidence lower bound.
+    """A variational autoencoder, trained by the negative evidence lower bound.
 
     Args:
         shape: (c, h, w) of the images.
@@ -134,7 +134,7 @@ class ConvolutionalVae(Reconstructing):
         return bound.mean() / images[0].numel()
 
     def score(self, images: Tensor) -> Tensor:
-        """Return the negative bound of each image in nats, over the draws that are kept."""
+        """Return the negative bound of each image in nats, averaged over fixed draws."""
         mean, log_variance = self._posterior(images)
         likelihoods = [self._likelihood(images, mean, log_variance, noise) for noise in self.noise]
         return _divergence(mean, log_variance) - torch.stack(likelihoods).mean(dim=0)

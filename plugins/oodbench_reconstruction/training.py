@@ -1,4 +1,4 @@
-"""Train networks that reconstruct images."""
+"""The training of networks that reconstruct images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oodbench_reconstruction.networks import Reconstructing
 
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
-"""The highest of the one cycle of the learning rate."""
+"""The peak of the one cycle of the learning rate."""
 
 REPORT_EVERY = 50
 """Steps between two reports of the loss."""

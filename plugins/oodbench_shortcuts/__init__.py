@@ -1,4 +1,4 @@
-"""Bring trivial statistics of images as detectors: what they separate, no detector has to see."""
+"""Trivial statistics of images as detectors: sets that they separate prove little."""
 
 from collections.abc import Sequence
 

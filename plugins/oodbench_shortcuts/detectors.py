@@ -1,4 +1,4 @@
-"""Score by one statistic of the pixels, as far as it is unusual for a training image.
+"""One statistic of the pixels, and how unusual it is for a training image.
 
 These detectors are to compare with, not to use: an OOD set that one of them separates says little
 about any other detector, which may have learned no more than this (section 4.5 of Králik et al.,
@@ -124,7 +124,7 @@ class CompressedSize(Shortcut):
     info = Info(
         name="compressed-size",
         title="Compressed size",
-        summary="Trivial: unusual size of the image after zlib",
+        summary="Trivial: unusual size of the image compressed by zlib",
     )
 
     def statistic(self, images: Tensor) -> Tensor:

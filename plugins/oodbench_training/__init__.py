@@ -1,4 +1,4 @@
-"""Provide ways to train classifiers for OOD detection, and deep SVDD, which needs none."""
+"""Ways to train classifiers for OOD detection, and deep SVDD, which needs no classifier."""
 
 from oodbench.contracts import Classifier, Detector, hookimpl
 from oodbench_training.deep_svdd import DeepSvdd

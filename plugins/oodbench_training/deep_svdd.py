@@ -1,4 +1,4 @@
-"""Score by the distance to a centre that ID images were drawn to."""
+"""Deep SVDD: the distance to a centre near which a network maps ID images."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ REPORT_EVERY = 20
 """Steps between two reports of the loss; reading it makes a GPU wait."""
 
 AWAY_FROM_ZERO = 0.1
-"""Coordinates of the centre are at least this large: those near 0 are met by vanishing weights."""
+"""Smallest size of the centre's coordinates: weights that vanish could reach those near 0."""
 
 
 class DeepSvdd(Detector):
-    """Train a network of its own that maps ID images near a centre; score by the distance to it.
+    """Score by the distance to a centre near which a separate network learned to map ID images.
 
     One-class deep SVDD (equation 4 of the paper): with a network g and the centre m, the mean of
     its outputs before training,
@@ -50,7 +50,7 @@ class DeepSvdd(Detector):
     info = Info(
         name="deep-svdd",
         title="Deep SVDD",
-        summary="Distance to the centre that a network of its own learned to map ID images to.",
+        summary="Distance to the centre near which a separate network learned to map ID images.",
         paper=Paper(
             title="Deep One-Class Classification",
             authors="Ruff et al.",
@@ -59,7 +59,7 @@ class DeepSvdd(Detector):
             url="https://proceedings.mlr.press/v80/ruff18a.html",
         ),
         deviations=(
-            "All ID classes together are the normal class, where the paper takes one.",
+            "All ID classes together are the normal class; the paper takes one.",
             "The network starts from random weights, where the paper's is pretrained as an "
             "autoencoder; one architecture for all images; trained for fewer epochs.",
             "Images are scaled to [-1, 1], where the paper normalises the contrast of each.",
@@ -151,7 +151,7 @@ class DeepSvdd(Detector):
         return {**weights, "centre": self.centre_}
 
     def restore(self, state: State, context: Context) -> Self:
-        """Build the network again and give it its weights."""
+        """Rebuild the network and load its weights."""
         import torch
 
         self.network_ = self._build(context)

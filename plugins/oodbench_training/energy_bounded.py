@@ -1,4 +1,4 @@
-"""Train a classifier so that a gap opens between the energies of ID and auxiliary images."""
+"""Energy-bounded learning: a gap between the energies of ID and auxiliary images."""
 
 from __future__ import annotations
 

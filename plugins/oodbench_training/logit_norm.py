@@ -1,4 +1,4 @@
-"""Train a classifier on logits of constant norm."""
+"""Logit normalisation: training on logits of constant norm."""
 
 from __future__ import annotations
 

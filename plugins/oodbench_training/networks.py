@@ -1,4 +1,4 @@
-"""Build the network that deep SVDD maps images by."""
+"""The network of deep SVDD."""
 
 from __future__ import annotations
 

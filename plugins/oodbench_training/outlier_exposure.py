@@ -1,4 +1,4 @@
-"""Train a classifier to be undecided about auxiliary images."""
+"""Outlier exposure: training to be undecided about auxiliary images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring trained weights, so that a newcomer sees what slow methods can do without training them.
+"""Pretrained weights, so that newcomers see what slow methods can do without training them.
 
 Each folder was written by ``oodbench export``; its ``card.json`` says what trained it, on which
 images and machine. ``oodbench run --retrain`` trains again instead.

@@ -132,7 +132,7 @@ def test_a_whole_set_stands_in_for_a_list_and_says_so(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.images, images)
     assert found.labels.tolist() == [-1] * 4
     assert found.note == (
-        "all 4 test images of TinyImageNet at hand, since OpenOOD's selection "
+        "all 4 test images of TinyImageNet are used, since OpenOOD's selection "
         "(benchmark_imglist/cifar10/test_tin.txt) is not in the data folder; Four images."
     )
 

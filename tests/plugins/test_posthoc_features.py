@@ -166,7 +166,7 @@ def test_the_share_of_training_images_that_are_kept_is_always_the_same():
     "detector", [NearestNeighbours(share=0.1), NeighbourGuidance(neighbours=301)]
 )
 def test_more_neighbours_than_images_are_refused(detector):
-    with pytest.raises(PluginError, match=r"looks for the \d+ nearest of just \d+ training images"):
+    with pytest.raises(PluginError, match=r"needs at least \d+ training images, got \d+"):
         fit(detector, toy_problem())
 
 

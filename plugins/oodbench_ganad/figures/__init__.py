@@ -1,4 +1,4 @@
-"""Draw the figures of GANAD's paper that show its generator."""
+"""The figures of GANAD's paper that show its generator."""
 
 from __future__ import annotations
 

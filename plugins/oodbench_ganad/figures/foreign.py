@@ -1,4 +1,4 @@
-"""Draw the scores of another set's generator by the norm of its seeds (Figure 17)."""
+"""Scores of images of another run's generator by the norm of their seeds (Figure 17)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ForeignFakes(Figure):
-    """Draw the mean score of images that a generator of another ID set makes.
+    """The mean score of images that the generator of another ID set makes.
 
     The paper shows the detector for MNIST the images of CIFAR-10's generator. All of them are OOD,
     whatever their norm. The dotted line is the threshold that keeps 95 % of the calibration images.
@@ -40,7 +40,7 @@ class ForeignFakes(Figure):
         from oodbench_ganad.figures.sampling import PART, Sampler
 
         if run.other is None:
-            raise FigureUnavailable("name a second run whose generator makes the images: --other")
+            raise FigureUnavailable("name a second run with a generator by --other")
         detectors = run.users_of(PART)
         if not detectors:
             raise FigureUnavailable("no detector of the run uses a generator")

@@ -1,4 +1,4 @@
-"""Draw images of the generator whose seeds grow (Figures 2, 3 and 14)."""
+"""Images of the generator for growing seeds (Figures 2, 3 and 14)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PER_LINE = 16
 
 
 class GrowingSeeds(Figure):
-    """Draw images by the norm of their seeds; a red line is at norm 5, where anomalies begin."""
+    """Images by the norm of their seeds; a red line marks norm 5, where anomalies begin."""
 
     info = Info(
         name="growing-seeds",
@@ -70,7 +70,7 @@ def _draw_seeds(sampler: Sampler, norms: Tensor) -> Picture:
 
 
 def _draw_paths(sampler: Sampler, norms: Tensor) -> Picture:
-    """Draw paths in two lines each: the norms below that in the middle, and those from it on."""
+    """Draw each path in two lines: the norms below the middle one, and those from it on."""
     import torch
 
     label = min(PATH_CLASS, sampler.num_classes - 1)

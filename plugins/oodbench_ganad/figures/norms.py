@@ -1,4 +1,4 @@
-"""Draw the distribution of the Chebyshev norm of seeds (Figure 1)."""
+"""The distribution of the Chebyshev norm of seeds (Figure 1)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 LENGTHS = (64, 128)
 SAMPLES = 100_000
 NORMS = (0.5, 5.5)
-"""Smallest and largest norm that is shown."""
+"""Smallest and largest norm shown."""
 
 BINS = 100
 
 
 class NormDistribution(Figure):
-    """Draw the density of the norm of standard normal seeds, and what samples say of it.
+    """The density of the norm of standard normal seeds, beside that of samples.
 
     Equation (1) as printed is the density of the largest coordinate; the norm, the largest
     absolute value, has that of `oodbench_ganad.seeds.norm_density`.

@@ -1,4 +1,4 @@
-"""Draw what classifier and detectors say of images whose seeds grow (Figures 5 and 12)."""
+"""Outputs of classifier and detectors on images of growing seeds (Figures 5 and 12)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STEP = 0.5
 
 CRITIC = "critic"
 CRITIC_DETECTOR = "wgan-critic"
-"""The detector that is the critic itself, which is drawn whether or not the run has it."""
+"""The detector that is the critic itself; it is drawn whether or not the run has it."""
 
 DASHES = ("-", "--")
 
 
 class OutputsByNorm(Figure):
-    """Draw mean confidence and mean score by the norm of the seed, a line for each class.
+    """Mean confidence and mean score by the norm of the seed, a line for each class.
 
     Figure 5 is the picture of the critic that the generator was trained against, Figure 12 that of
     ``ganad``. Scores are larger for what is more likely OOD, so that they rise where the
@@ -43,7 +43,7 @@ class OutputsByNorm(Figure):
     info = Info(
         name="outputs-by-norm",
         title="Confidence and score by norm",
-        summary="Mean confidence and detector score by the norm of the seed, a line a class.",
+        summary="Mean confidence and score by the norm of the seed, a line for each class.",
         paper=PAPER,
         deviations=("Scores have the sign of oodbench: larger is more likely OOD.",),
     )

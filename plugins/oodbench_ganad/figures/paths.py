@@ -1,4 +1,4 @@
-"""Draw where images whose seeds grow lie among the classifier's features (Figures 15 and 16b)."""
+"""Images of growing seeds among the classifier's features (Figures 15 and 16b)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEAR = 1_000
 
 
 class FeaturePaths(Figure):
-    """Draw paths of growing seeds, and near anomalies of one class, on the map of features."""
+    """Paths of growing seeds, and near anomalies of one class, on the map of features."""
 
     info = Info(
         name="feature-paths",

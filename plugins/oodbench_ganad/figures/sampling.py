@@ -1,4 +1,4 @@
-"""Make images of a run's generator from seeds that grow."""
+"""Images of a run's generator for growing seeds."""
 
 from __future__ import annotations
 
