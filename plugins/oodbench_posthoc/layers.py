@@ -48,7 +48,7 @@ class Layers:
             and sum(other is module for other in often) == 1
         }
         if not last:
-            raise PluginError("this classifier has no layer whose output are maps (n, c, h, w)")
+            raise PluginError("this classifier has no layer that outputs maps (n, c, h, w)")
         self.modules = sorted(last.values(), key=lambda module: _position(module, often))
 
     def __len__(self) -> int:

@@ -143,5 +143,5 @@ def test_colour_images_are_generated_with_their_channels_last():
 
 @pytest.mark.parametrize("made", [GanadFakes, GanadAnomalies])
 def test_a_set_of_no_images_is_refused(made):
-    with pytest.raises(ValueError, match="at least 1 image"):
+    with pytest.raises(ValueError, match="count must be at least 1, not 0"):
         made(count=0)

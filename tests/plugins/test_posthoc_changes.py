@@ -97,7 +97,7 @@ def test_gradients_of_a_network_that_is_sure_are_those_of_pytorch_ood():
 def test_a_head_that_is_not_linear_is_refused():
     context = PROBLEM.context(GradientNorm.needs)
     context.classifier.head = torch.nn.Sequential(context.classifier.head)
-    with pytest.raises(PluginError, match="works on a linear head, and this one is a Sequential"):
+    with pytest.raises(PluginError, match="needs a linear head, got a Sequential"):
         GradientNorm().restore({}, context)
 
 

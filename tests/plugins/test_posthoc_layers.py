@@ -113,5 +113,5 @@ def test_no_hook_is_left_behind():
 
 
 def test_a_classifier_without_maps_is_refused():
-    with pytest.raises(PluginError, match="no layer that puts out maps"):
+    with pytest.raises(PluginError, match="no layer that outputs maps"):
         Layers(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), context_of((1, 8, 8)))
