@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oodbench.contracts import DerivedClassifier, Info
 from oodbench.errors import InvalidData, UserError
 from oodbench.keys import Identified, plugin_key
+from oodbench.paths import printable
 from oodbench.store import digest_file
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class UserCheckpoint(DerivedClassifier, Identified):
     @property
     def full_name(self) -> str:
         """Return the name of the file."""
-        return Path(self.path).name
+        return printable(Path(self.path).name)
 
     def identity(self) -> Any:
         """Return what identifies it: the bytes of the file, and not its place."""

@@ -48,3 +48,8 @@ def _cache() -> Path:
 def as_name(title: str) -> str:
     """Return a title as the name of a folder: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "unnamed"
+
+
+def printable(name: str) -> str:
+    """Return the name of a file with the bytes escaped that are no text."""
+    return name.encode("utf-8", errors="backslashreplace").decode("utf-8")

@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow
 
 from oodbench.errors import InvalidData, UnknownName, UserError
+from oodbench.paths import printable
 from oodbench.runfiles import (
     RECORDS,
     RUN,
@@ -266,9 +267,11 @@ def rewrite_records(run: Run, records: pd.DataFrame, texts: Mapping[str, str]) -
 
 
 def _write_records(folder: Path, records: pd.DataFrame, texts: Mapping[str, str]) -> None:
-    records[list(RECORD)].to_csv(folder / _RECORDS, index=False, lineterminator="\n")
+    records[list(RECORD)].to_csv(
+        folder / _RECORDS, index=False, lineterminator="\n", errors="backslashreplace"
+    )
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        (folder / name).write_text(text, "utf-8", errors="backslashreplace", newline="\n")
 
 
 @contextmanager
@@ -291,7 +294,7 @@ def _exchanged(directory: Path, info: Mapping[str, Any], kept: Mapping[str, str]
             yield new
             files = {path.name: sha256(path) for path in sorted(new.iterdir())}
             content = {**info, "files": dict(sorted({**kept, **files}.items()))}
-            text = json.dumps(content, indent=2, allow_nan=False)
+            text = json.dumps(_printable(content), indent=2, allow_nan=False)
             (new / RUN).write_text(text + "\n", encoding="utf-8")
             # Without run.json the directory counts as unfinished while files are exchanged.
             (directory / RUN).unlink(missing_ok=True)
@@ -299,6 +302,17 @@ def _exchanged(directory: Path, info: Mapping[str, Any], kept: Mapping[str, str]
                 (new / file_name).replace(directory / file_name)
     except OSError as error:
         raise UserError(f"cannot write the run to '{directory}': {error}") from error
+
+
+def _printable(value: Any) -> Any:
+    """Return a value of JSON whose texts can be read back, names of files included."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(str(name)): _printable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(each) for each in value]
+    return value
 
 
 def _remove_abandoned(directory: Path) -> None:

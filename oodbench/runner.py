@@ -14,12 +14,14 @@ from oodbench.collect import Collector
 from oodbench.contracts import Benchmark, Detector
 from oodbench.engine import ENGINES, Observer, Results, find_pending
 from oodbench.engine.progress import Progress
-from oodbench.errors import InvalidData, UserError
+from oodbench.engine.runlog import RunLog
+from oodbench.errors import InvalidData, OodbenchError, UserError
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.leases import leased
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
+from oodbench.plugins import describe
 from oodbench.report.tables import table_files
 from oodbench.request import Options, Resolved, resolve
 from oodbench.results import Run, read_run, write_run
@@ -28,6 +30,9 @@ from oodbench.store import Store
 
 WRITING = ".writing"
 """The lease, in a run's folder, of the process that writes the run's files."""
+
+KEPT = "what was computed is kept: the same command goes on from here, also with another --out"
+"""What to say when the end of a run fails."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +182,17 @@ def run_options(
     results = Results(reused=prepared.found)
     if engine == "auto":
         engine = "ray" if ray_address or _pays_off(prepared) else "inline"
-    _compute(prepared, opened, engine, ray_address, timeout, observer, results)
-    collector = Collector(prepared.resolved, prepared.plan, opened, results)
-    return _write(collector, directory, key, engine, force, started)
+    title = f"{prepared.resolved.benchmark.name}, {engine}, store {store}"
+    with RunLog(directory / "run.log", title, observer) as log:
+        _compute(prepared, opened, engine, ray_address, timeout, log, results)
+        collector = Collector(prepared.resolved, prepared.plan, opened, results)
+        try:
+            return _write(collector, directory, key, engine, force, started)
+        except UserError as error:
+            raise UserError(f"{error}; {KEPT}") from error
+        except Exception as error:  # whatever it is, hours of work are not to seem lost
+            reason = f"the run's files cannot be made: {describe(error)}"
+            raise OodbenchError(f"{reason}; {KEPT}") from error
 
 
 def _default_directory(benchmark: Benchmark, key: str) -> Path:

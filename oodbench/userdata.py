@@ -13,7 +13,7 @@ from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
 from oodbench.folders import SPLITS, Folder, read_folder, split_folders
 from oodbench.images import read_pack
-from oodbench.paths import expanded
+from oodbench.paths import expanded, printable
 from oodbench.pictures import SUFFIXES, read_header, read_picture
 
 NAMED = 10
@@ -47,7 +47,7 @@ class UserImages(Dataset):
         place = expanded(path)
         place = place if place.name.strip(".") else place.resolve()
         name = place.stem if place.is_file() else place.name
-        self.info = Info(name=name, summary=f"The images of {path}.")
+        self.info = Info(name=printable(name), summary=f"The images of {printable(path)}.")
         self._parts = {split: _read_part(base) for split, base in _find_parts(place).items()}
         if not self._parts:
             raise UserError(f"{path}: neither an .npz file nor a folder of images")

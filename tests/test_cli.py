@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -530,3 +531,16 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("benchmarks")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_the_encoding_of_the_output_lacks_is_replaced(monkeypatch, encoding: str) -> None:
+    written = io.BytesIO()
+    output = io.TextIOWrapper(written, encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(["list"]) == 0
+    print("caf\udce9 \u2500\u2500 \u0159 \u2713")
+    output.flush()
+    text = written.getvalue().decode(encoding)
+    assert "GAN-Based Anomaly" in text
+    assert text.splitlines()[-1] == "caf\\xe9 -- r ?"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow
 import pytest
 import sample_detectors as sample
+from PIL import Image
 
 import oodbench
 from oodbench.contracts import Detector, Need
+from oodbench.errors import OodbenchError, UserError
 from oodbench.results import RECORD
 
 SOUND = [sample.Brightness(), sample.Drawn()]
@@ -288,3 +295,42 @@ class Counts(sample.Brightness):
 def test_what_a_detector_keeps_between_sets_does_not_reach_the_next(run) -> None:
     scores = run([Counts()], batch_size=200).scores()["score"]
     assert scores.between(1, 2).all()
+
+
+def test_a_run_that_cannot_be_written_keeps_what_was_computed(run, tmp_path: Path) -> None:
+    """A folder in the place of a file stands for a full disk, or a folder without permission."""
+    store, blocked = tmp_path / "store", tmp_path / "run" / "scores.parquet"
+    (blocked / "full").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write the run to .*; what was computed is kept"):
+        run(SOUND, store=store)
+    assert not (tmp_path / "run" / "run.json").exists()
+    assert "cannot write the run" in (tmp_path / "run" / "run.log").read_text()
+    elsewhere = run(SOUND, store=store, out=tmp_path / "elsewhere")
+    assert elsewhere.info["jobs_run"] == 0
+    (blocked / "full").rmdir()
+    blocked.rmdir()
+    assert rows(run(SOUND, store=store), "drawn") == rows(elsewhere, "drawn")
+
+
+def test_whatever_fails_at_the_end_keeps_what_was_computed(run, monkeypatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise pyarrow.ArrowInvalid("no such type")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
+    said = r"the run's files cannot be made: ArrowInvalid: no such type .*what was computed is kept"
+    with pytest.raises(OodbenchError, match=said):
+        run(SOUND)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_folder_whose_name_is_no_text_is_compared(run, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9"))
+    folder.mkdir()
+    for number in range(20):
+        image = np.random.default_rng(number).integers(0, 255, (8, 8), dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{number}.png")
+    finished = run([sample.Brightness()], ood=["uniform", str(folder)])
+    assert finished.records["ood_dataset"].tolist() == ["", "Uniform", "caf\\udce9"]
+    assert set(finished.records["status"]) == {"ok"}
+    assert "caf\\udce9" in set(finished.scores()["dataset"])
+    assert "udce9" in (finished.directory / "table.md").read_text(encoding="utf-8")

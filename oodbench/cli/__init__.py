@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import sys
+import unicodedata
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -40,6 +43,7 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    _print_anything()
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -60,6 +64,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return result
+
+
+def _print_anything() -> None:
+    """Have characters that the output's encoding lacks replaced, and bytes in names escaped."""
+    codecs.register_error("oodbench", _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="oodbench")
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """Return what to print in place of characters that cannot be encoded."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_replacement(each) for each in lost), error.end
+
+
+def _replacement(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if character in "─–":
+        return "-"
+    letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return letters or "?"
 
 
 class _Parser(argparse.ArgumentParser):

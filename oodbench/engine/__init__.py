@@ -20,6 +20,9 @@ ENGINES = ("auto", "inline", "ray")
 class Observer(Protocol):
     """Told what happens while jobs run."""
 
+    def planned(self, jobs: int) -> None:
+        """Take note of a number of jobs to be run."""
+
     def started(self, job: Job) -> None:
         """Take note that a job begins."""
 

@@ -38,6 +38,7 @@ class Agenda:
         self._unfinished = set(self._waiting)
         self._elsewhere: dict[Ref, Job] = {}
         self._told: set[Ref] = set()
+        observer.planned(len(self._waiting))
 
     def __enter__(self) -> Self:
         self._leases.__enter__()

@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -90,7 +91,9 @@ class Child:
         assert self._process.stdin is not None
         with suppress(OSError):  # the process is gone, which the loop notices
             _write(self._process.stdin, content)
-        return self._wait(self._process, report)
+        began = time.monotonic()
+        outcome = self._wait(self._process, report)
+        return replace(outcome, seconds=time.monotonic() - began)
 
     def _start(self) -> None:
         """Start the process, and return when it is ready for jobs."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +26,34 @@ from oodbench.jobs import Job, Ref
 from oodbench.report.layout import printable
 
 
+@dataclass
+class Tally:
+    """Counts the jobs that are finished.
+
+    Attributes:
+        planned: all that are to be run.
+        finished: those of them that are finished.
+    """
+
+    planned: int = 0
+    finished: int = 0
+
+    def line(self, job: Job, outcome: Outcome) -> str:
+        """Count a job, and return a line with the time, the count, and what became of it."""
+        if outcome.error:
+            return self.step(f"failed: {job.title}: {outcome.error}")
+        return self.step(job.title, "by another run" if outcome.reused else outcome.seconds)
+
+    def step(self, title: str, took: float | str = "") -> str:
+        """Count whatever was done, and return such a line."""
+        self.finished += 1
+        count = f"{self.finished}/{max(self.planned, self.finished)}"
+        duration = took if isinstance(took, str) else f"{took:.1f} s"
+        return "  ".join(filter(None, (time.strftime("%H:%M:%S"), count, title, duration)))
+
+
 class Progress:
-    """An observer that draws one bar a running job; off a terminal, it prints failures alone.
+    """An observer that draws one bar a running job; off a terminal, one line a finished job.
 
     Args:
         quiet: draw and print nothing.
@@ -45,6 +74,8 @@ class Progress:
             disable=quiet or not self._console.is_terminal,
         )
         self._tasks: dict[Ref, TaskID] = {}
+        self._tally = Tally()
+        self._as_lines = not quiet and not self._console.is_terminal
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -80,9 +111,34 @@ class Progress:
         self._remove(job)
         for text in outcome.notes:
             self._console.print(f"{_plain(job.title)}: {_plain(text)}", soft_wrap=True)
-        if outcome.error and not outcome.is_users:
+        if outcome.is_users:
+            return  # which ends the run with that message
+        line = self._tally.line(job, outcome)
+        if self._as_lines:
+            self._print(line)
+        elif outcome.error:
             text = f"[red]failed[/]: {_plain(job.title)}: {_plain(outcome.error)}"
             self._console.print(text, soft_wrap=True)
+
+    def planned(self, jobs: int) -> None:
+        """Count jobs, or steps, that are to be done."""
+        self._tally.planned += jobs
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Show that something is done in the block that is no job of a run."""
+        began = time.perf_counter()
+        task = self._bars.add_task(_plain(title), total=None, figures="")
+        try:
+            yield
+        finally:
+            self._bars.remove_task(task)
+        line = self._tally.step(title, time.perf_counter() - began)
+        if self._as_lines:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def _add(self, job: Job, text: str) -> None:
         self._remove(job)  # the bar of a worker that was lost, or of the wait

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +85,6 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # its default is without end
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS")
@@ -170,6 +170,7 @@ class _Scheduler:
         self._timeout = timeout
         self._started: dict[Ref, float] = {}
         self._overdue: set[Ref] = set()
+        self._lost: Counter[Ref] = Counter()
         self._resources = ray.cluster_resources()
 
     def run(self) -> None:
@@ -182,8 +183,7 @@ class _Scheduler:
                     self._pass_on_progress()
                     self._end_overdue()
                     for handle in finished:
-                        job = self._running.pop(handle)
-                        agenda.finish(job, self._outcome(handle, job))
+                        self._settle(self._running.pop(handle), handle)
                 elif agenda.unfinished:
                     agenda.wait()
 
@@ -199,7 +199,7 @@ class _Scheduler:
     def _submit(self, job: Job) -> None:
         """Start a job; it fails alone if a plugin's object cannot be sent to another process."""
         options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
-        remote = self._remote.options(**options, max_retries=RETRIES)
+        remote = self._remote.options(**options, max_retries=0)
         try:
             with isolated():
                 handle = remote.remote(job, self._root, self._device, self._mailbox)
@@ -243,8 +243,17 @@ class _Scheduler:
             return []
         return letters
 
-    def _outcome(self, handle: Any, job: Job) -> Outcome:
-        """Return what a task returned; a worker that was lost again is a failed job."""
+    def _settle(self, job: Job, handle: Any) -> None:
+        """Finish a job whose task has ended, or start it again if its worker was lost."""
+        outcome = self._outcome(job, handle)
+        self._started.pop(job.ref, None)
+        if outcome is None:
+            self._submit(job)
+        else:
+            self._agenda.finish(job, outcome)
+
+    def _outcome(self, job: Job, handle: Any) -> Outcome | None:
+        """Return what a task returned, or why it failed; None if it is to be tried again."""
         try:
             outcome: Outcome = self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as error:  # before the job began
@@ -254,6 +263,9 @@ class _Scheduler:
         except self._ray.exceptions.RayError as error:
             if job.ref in self._overdue:
                 return Outcome(took_too_long(self._timeout), str(error))
+            self._lost[job.ref] += 1
+            if self._lost[job.ref] <= RETRIES:
+                return None
             if isinstance(error, self._ray.exceptions.OutOfMemoryError):
                 return Outcome("was ended because its machine ran out of memory", str(error))
             reason = f"its process was lost {RETRIES + 1} times: {_one_line(error)}"

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Outcome:
         is_users: whether the user's request or data is at fault, not a plugin.
         reused: whether another run did the job.
         notes: what the user should know of the job, in a few words each.
+        seconds: how long it took.
     """
 
     error: str = ""
@@ -48,6 +49,7 @@ class Outcome:
     is_users: bool = False
     reused: bool = False
     notes: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
 
 
 def took_too_long(timeout: float | None) -> str:
@@ -66,6 +68,12 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
         device: ``"cpu"`` or ``"cuda"``.
         report: told of progress as ``report(done, total, figures)``.
     """
+    started = time.perf_counter()
+    outcome = _attempt(job, store_root, device, report)
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
     store = Store(store_root.resolve())  # a plugin may change the working directory
     device = device if job.resources.gpus else "cpu"
     curves = _Curves(report)

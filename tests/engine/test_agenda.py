@@ -26,6 +26,9 @@ class Watches(Progress):
         super().__init__(quiet=True)
         self.told: list[str] = []
 
+    def planned(self, jobs: int) -> None:
+        pass
+
     def waiting(self, job: Job) -> None:
         self.told.append(f"waiting {job.title}")
 

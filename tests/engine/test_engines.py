@@ -25,6 +25,9 @@ class Events:
     def _add(self, job: Job, event: str) -> None:
         self.by_job.setdefault(job.ref, []).append(event)
 
+    def planned(self, jobs) -> None:
+        self.planned_jobs = jobs
+
     def started(self, job, **_) -> None:
         self._add(job, "started")
 

@@ -1,14 +1,18 @@
-"""Progress names the job and how far it is on a terminal, and only failures elsewhere."""
+"""Progress names the job and how far it is on a terminal; elsewhere, each finished job."""
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from oodbench.engine.progress import Progress
+from oodbench.engine.runlog import RunLog
 from oodbench.engine.worker import Outcome
+from oodbench.errors import UserError
 from oodbench.jobs import Job, Ref, Resources
 
 FIT = Job(Ref("fit", "key"), "fit ganad [seed 0]", {}, {}, Resources(1, 0.0))
@@ -104,19 +108,24 @@ def test_quiet_shows_nothing(terminal: Terminal, progress) -> None:
     assert terminal.text == ""
 
 
-def test_off_a_terminal_nothing_is_shown(capsys) -> None:
-    go_through(Progress(), Outcome())
-    assert capsys.readouterr() == ("", "")
+CLOCK = r"\d\d:\d\d:\d\d"
 
 
-def test_off_a_terminal_a_failure_is_shown(capsys) -> None:
-    go_through(Progress(), FAILED)
-    assert capsys.readouterr() == ("", "failed: fit ganad [seed 0]: ValueError: [bad] luck\n")
+def test_off_a_terminal_a_finished_job_is_a_line(capsys) -> None:
+    progress = Progress()
+    progress.planned(25)
+    go_through(progress, Outcome(seconds=4.21))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"{CLOCK}  1/25  fit ganad \[seed 0\]  4\.2 s\n", err)
 
 
-def test_off_a_terminal_a_note_is_shown(capsys) -> None:
-    go_through(Progress(), Outcome(notes=("started again",)))
-    assert capsys.readouterr() == ("", "fit ganad [seed 0]: started again\n")
+def test_off_a_terminal_a_failure_is_a_line_with_its_reason(capsys) -> None:
+    progress = Progress()
+    progress.planned(2)
+    go_through(progress, FAILED)
+    line = rf"{CLOCK}  1/2  failed: fit ganad \[seed 0\]: ValueError: \[bad\] luck\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
 
 
 def test_off_a_terminal_a_failure_is_one_line_however_long(capsys) -> None:
@@ -124,6 +133,50 @@ def test_off_a_terminal_a_failure_is_one_line_however_long(capsys) -> None:
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_off_a_terminal_a_step_that_is_no_job_is_a_line(capsys) -> None:
+    with Progress() as progress:
+        progress.planned(2)
+        with progress.step("draw figure [ranks]"):
+            pass
+    line = rf"{CLOCK}  1/2  draw figure \[ranks\]  0\.0 s\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
+
+
+def test_a_terminal_shows_a_step_that_is_no_job(terminal: Terminal, progress) -> None:
+    with progress() as shown, shown.step("draw figure [ranks]"):
+        assert "draw figure [ranks]" in terminal.wait_for("ranks")
+
+
 def test_a_mistake_of_the_user_is_left_to_the_command_line(capsys) -> None:
     go_through(Progress(), Outcome("one class", "Traceback", is_users=True))
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_log_of_a_run_has_each_job_and_why_one_failed(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    with RunLog(path, "digits", Progress(quiet=True)) as log:
+        log.planned(2)
+        log.finished(FIT, Outcome(seconds=4.21, notes=("mirrored",)))
+        log.finished(FIT, FAILED)
+    lines = path.read_text().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d  oodbench \S+: digits", lines[0])
+    assert re.fullmatch(rf"{CLOCK}  1/2  fit ganad \[seed 0\]  4\.2 s", lines[1])
+    assert lines[2] == "    mirrored"
+    assert lines[3].endswith("  2/2  failed: fit ganad [seed 0]: ValueError: [bad] luck")
+    assert lines[4] == "    Traceback"
+    assert re.fullmatch(r"finished after \d+\.\d s", lines[5])
+
+
+def test_the_log_of_a_run_says_what_ended_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    for error, said in ((UserError("no disk"), "UserError: no disk"), (KeyboardInterrupt, "")):
+        log = RunLog(path, "digits", Progress(quiet=True))
+        with pytest.raises((UserError, KeyboardInterrupt)), log:
+            raise error
+        assert said in path.read_text()
+    assert "\ninterrupted after " in path.read_text()
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    with RunLog(tmp_path / "gone" / "run.log", "digits", Progress(quiet=True)) as log:
+        log.finished(FIT, Outcome())

@@ -1,0 +1,88 @@
+"""Write a run's ``run.log``: which jobs ran when, how long they took, and why some failed."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from oodbench.engine import Observer
+from oodbench.engine.progress import Tally
+from oodbench.engine.worker import Outcome
+from oodbench.jobs import Job
+
+
+class RunLog:
+    """An observer that appends to a file what it is told, and tells another observer.
+
+    A log that cannot be written, as on a full disk, ends no run.
+
+    Args:
+        path: of the file; a run that is resumed goes on in it.
+        title: what to call the run in its first line.
+        observer: is told the same.
+    """
+
+    def __init__(self, path: Path, title: str, observer: Observer) -> None:
+        self._path = path
+        self._title = title
+        self._observer = observer
+        self._tally = Tally()
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        self._write(f"{time.strftime('%Y-%m-%d')}  oodbench {version('oodbench')}: {self._title}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._began
+        if error is None:
+            self._write(f"finished after {seconds:.1f} s\n")
+        elif isinstance(error, KeyboardInterrupt):
+            self._write(f"interrupted after {seconds:.1f} s\n")
+        else:
+            text = "".join(traceback.format_exception(error))
+            self._write(f"stopped after {seconds:.1f} s\n{text}")
+
+    def planned(self, jobs: int) -> None:
+        """Take note of jobs to be run."""
+        self._tally.planned += jobs
+        self._observer.planned(jobs)
+
+    def started(self, job: Job) -> None:
+        """Pass it on."""
+        self._observer.started(job)
+
+    def progressed(self, job: Job, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Pass it on."""
+        self._observer.progressed(job, done, total, figures)
+
+    def waiting(self, job: Job) -> None:
+        """Pass it on."""
+        self._observer.waiting(job)
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        """Write a line about the job, and the traceback if it failed."""
+        self._write(self._tally.line(job, outcome))
+        for text in (*outcome.notes, outcome.trace):
+            if text:
+                self._write(textwrap.indent(text.rstrip(), "    "))
+        self._observer.finished(job, outcome)
+
+    def _write(self, text: str) -> None:
+        with (
+            suppress(OSError),
+            self._path.open("a", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            file.write(f"{text}\n")
