@@ -26,7 +26,7 @@ from oodbench.contracts import (
 )
 from oodbench.detectors import FAMILY
 from oodbench.duplicates import Reference
-from oodbench.errors import UserError
+from oodbench.errors import InvalidData, UserError
 from oodbench.hardware import BATCH_SIZES
 from oodbench.images import select, to_geometry
 from oodbench.isolation import isolated
@@ -105,7 +105,11 @@ def audit(options: Options) -> Audit:
         if isinstance(source.dataset, GeneratedDataset):
             missing[title] = "a trained generator makes its images; 'oodbench run' compares them"
             continue
-        outside = _read(source, request, request.images_per_set)
+        try:
+            outside = _read(source, request, request.images_per_set)
+        except InvalidData as error:
+            missing[title] = str(error)
+            continue
         found = reference.find(outside.images)
         for pairs in (found.exact, found.near):
             pairs[:, 0] = outside.positions[pairs[:, 0]]

@@ -15,7 +15,6 @@ import pandas as pd
 
 from oodbench import hardware
 from oodbench.artifacts import list_artifacts
-from oodbench.auxiliary import notes_on_auxiliary
 from oodbench.classifiers import record
 from oodbench.contracts import parameters
 from oodbench.costs import classifier_parameters, costs_of
@@ -23,6 +22,7 @@ from oodbench.engine import Results
 from oodbench.errors import StoreError
 from oodbench.jobs import Plan, Ref
 from oodbench.keys import plain
+from oodbench.overlaps import Overlaps
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
 from oodbench.store import Artifact, Store
@@ -48,13 +48,17 @@ class Collector:
         plan: its jobs.
         store: where their artifacts are.
         results: what became of them.
+        overlaps: what sets have in common.
     """
 
-    def __init__(self, resolved: Resolved, plan: Plan, store: Store, results: Results) -> None:
+    def __init__(
+        self, resolved: Resolved, plan: Plan, store: Store, results: Results, overlaps: Overlaps
+    ) -> None:
         self._resolved = resolved
         self._plan = plan
         self._store = store
         self._results = results
+        self._overlaps = overlaps
 
     @cached_property
     def _made(self) -> dict[Ref, Artifact]:
@@ -154,10 +158,9 @@ class Collector:
                 note = self._store.open(*predicted.extract).meta["note"]
                 if note and predicted.split == "test":
                     notes[predicted.dataset] = note
-        learned = notes_on_auxiliary(self._resolved.request, self._plan, self._store)
         return notes | {
             title: "; ".join([*filter(None, [notes.get(title)]), text])
-            for title, text in learned.items()
+            for title, text in self._overlaps.notes.items()
         }
 
     def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:

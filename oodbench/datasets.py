@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from oodbench.contracts import (
     GeneratedDataset,
     Trainable,
 )
-from oodbench.errors import DataUnavailable, OodbenchError, PluginError, UserError
+from oodbench.errors import DataUnavailable, InvalidData, OodbenchError, PluginError, UserError
 from oodbench.images import title_in
 from oodbench.isolation import isolated
 from oodbench.plugins import describe
@@ -67,7 +67,7 @@ def make_ood(
     for name in benchmark.ood:
         try:
             dataset = make_dataset(name, registry, parameters, shape)
-        except PluginError as error:
+        except (PluginError, InvalidData) as error:
             lost[name] = str(error)
             continue
         title = title_in(dataset, shape)
@@ -126,13 +126,38 @@ def titles_by_group(
     }
 
 
+def refuse_copies(
+    train: Source, test: Source, ood: Sequence[Source], shape: tuple[int, int, int]
+) -> None:
+    """Refuse OOD sets whose files are those of the ID set, or of another OOD set.
+
+    Raises:
+        UserError: if there is one.
+    """
+    id_files = train.contents | test.contents
+    if test.contents and test.contents <= train.contents and test.split != train.split:
+        raise UserError(f"the test images of '{test.dataset.info.label}' are its training images")
+    seen: dict[frozenset[str], str] = {}
+    for source in ood:
+        title = title_in(source.dataset, shape)
+        if source.contents and source.contents <= id_files:
+            raise UserError(
+                f"the OOD set '{title}' holds ID images and nothing else; name another one"
+            )
+        first = seen.setdefault(source.contents or source.identities, title)
+        if first != title:
+            raise UserError(
+                f"the OOD sets '{first}' and '{title}' are the same images; name one of them"
+            )
+
+
 @dataclass
 class Auxiliary:
     """Find what detectors and the classifier learn from besides the ID set.
 
     Attributes:
-        id_images: fingerprints of the ID images.
-        tested: fingerprints of the OOD images.
+        id_images: what identifies the ID images (`Source.identities`).
+        tested: what identifies the OOD images.
         id_dataset: to whose geometry images are fitted.
         folder: the data folder.
         download: whether to fetch images that are not there.
@@ -189,8 +214,8 @@ class Auxiliary:
         dataset = make_dataset(name, self.registry, shape=self.id_dataset.shape)
         split = "train" if "train" in dataset.splits else "test"
         source = locate(dataset, split, self.folder, download=self.download)
-        if source.fingerprint in self.tested:
+        if source.identities & self.tested:
             raise UserError(f"{learner} would learn from the images of '{name}' that are tested")
-        if source.fingerprint in self.id_images:
+        if source.identities & self.id_images:
             raise UserError(f"{learner} would learn that the ID images of '{name}' are outliers")
         self.found[name] = source

@@ -23,6 +23,21 @@ DEFINITION = (
 """What counts as a duplicate, in one sentence."""
 
 
+HASHES = "hashes.npy"
+"""The file of prepared images' hashes, as `hash_images` returns them."""
+
+
+def hash_images(images: np.ndarray) -> np.ndarray:
+    """Return what tells images apart, (n,) uint64; equal images have equal hashes.
+
+    Args:
+        images: (n, ...) uint8. That any two of a million different ones have the same hash has a
+            chance of one to thirty million.
+    """
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
 @dataclass(frozen=True)
 class Duplicates:
     """The images of a set that occur among reference images.
@@ -44,14 +59,15 @@ class Reference:
     """
 
     def __init__(self, images: np.ndarray) -> None:
-        # the first of equal images; of a digest, since the pixels would be in memory once more
-        self._positions = {_digest(images[n]): n for n in reversed(range(len(images)))}
+        # the first of equal images; of a hash, since the pixels would be in memory once more
+        hashes = hash_images(images).tolist()
+        self._positions = {hashes[n]: n for n in reversed(range(len(images)))}
         self._thumbnails = thumbnails(images)
         self._norms = (self._thumbnails**2).sum(axis=1)
 
     def find(self, images: np.ndarray) -> Duplicates:
         """Return which of images (n, c, h, w) uint8 are duplicates of a reference image."""
-        same = [self._positions.get(_digest(image), -1) for image in images]
+        same = [self._positions.get(each, -1) for each in hash_images(images).tolist()]
         exact = np.array(same, dtype=np.int64)
         nearest, difference = self._nearest(thumbnails(images))
         is_near = (exact < 0) & (difference <= NEAR)
@@ -66,10 +82,6 @@ class Reference:
             nearest[start : start + rows] = (self._norms - 2 * products).argmin(axis=1)
         squares = (wanted - self._thumbnails[nearest]) ** 2
         return nearest, np.sqrt(squares.mean(axis=1))
-
-
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.sha256(image.tobytes()).digest()
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:

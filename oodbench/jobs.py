@@ -52,6 +52,7 @@ class Job:
         spec: arguments of the stage's ``run``: plugin objects and plain values.
         inputs: the artifacts it reads, by role.
         resources: what it occupies.
+        is_vital: whether no other job has a meaning if the user's data or weights fail this one.
     """
 
     ref: Ref
@@ -59,6 +60,7 @@ class Job:
     spec: Mapping[str, Any]
     inputs: Mapping[str, Ref]
     resources: Resources
+    is_vital: bool = False
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ class _Planner:
         spec: Spec,
         inputs: Mapping[str, Ref],
         resources: Resources,
+        *,
+        is_vital: bool = False,
     ) -> Ref:
         content = {
             "stage": stage,
@@ -109,7 +111,7 @@ class _Planner:
             "inputs": {role: ref.key for role, ref in inputs.items()},
         }
         ref = Ref(stage, digest(content))
-        self.plan.jobs.setdefault(ref, Job(ref, title, spec, inputs, resources))
+        self.plan.jobs.setdefault(ref, Job(ref, title, spec, inputs, resources, is_vital))
         return ref
 
     def _identify(self, value: object) -> Any:
@@ -121,8 +123,8 @@ class _Planner:
     def _prepare_all(self) -> dict[_Split, Ref]:
         request = self.request
         images = {
-            self._train: self._prepare(request.train, None),
-            self._test: self._prepare(request.test, request.images_per_set),
+            self._train: self._prepare(request.train, None, is_vital=True),
+            self._test: self._prepare(request.test, request.images_per_set, is_vital=True),
         }
         for title, source in zip(self._ood_titles, request.ood, strict=True):
             if _Split("ood", title) not in self._generated:
@@ -140,10 +142,10 @@ class _Planner:
         parts = self._fit_parts(name, dataset, None, extracted)
         return self._add("generate", f"make {title}", spec, parts, self._light)
 
-    def _prepare(self, source: Source, at_most: int | None) -> Ref:
+    def _prepare(self, source: Source, at_most: int | None, *, is_vital: bool = False) -> Ref:
         spec: PrepareSpec = {"source": source, **self._selection(at_most)}
         title = f"prepare {source.dataset.info.name} ({source.split})"
-        return self._add("prepare", title, spec, {}, self._plain)
+        return self._add("prepare", title, spec, {}, self._plain, is_vital=is_vital)
 
     def _selection(self, at_most: int | None) -> Selection:
         return {
@@ -181,12 +183,14 @@ class _Planner:
             "seed": seed,
             "precision": self.request.precision,
         }
-        inputs = {"train": self._prepare(self.request.taught or self.request.train, None)}
+        taught = self.request.taught or self.request.train
+        inputs = {"train": self._prepare(taught, None, is_vital=True)}
         auxiliary = classifier.auxiliary() if isinstance(classifier, CustomClassifier) else None
         if auxiliary:
-            inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
+            source = self.request.auxiliary[auxiliary]
+            inputs["auxiliary"] = self._prepare(source, None, is_vital=True)
         title = f"train {self._classifier} (seed {seed})"
-        return self._add("train", title, spec, inputs, self._heavy)
+        return self._add("train", title, spec, inputs, self._heavy, is_vital=True)
 
     def _in_order(self, splits: Mapping[_Split, Ref]) -> dict[_Split, Ref]:
         """Return what belongs to splits in the order of the table."""

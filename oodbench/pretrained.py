@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.contracts import DerivedClassifier, parameters
+from oodbench.duplicates import HASHES
 from oodbench.errors import PluginError
 from oodbench.keys import Identified, digest, plain
 from oodbench.store import Artifact, Draft, digest_file
@@ -99,7 +100,7 @@ def identity_of(plugin: object, seed: int) -> dict[str, Any]:
 def origin_of(plugin: object, seed: int, inputs: Mapping[str, Artifact]) -> dict[str, Any]:
     """Return what a plugin object trains, and the digests of what it trains on."""
     trained_on = {
-        role: dict(artifact.files)
+        role: {name: sha256 for name, sha256 in artifact.files.items() if name != HASHES}
         for role, artifact in sorted(inputs.items())
         if role.startswith(TRAINED_ON)
     }

@@ -13,7 +13,14 @@ from oodbench import hardware
 from oodbench.benchmarks import load_benchmark
 from oodbench.classifiers import make_classifier, names_of
 from oodbench.contracts import Benchmark, Detector
-from oodbench.datasets import Auxiliary, locate_ood, make_dataset, make_ood, titles_by_group
+from oodbench.datasets import (
+    Auxiliary,
+    locate_ood,
+    make_dataset,
+    make_ood,
+    refuse_copies,
+    titles_by_group,
+)
 from oodbench.detectors import ALL, find_detectors, make_detectors
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.jobs import Request
@@ -93,6 +100,28 @@ class Resolved:
     broken: dict[str, str]
     distributions: dict[str, str]
 
+    def without(self, lost: Mapping[str, str]) -> Resolved:
+        """Return the request without some OOD sets, given the reasons by what tables call them.
+
+        Raises:
+            UserError: if none is left.
+        """
+        sets = zip(self.request.titles()[1:], self.request.ood, strict=True)
+        ood = [source for title, source in sets if title not in lost]
+        missing = self.missing | dict(lost)
+        if not ood:
+            raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
+        groups = {
+            group: tuple(title for title in titles if title not in lost)
+            for group, titles in self.groups.items()
+        }
+        return dataclasses.replace(
+            self,
+            request=dataclasses.replace(self.request, ood=ood),
+            groups={group: titles for group, titles in groups.items() if titles},
+            missing=missing,
+        )
+
 
 def resolve(options: Options, registry: Registry) -> Resolved:
     """Find everything that the options name.
@@ -122,8 +151,9 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     ood, missing = locate_ood(
         ood_datasets, lost, options.split, options.data, download=options.download
     )
-    known = {source.fingerprint for source in (train, test)}
-    tested = {source.fingerprint for source in ood}
+    refuse_copies(train, test, ood, id_dataset.shape)
+    known = train.identities | test.identities
+    tested = frozenset().union(*(source.identities for source in ood))
     auxiliary = Auxiliary(known, tested, id_dataset, options.data, options.download, registry)
     auxiliary.add_detectors(detectors, unmade)
     auxiliary.add_generated(ood)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from oodbench.errors import InvalidData, OodbenchError, UserError
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.leases import leased
+from oodbench.overlaps import find_overlaps
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
 from oodbench.plugins import describe
@@ -185,7 +187,7 @@ def run_options(
     title = f"{prepared.resolved.benchmark.name}, {engine}, store {store}"
     with RunLog(directory / "run.log", title, observer) as log:
         _compute(prepared, opened, engine, ray_address, timeout, log, results)
-        collector = Collector(prepared.resolved, prepared.plan, opened, results)
+        collector = _collect(prepared.resolved, prepared.plan, opened, results)
         try:
             return _write(collector, directory, key, engine, force, started)
         except UserError as error:
@@ -193,6 +195,28 @@ def run_options(
         except Exception as error:  # whatever it is, hours of work are not to seem lost
             reason = f"the run's files cannot be made: {describe(error)}"
             raise OodbenchError(f"{reason}; {KEPT}") from error
+
+
+def _collect(resolved: Resolved, plan: Plan, store: Store, results: Results) -> Collector:
+    """Return what collects the results, without OOD sets that cannot be read or are repeated."""
+    overlaps = find_overlaps(resolved.request, plan, store)
+    lost = overlaps.repeated | _unread(plan, results)
+    if lost:
+        resolved = resolved.without(lost)
+        plan = make_plan(resolved.request)
+        failed = {ref: outcome for ref, outcome in results.failed.items() if ref in plan.jobs}
+        results = dataclasses.replace(results, failed=failed)
+    return Collector(resolved, plan, store, results, overlaps)
+
+
+def _unread(plan: Plan, results: Results) -> dict[str, str]:
+    """Return why images of OOD sets could not be prepared, by what tables call the sets."""
+    images = {each.dataset: plan.jobs[each.extract].inputs["images"] for each in plan.predicted}
+    return {
+        title: results.failed[ref].error
+        for title, ref in images.items()
+        if ref in results.failed and results.failed[ref].is_users
+    }
 
 
 def _default_directory(benchmark: Benchmark, key: str) -> Path:

@@ -34,6 +34,8 @@ class Source(Identified):
         root: the data folder.
         pack: the pack that holds the images, or None if the data set reads them itself.
         fingerprint: digest of the bytes, parameters and code that determine the images.
+        contents: digests of the files that hold these images and nothing else: a pack, or a user's
+            pictures; empty for files that hold other splits too.
     """
 
     dataset: Dataset
@@ -41,6 +43,7 @@ class Source(Identified):
     root: Path
     pack: Path | None
     fingerprint: str
+    contents: frozenset[str] = frozenset()
 
     def identity(self) -> dict[str, str]:
         """Return what determines the images."""
@@ -56,6 +59,11 @@ class Source(Identified):
             return read_pack(self.pack)
         name = f"{self.dataset.info.name}-{self.split}"
         return check_images(self.dataset.load(self.root, self.split), name)
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """Return what another source shares if it has images in common: fingerprint, contents."""
+        return self.contents | {self.fingerprint}
 
     def describe(self) -> str:
         """Return what was taken of a user's own images; empty for a registered data set."""
@@ -84,13 +92,14 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
             f"data set '{name}' has no {split} split (it has: {', '.join(dataset.splits)})"
         )
     if isinstance(dataset, UserImages):  # a path already says where they are
-        return Source(dataset, split, root, None, _fingerprint_users(dataset, split))
+        return _users_source(dataset, split, root)
     if isinstance(dataset, GeneratedDataset):
         return Source(dataset, split, root, None, digest({"plugin": plugin_key(dataset)}))
     pack = root / f"{name}-{split}.npz"
     if pack.is_file():
         _verify_pack(pack)
-        return Source(dataset, split, root, pack, digest({"pack": _digest_file(pack)}))
+        sha256 = _digest_file(pack)
+        return Source(dataset, split, root, pack, digest({"pack": sha256}), frozenset({sha256}))
     files = _files(dataset, root, split)
     if files is None:
         if not download:
@@ -108,14 +117,12 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
     return Source(dataset, split, root, None, fingerprint)
 
 
-def _fingerprint_users(dataset: UserImages, split: str) -> str:
-    """Return the digest of a user's images; what they are called, and where, is no part of it."""
-    content = {
-        "images": [_digest_file(path) for path in dataset.files(Path(), split)],
-        "labels": dataset.labels(split).tolist(),
-        "note": dataset.note(split),
-    }
-    return digest(content)
+def _users_source(dataset: UserImages, split: str, root: Path) -> Source:
+    """Find a user's images; what they are called, and where, does not count in the fingerprint."""
+    images = [_digest_file(path) for path in dataset.files(root, split)]
+    labels = dataset.labels(split).tolist()
+    fingerprint = digest({"images": images, "labels": labels, "note": dataset.note(split)})
+    return Source(dataset, split, root, None, fingerprint, frozenset(images))
 
 
 def _digest_file(path: Path) -> str:

@@ -202,7 +202,7 @@ def _check_classes(parts: Mapping[str, _Part]) -> None:
     train = parts["train"]
     for split, part in parts.items():
         unlabelled = np.flatnonzero(part.labels < 0)
-        if len(unlabelled) and train.classes:
+        if 0 < len(unlabelled) < len(part.labels):
             one = part.files[unlabelled[0]] if part.folder else part.base
             raise InvalidData(
                 f"{one}: {len(unlabelled):,} of the {split} images have no class, and others have"

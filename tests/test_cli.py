@@ -228,6 +228,7 @@ def misuse(tmp_path: Path, oodbench, line: str):
         (tmp_path / path).write_bytes(b"no images at all")
     images = np.zeros((6, 8, 8), dtype=np.uint8)
     for path in ("truncated.npz", "single-train.npz", "single-test.npz"):
+        images = images + 1  # no set is a copy of another
         np.savez(tmp_path / path, images=images, labels=np.zeros(6, np.int64))
     whole = (tmp_path / "truncated.npz").read_bytes()
     (tmp_path / "truncated.npz").write_bytes(whole[: len(whole) // 2])

@@ -166,8 +166,8 @@ def test_groups_keep_users_images_and_leave_out_what_raises(
 
 
 def test_an_id_set_without_benchmark_needs_ood_sets_and_a_classifier(ask, tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        write_pack(tmp_path / f"mine-{split}.npz", [0, 1])
+    for split, labels in (("train", [0, 1]), ("test", [1, 0])):
+        write_pack(tmp_path / f"mine-{split}.npz", labels)
     path = str(tmp_path / "mine")
     with pytest.raises(UserError, match=r"no benchmark for the ID set '.*mine'.*--ood.*--class"):
         ask(id=path)
@@ -178,8 +178,8 @@ def test_an_id_set_without_benchmark_needs_ood_sets_and_a_classifier(ask, tmp_pa
 
 
 def test_id_and_classifier_of_a_benchmark_can_be_replaced(ask, tmp_path: Path, tiny: Path) -> None:
-    for split in ("train", "test"):
-        write_pack(tmp_path / f"mine-{split}.npz", [0, 1])
+    for split, labels in (("train", [0, 1]), ("test", [1, 0])):
+        write_pack(tmp_path / f"mine-{split}.npz", labels)
     resolved = ask(benchmark=str(tiny), id=str(tmp_path / "mine"), classifier="wideresnet16-4")
     assert titles(resolved) == ["mine", "Uniform", "PhotoPatches-bw"]
     assert resolved.request.classifier.info.name == "wideresnet16-4"

@@ -58,7 +58,7 @@ class Results:
         Raises:
             UserError: if the request or the data is at fault: then no job has a meaning.
         """
-        if outcome.is_users:
+        if outcome.is_users and job.is_vital:
             raise UserError(outcome.error)
         if outcome.error:
             self.failed[job.ref] = outcome

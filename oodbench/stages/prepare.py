@@ -1,8 +1,8 @@
 """Prepare images: select them by seed and fit them to the ID geometry.
 
-Writes ``images.npy`` (n, c, h, w) uint8, ``labels.npy`` (n,) int64 and ``indices.npy`` (n,) int64,
-the positions in the data set; notes down ``shape`` and ``num_classes`` of the ID data set,
-``count`` and ``note``.
+Writes ``images.npy`` (n, c, h, w) uint8, ``labels.npy`` (n,) int64, ``indices.npy`` (n,) int64,
+the positions in the data set, and ``hashes.npy`` (n,) uint64, which tell images apart; notes down
+``shape`` and ``num_classes`` of the ID data set, ``count`` and ``note``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oodbench.contracts import ImageSet
+from oodbench.duplicates import HASHES, hash_images
 from oodbench.images import select, to_geometry
 from oodbench.sources import Source
 from oodbench.stages import Work
@@ -31,7 +32,9 @@ def write_images(found: ImageSet, spec: Selection, work: Work) -> None:
     shape = spec["shape"]
     at_most = len(found) if spec["at_most"] is None else spec["at_most"]
     indices = select(len(found), at_most, spec["selection_seed"])
-    np.save(work.draft / "images.npy", to_geometry(found.images[indices], shape))
+    images = to_geometry(found.images[indices], shape)
+    np.save(work.draft / "images.npy", images)
+    np.save(work.draft / HASHES, hash_images(images))
     np.save(work.draft / "labels.npy", found.labels[indices])
     np.save(work.draft / "indices.npy", indices)
     work.draft.meta.update(

@@ -16,6 +16,7 @@ import numpy as np
 
 from oodbench.engine import Observer, Results, find_pending
 from oodbench.engine.inline import run_inline
+from oodbench.errors import UserError
 from oodbench.jobs import Job, Plan, Ref, Request
 from oodbench.measures.metrics import auroc
 from oodbench.plan import make_plan
@@ -134,6 +135,9 @@ def run_search(
     device = "cuda" if search.request.gpus else "cpu"
     results = Results()
     run_inline(search.shared, store, device, observer, results)
+    for outcome in results.failed.values():
+        if outcome.is_users:
+            raise UserError(outcome.error)
     if engine == "inline":
         own = [job for trial in search.pending for job in trial.jobs]
         run_inline(own, store, device, observer, results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,119 @@ def test_data_status_says_what_was_taken_of_a_path(here: Path, capsys) -> None:
         ("./own", "test", TAKEN["own (test)"]),
         ("./other", "test", TAKEN["other"]),
     ]
+
+
+RUN = "run --classifier preact-resnet --detectors msp --store store --out out --device cpu "
+RUN += "--engine inline --set preact-resnet.epochs=1 --set preact-resnet.width=4"
+
+
+def run(ood: str, id_set: str = "./own") -> int:
+    return main([*RUN.split(), "--id", id_set, "--ood", ood])
+
+
+def results(here: Path) -> tuple[set[str], dict]:
+    """Return the OOD sets of the records, and what run.json says."""
+    records = (here / "out" / "records.csv").read_text().splitlines()[1:]
+    info = json.loads((here / "out" / "run.json").read_text())
+    return {line.split(",")[1] for line in records} - {""}, info
+
+
+def damage(path: Path) -> None:
+    """Cut a picture, whose header still says what it should be."""
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"no picture")
+
+
+@pytest.mark.parametrize("spoil", [damage, garble])
+def test_a_broken_picture_loses_its_own_ood_set_alone(here: Path, capsys, spoil) -> None:
+    write_folder(here / "cut", count=5, seed=4)
+    spoil(here / "cut" / "3.png")
+    assert run("./other,./cut") == 0
+    assert "cut/3.png: not a readable image" in capsys.readouterr().out
+    sets, info = results(here)
+    assert sets == {"other"}
+    assert info["failures"] == {}
+    assert [*info["missing"]] == ["./cut" if spoil is garble else "cut"]
+
+
+def test_without_another_ood_set_a_broken_picture_ends_the_run(here: Path, capsys) -> None:
+    write_folder(here / "cut", count=5, seed=4)
+    damage(here / "cut" / "3.png")
+    assert run("./cut") == 2
+    assert "no OOD set can be had: cut/3.png: not a readable" in capsys.readouterr().err
+
+
+def test_a_broken_picture_of_the_id_set_ends_the_run(here: Path, capsys) -> None:
+    damage(here / "own" / "train" / "class1" / "3.png")
+    assert run("./other") == 2
+    assert "train/class1/3.png: not a readable image" in capsys.readouterr().err
+
+
+def as_pack(folder: Path, path: Path) -> None:
+    """Write the pictures of a folder as a pack."""
+    images = np.stack([np.asarray(Image.open(each)) for each in sorted(folder.rglob("*.png"))])
+    np.savez(path, images=images, labels=np.full(len(images), -1))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_copy_of_the_id_images_is_refused_as_ood_set(here: Path, capsys, split: str) -> None:
+    shutil.copytree(here / "own" / split, here / "copy")
+    assert run("./copy,./other") == 2
+    assert "the OOD set 'copy' holds ID images and nothing else" in capsys.readouterr().err
+
+
+def test_the_pack_of_the_id_set_is_refused_as_ood_set(here: Path, capsys) -> None:
+    for split in ("train", "test"):
+        images = np.random.default_rng(len(split)).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+        np.savez(here / f"packs-{split}.npz", images=images, labels=np.arange(20) % 2)
+    assert run("./packs-test.npz", "./packs") == 2
+    assert "the OOD set 'packs-test' holds ID images" in capsys.readouterr().err
+
+
+def test_id_images_in_files_of_another_kind_are_left_out(here: Path, capsys) -> None:
+    as_pack(here / "own" / "test", here / "again.npz")
+    assert run("./again.npz,./other") == 0
+    assert "left out: again: all its images are ID images" in capsys.readouterr().out
+    assert results(here)[0] == {"other"}
+
+
+def test_id_images_among_others_are_counted_under_the_table(here: Path) -> None:
+    write_folder(here / "mixed", count=5, seed=4)
+    for number, path in enumerate(sorted((here / "own").rglob("*.png"))[:12]):
+        shutil.copy(path, here / "mixed" / f"id{number}.png")  # 10 test images, 2 training images
+    assert run("./mixed") == 0
+    assert results(here)[1]["notes"]["mixed"] == (
+        "17 images; 10 of its 17 images are ID test images; "
+        "2 of its 17 images are ID training images"
+    )
+
+
+def test_training_images_among_the_test_images_are_counted(here: Path) -> None:
+    twin = here / "own" / "train" / "class0" / "0.png"
+    shutil.copy(twin, here / "own" / "test" / "class0" / "twin.png")
+    assert run("./other") == 0
+    note = results(here)[1]["notes"]["own"]
+    assert note.endswith("; 1 of its 11 images are ID training images")
+
+
+def test_one_ood_set_under_two_names_is_refused(here: Path, capsys) -> None:
+    shutil.copytree(here / "other", here / "twin")
+    assert run("./other,./twin") == 2
+    assert "'other' and 'twin' are the same images; name one" in capsys.readouterr().err
+
+
+def test_one_ood_set_in_two_kinds_of_file_counts_once(here: Path, capsys) -> None:
+    as_pack(here / "other", here / "twin.npz")
+    assert run("./other,./twin.npz") == 0
+    assert "left out: twin: its images are those of other" in capsys.readouterr().out
+
+
+def test_images_that_two_ood_sets_share_are_counted(here: Path) -> None:
+    write_folder(here / "more", count=9, seed=3)  # begins with those of other
+    assert run("./other,./more") == 0
+    notes = results(here)[1]["notes"]
+    assert notes["other"] == "6 images; 6 of its 6 images are images of more"
+    assert notes["more"] == "9 images; 6 of its 9 images are images of other"

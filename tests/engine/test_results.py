@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -81,4 +82,13 @@ def test_what_is_done_blocks_nothing() -> None:
 
 def test_a_mistake_of_the_user_ends_the_run() -> None:
     with pytest.raises(UserError, match="one class"):
-        Results().settle(FIRST, Outcome("one class", "Traceback", is_users=True))
+        Results().settle(
+            dataclasses.replace(FIRST, is_vital=True),
+            Outcome("one class", "Traceback", is_users=True),
+        )
+
+
+def test_images_that_the_run_can_do_without_end_nothing() -> None:
+    results = Results()
+    results.settle(FIRST, Outcome("a broken picture", "Traceback", is_users=True))
+    assert results.blocked(SECOND)

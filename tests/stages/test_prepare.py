@@ -35,3 +35,11 @@ def test_images_are_fitted_to_the_id_geometry(bench: Bench) -> None:
     made = bench.prepare(DATASET, shape=[3, 4, 5])
     assert array(made, "images").shape == (50, 3, 4, 5)
     assert array(made, "images").dtype == np.uint8
+
+
+def test_equal_images_have_equal_hashes(bench: Bench) -> None:
+    hashes = array(bench.prepare(DATASET), "hashes")
+    fewer = array(bench.prepare(DATASET, at_most=10), "hashes")
+    assert (hashes.shape, hashes.dtype) == ((50,), np.uint64)
+    assert len({*hashes.tolist()}) == len({image.tobytes() for image in IMAGES.images})
+    assert {*fewer.tolist()} <= {*hashes.tolist()}
