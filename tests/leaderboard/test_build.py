@@ -67,7 +67,7 @@ def test_id_acceptance_off_target_is_marked_and_explained(tmp_path: Path) -> Non
     assert sentence in texts["index.html"]
     assert "50.00‡ |" in texts["leaderboard.md"]
     assert "95.00 |" in texts["leaderboard.md"]
-    assert "50.00‡" in Page(texts["index.html"]).cells
+    assert "50.00‡\n" in Page(texts["index.html"]).cells
 
 
 def test_a_sentence_that_detectors_share_is_printed_once(tmp_path: Path) -> None:
