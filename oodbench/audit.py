@@ -26,13 +26,12 @@ from oodbench.contracts import (
 )
 from oodbench.detectors import FAMILY
 from oodbench.duplicates import Reference
-from oodbench.errors import InvalidData, UserError
+from oodbench.errors import InvalidData, UserError, describe
 from oodbench.hardware import BATCH_SIZES
 from oodbench.images import select, to_geometry
 from oodbench.isolation import isolated
 from oodbench.jobs import Request
 from oodbench.measures.metrics import auroc
-from oodbench.plugins import describe
 from oodbench.request import Options, resolve
 from oodbench.sources import Source
 from oodbench.stages.score import checked

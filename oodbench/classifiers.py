@@ -7,10 +7,9 @@ from typing import Any
 
 from oodbench.checkpoints import SAFE, UserCheckpoint, digest_checkpoint, is_checkpoint
 from oodbench.contracts import Classifier, DerivedClassifier, parameters
-from oodbench.errors import PluginError, UserError
+from oodbench.errors import PluginError, UserError, describe
 from oodbench.isolation import isolated
 from oodbench.keys import digest, identify, plain
-from oodbench.plugins import describe
 from oodbench.registry import Registry
 
 Parameters = Mapping[str, Mapping[str, Any]]

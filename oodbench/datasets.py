@@ -16,10 +16,16 @@ from oodbench.contracts import (
     GeneratedDataset,
     Trainable,
 )
-from oodbench.errors import DataUnavailable, InvalidData, OodbenchError, PluginError, UserError
+from oodbench.errors import (
+    DataUnavailable,
+    InvalidData,
+    OodbenchError,
+    PluginError,
+    UserError,
+    describe,
+)
 from oodbench.images import title_in
 from oodbench.isolation import isolated
-from oodbench.plugins import describe
 from oodbench.registry import Registry
 from oodbench.sources import Source, locate
 from oodbench.userdata import UserImages, is_path

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oodbench.contracts import Detector, Need, Trainable
-from oodbench.errors import PluginError, UnknownName, UserError
+from oodbench.errors import PluginError, UnknownName, UserError, describe
 from oodbench.isolation import isolated
 from oodbench.keys import digest, plugin_key
-from oodbench.plugins import describe
 from oodbench.registry import Registry
 
 ALL = "all"

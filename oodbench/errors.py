@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -89,3 +90,16 @@ class StoreError(OodbenchError):
 def reason_of(error: BaseException) -> str:
     """Return what an exception says, in one line; its kind if it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line that ends with the place where it was raised."""
+    if isinstance(error, PluginAborted):
+        error = error.raised
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    line = f"{name}: {text}" if text else name
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        line += f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})"
+    return line

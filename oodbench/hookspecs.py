@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pluggy import HookspecMarker
 
-from oodbench.contracts import Classifier, Dataset, Detector, Figure
+from oodbench.contracts import GROUP, Classifier, Dataset, Detector, Figure
 
-hookspec = HookspecMarker("oodbench")
+hookspec = HookspecMarker(GROUP)
 
 
 @hookspec

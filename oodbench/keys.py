@@ -16,8 +16,7 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from oodbench.contracts import Classifier, Dataset, DerivedClassifier, Trainable, parameters
-from oodbench.plugins import GROUP
+from oodbench.contracts import GROUP, Classifier, Dataset, DerivedClassifier, Trainable, parameters
 from oodbench.sourcecode import HARNESS, SourceCode, parse_source, read_source
 
 UNCOUNTED = frozenset({"oodbench", "torch", "numpy", *sys.stdlib_module_names})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -14,14 +13,12 @@ from typing import Any
 import pluggy
 
 from oodbench import hookspecs
-from oodbench.errors import PluginAborted
+from oodbench.contracts import GROUP
+from oodbench.errors import describe
 from oodbench.isolation import isolated
 
 DISTRIBUTION = "oodbench"
 """The distribution that the project is installed by."""
-
-GROUP = "oodbench"
-"""The entry-point group in which a distribution names its plugin modules."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +71,6 @@ def _shipped_packages() -> frozenset[str]:
 def is_shipped(plugin: object) -> bool:
     """Return whether a plugin object's class comes with the project."""
     return type(plugin).__module__.partition(".")[0] in _shipped_packages()
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as one line that ends with the place where it was raised."""
-    if isinstance(error, PluginAborted):
-        error = error.raised
-    text = " ".join(str(error).split())
-    name = type(error).__name__
-    line = f"{name}: {text}" if text else name
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames:
-        line += f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})"
-    return line
 
 
 class Plugins:

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark, Classifier, Dataset, Detector, Figure
 from oodbench.contracts.info import NAME
-from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError
+from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError, describe
 from oodbench.isolation import isolated
-from oodbench.plugins import Failure, Plugin, Plugins, describe
+from oodbench.plugins import Failure, Plugin, Plugins
 from oodbench.pretrained import Weights, read_weights
 
 T = TypeVar("T")

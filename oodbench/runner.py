@@ -16,14 +16,13 @@ from oodbench.contracts import Benchmark, Detector
 from oodbench.engine import ENGINES, Observer, Results, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
-from oodbench.errors import InvalidData, OodbenchError, UserError
+from oodbench.errors import InvalidData, OodbenchError, UserError, describe
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.leases import leased
 from oodbench.overlaps import find_overlaps
 from oodbench.paths import RUNS, data_folder, store_folder
 from oodbench.plan import make_plan
-from oodbench.plugins import describe
 from oodbench.report.tables import table_files
 from oodbench.request import Options, Resolved, resolve
 from oodbench.results import Run, read_run, write_run

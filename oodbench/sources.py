@@ -13,13 +13,13 @@ from oodbench.errors import (
     OodbenchError,
     PluginError,
     UserError,
+    describe,
     reason_of,
 )
 from oodbench.images import check_images, read_pack
 from oodbench.isolation import isolated
 from oodbench.keys import Identified, digest, plugin_key
 from oodbench.leases import leased
-from oodbench.plugins import describe
 from oodbench.store import digest_file
 from oodbench.userdata import UserImages
 

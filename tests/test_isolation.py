@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.errors import PluginAborted
+from oodbench.errors import PluginAborted, describe
 from oodbench.isolation import isolated
-from oodbench.plugins import describe
 
 CHANGES = {
     "default dtype": (

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from oodbench.plugins import Plugin, Plugins, describe
+from oodbench.errors import describe
+from oodbench.plugins import Plugin, Plugins
 
 SOUND = """
 from oodbench.contracts import hookimpl

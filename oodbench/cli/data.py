@@ -68,10 +68,9 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
     """
     import numpy as np
 
-    from oodbench.errors import DataUnavailable, OodbenchError
+    from oodbench.errors import DataUnavailable, OodbenchError, describe
     from oodbench.images import CHUNK
     from oodbench.isolation import isolated
-    from oodbench.plugins import describe
     from oodbench.sources import locate
 
     try:

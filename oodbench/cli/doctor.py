@@ -29,10 +29,9 @@ def execute(options: argparse.Namespace) -> int:
 
     from oodbench import hardware, registry
     from oodbench.collect import versions
-    from oodbench.errors import DataUnavailable, OodbenchError
+    from oodbench.errors import DataUnavailable, OodbenchError, describe
     from oodbench.isolation import isolated
     from oodbench.paths import data_folder, store_folder
-    from oodbench.plugins import describe
     from oodbench.sources import locate
 
     root = data_folder(options.data)

@@ -25,11 +25,15 @@ from oodbench.errors import (
     PluginError,
 )
 
-hookimpl = HookimplMarker("oodbench")
+GROUP = "oodbench"
+"""The entry-point group in which a distribution names its plugin modules."""
+
+hookimpl = HookimplMarker(GROUP)
 """Mark a function of a plugin module as one of the hooks in `oodbench.hookspecs`."""
 
 __all__ = [
     "COLUMN_WIDTH",
+    "GROUP",
     "SHORTCUT",
     "Batch",
     "Benchmark",

@@ -17,10 +17,9 @@ from typing import Any
 from oodbench.engine import Observer, Results
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.worker import Outcome, execute, took_too_long
-from oodbench.errors import UserError
+from oodbench.errors import UserError, describe
 from oodbench.isolation import isolated
 from oodbench.jobs import Job, Ref
-from oodbench.plugins import describe
 from oodbench.store import Store
 
 POLL_SECONDS = 0.2

@@ -18,10 +18,9 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from oodbench.engine.memory import PeakMemory
-from oodbench.errors import UserError
+from oodbench.errors import UserError, describe
 from oodbench.isolation import isolated
 from oodbench.jobs import Job
-from oodbench.plugins import describe
 from oodbench.stages import Work
 from oodbench.store import Draft, Store
 

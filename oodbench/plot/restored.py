@@ -13,9 +13,8 @@ from torch import nn
 from oodbench.artifacts import artifacts_of
 from oodbench.classifiers import remake
 from oodbench.contracts import Context, Detector, Trainable
-from oodbench.errors import FigureUnavailable, UserError
+from oodbench.errors import FigureUnavailable, UserError, describe
 from oodbench.isolation import isolated
-from oodbench.plugins import describe
 from oodbench.registry import Registry
 from oodbench.stages.fit import restore
 from oodbench.stages.modules import load_classifier

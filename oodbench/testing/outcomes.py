@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
-from oodbench.plugins import describe
+from oodbench.errors import describe
 from oodbench.testing.checks import checks
 
 if TYPE_CHECKING:

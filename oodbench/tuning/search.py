@@ -8,7 +8,8 @@ from pathlib import Path
 
 from oodbench import registry
 from oodbench.contracts import Benchmark
-from oodbench.engine import ENGINES, Observer
+from oodbench.engine import ENGINES, Observer, Results
+from oodbench.engine.inline import run_inline
 from oodbench.errors import UserError
 from oodbench.jobs import Ref
 from oodbench.keys import digest
@@ -16,7 +17,8 @@ from oodbench.request import Options, Resolved
 from oodbench.store import Store
 from oodbench.tuning.candidates import Candidate, list_candidates
 from oodbench.tuning.outcome import Tried, Tuned, tuned_benchmark
-from oodbench.tuning.trials import Search, plan_search, run_search
+from oodbench.tuning.raytune import run_trials
+from oodbench.tuning.trials import Search, plan_search
 from oodbench.tuning.validation import find_validation
 
 SAMPLES = 32
@@ -94,7 +96,7 @@ def tune(
     opened = Store(store)
     search = plan_search(resolved.request, candidates, opened)
     chosen = _choose_engine(engine, ray_address, search)
-    failed = run_search(search, opened, chosen, ray_address, observer)
+    failed = _run(search, opened, chosen, ray_address, observer)
     found = _gather(search, failed, opened)
     return Tuning(
         benchmark=tuned_benchmark(benchmark, options.parameters, found),
@@ -126,6 +128,44 @@ def _choose_engine(engine: str, address: str | None, search: Search) -> str:
         return engine
     side_by_side = search.request.cpus > 1 and len(search.pending) > 1
     return "ray" if address or side_by_side else "inline"
+
+
+def _run(
+    search: Search, store: Store, engine: str, address: str | None, observer: Observer
+) -> dict[str, str]:
+    """Compute what is missing.
+
+    Args:
+        search: the trials.
+        store: where artifacts are; on a cluster, a folder that all machines share.
+        engine: ``"inline"`` or ``"ray"``.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        observer: told what happens.
+
+    Returns:
+        Why candidates failed, by their labels.
+
+    Raises:
+        UserError: if the request or the data is at fault.
+    """
+    device = "cuda" if search.request.gpus else "cpu"
+    results = Results()
+    run_inline(search.shared, store, device, observer, results)
+    for outcome in results.failed.values():
+        if outcome.is_users:
+            raise UserError(outcome.error)
+    if engine == "inline":
+        own = [job for trial in search.pending for job in trial.jobs]
+        run_inline(own, store, device, observer, results)
+    failed = {
+        trial.candidate.label: reason
+        for trial in search.trials
+        if (reason := trial.why_failed(results))
+    }
+    if engine == "ray":
+        ready = [trial for trial in search.pending if trial.candidate.label not in failed]
+        failed |= run_trials(ready, search.request, store, device, address, observer)
+    return failed
 
 
 def _gather(search: Search, failed: dict[str, str], store: Store) -> list[Tuned]:

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oodbench.engine import Observer, Results, find_pending
-from oodbench.engine.inline import run_inline
-from oodbench.errors import UserError
+from oodbench.engine import Results, find_pending
 from oodbench.jobs import Job, Plan, Ref, Request
 from oodbench.measures.metrics import auroc
 from oodbench.plan import make_plan
@@ -112,43 +110,3 @@ def _trial(candidate: Candidate, plan: Plan) -> Trial:
         if each.detector == candidate.label and each.split == "test"
     )
     return Trial(candidate, inside[1], dict(outside))
-
-
-def run_search(
-    search: Search, store: Store, engine: str, address: str | None, observer: Observer
-) -> dict[str, str]:
-    """Compute what is missing.
-
-    Args:
-        search: the trials.
-        store: where artifacts are; on a cluster, a folder that all machines share.
-        engine: ``"inline"`` or ``"ray"``.
-        address: of a running Ray cluster; None starts Ray on this machine.
-        observer: told what happens.
-
-    Returns:
-        Why candidates failed, by their labels.
-
-    Raises:
-        UserError: if the request or the data is at fault.
-    """
-    device = "cuda" if search.request.gpus else "cpu"
-    results = Results()
-    run_inline(search.shared, store, device, observer, results)
-    for outcome in results.failed.values():
-        if outcome.is_users:
-            raise UserError(outcome.error)
-    if engine == "inline":
-        own = [job for trial in search.pending for job in trial.jobs]
-        run_inline(own, store, device, observer, results)
-    failed = {
-        trial.candidate.label: reason
-        for trial in search.trials
-        if (reason := trial.why_failed(results))
-    }
-    if engine == "ray":
-        from oodbench.tuning.raytune import run_trials
-
-        ready = [trial for trial in search.pending if trial.candidate.label not in failed]
-        failed |= run_trials(ready, search.request, store, device, address, observer)
-    return failed

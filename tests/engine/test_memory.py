@@ -9,7 +9,7 @@ import pytest
 
 from oodbench.engine import memory
 from oodbench.engine.memory import SAMPLE_SECONDS, PeakMemory, TooMuchMemoryError
-from oodbench.plugins import describe
+from oodbench.errors import describe
 
 SIZE = 64 * 2**20
 
