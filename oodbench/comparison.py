@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from oodbench.measures.paired import (
@@ -23,7 +22,6 @@ from oodbench.measures.paired import (
     mean_components,
     run_variances,
 )
-from oodbench.measures.ranks import LEVEL, holm
 from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
 from oodbench.report.values import flatten, show
 from oodbench.results import MEASURES, Run
@@ -65,7 +63,7 @@ class Change:
         second: of the second.
         difference: second minus first, with its uncertainty; None where one of them has none.
         paired: whether both scored the same images.
-        p_value: of no difference, adjusted for the number of changes by Holm's method.
+        tested: number of differences that are judged together.
         inputs: what may explain it.
     """
 
@@ -74,15 +72,23 @@ class Change:
     second: float
     difference: Estimate | None
     paired: bool
-    p_value: float
+    tested: int
     inputs: tuple[Input, ...]
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Return the interval of the difference; those of all differences hold at once, in 95 %."""
+        if self.difference is None:
+            return math.nan, math.nan
+        return self.difference.interval(self.tested)
+
+    @property
     def verdict(self) -> str:
-        """Return whether the difference is more than noise, in two words."""
+        """Return whether the difference is more than noise, so that its interval excludes 0."""
         if self.difference is None:
             return "only first" if math.isnan(self.second) else "only second"
-        return "beyond noise" if self.p_value < LEVEL else "within noise"
+        low, high = self.interval
+        return "beyond noise" if low > 0 or high < 0 else "within noise"
 
 
 @dataclass(frozen=True)
@@ -117,18 +123,11 @@ def compare(first: Run, second: Run) -> Comparison:
         name for name in names if name in cells[0] and name in cells[1] and _equal(cells, name)
     ]
     scored = [_components(run) for run in (first, second)]
-    changed = [
-        _change(name, [own.get(name, {}) for own in scored], inputs)
-        for name in names
-        if name not in equal
-    ]
-    tested = [change for change in changed if change.difference is not None]
-    adjusted = holm(np.array([change.p_value for change in tested]))
-    by_name = {each.name: float(value) for each, value in zip(tested, adjusted, strict=True)}
+    changed = [name for name in names if name not in equal]
+    tested = sum(all(name in own for own in scored) for name in changed)
     return Comparison(
         tuple(
-            Change(**{**vars(each), "p_value": by_name.get(each.name, math.nan)})
-            for each in changed
+            _change(name, [own.get(name, {}) for own in scored], inputs, tested) for name in changed
         ),
         len(equal),
         inputs,
@@ -146,17 +145,25 @@ def report(comparison: Comparison) -> Report:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
-    if any(change.difference is not None for change in comparison.changes):
+    tested = [change for change in comparison.changes if change.difference is not None]
+    if tested:
+        unpaired = any(not change.paired for change in tested)
         yield (
-            "Beyond noise: a difference of 5 % significance after Holm's correction, by DeLong's "
-            "test over images"
+            "Beyond noise: the 95 % interval excludes 0. The intervals of all "
+            f"{len(tested):,} differences hold together (Bonferroni's correction), by DeLong's "
+            "variance over images"
             + (
                 ", paired where both runs scored the same; * marks where they did not"
-                if any(not change.paired for change in comparison.changes)
+                if unpaired
                 else " that both runs scored"
             )
             + "; where several seeds are shared, their spread is part of the noise."
         )
+        if any(_looks_otherwise(change) for change in tested):
+            yield (
+                "Differences are taken before rounding: the last digit may be another than that "
+                "of the difference of the rounded figures."
+            )
     if not comparison.inputs:
         yield "No input differs that the runs have noted down."
     for each in comparison.inputs:
@@ -178,10 +185,17 @@ def _row(change: Change) -> tuple[Cell, ...]:
     if found is None:
         spread = [Cell(MISSING), Cell(MISSING)]
     else:
-        low, high = found.interval()
+        low, high = change.interval
         spread = [Cell(f"{100 * found.value:+.2f}"), Cell(f"{100 * low:+.2f} to {100 * high:+.2f}")]
     verdict = change.verdict + ("" if change.paired or found is None else "*")
     return (Cell(clean(dataset)), Cell(clean(detector)), *figures, *spread, Cell(verdict))
+
+
+def _looks_otherwise(change: Change) -> bool:
+    """Return whether the difference is not that of the figures as they are shown."""
+    first, second = (float(percent(value)) for value in (change.first, change.second))
+    shown = f"{100 * (change.second - change.first):.2f}"
+    return float(shown) != round(second - first, 2)
 
 
 def _cells(run: Run) -> dict[CellName, pd.DataFrame]:
@@ -232,9 +246,8 @@ def _components(run: Run) -> dict[CellName, dict[Seeds, Scored]]:
 
 
 def _change(
-    name: CellName, scored: Sequence[Mapping[Seeds, Scored]], inputs: Sequence[Input]
+    name: CellName, scored: Sequence[Mapping[Seeds, Scored]], inputs: Sequence[Input], tested: int
 ) -> Change:
-    """Return a change, its p-value as yet for itself alone."""
     means = [mean_components([each for _, each in own.values()]) if own else None for own in scored]
     first, second = means
     areas = {
@@ -249,7 +262,7 @@ def _change(
             **areas,
             difference=None,
             paired=False,
-            p_value=math.nan,
+            tested=tested,
             inputs=explaining,
         )
     paired = len({images for own in scored for images, _ in own.values()}) == 1
@@ -268,7 +281,7 @@ def _change(
         **areas,
         difference=difference,
         paired=paired,
-        p_value=difference.p_value,
+        tested=tested,
         inputs=explaining,
     )
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_runs import make_run, scores_of
+from made_runs import SETS, make_run, scores_of
 
 from oodbench.cli import main
 from oodbench.comparison import Change, Comparison, compare, report
+from oodbench.measures.paired import Estimate
 from oodbench.report.markup import markdown
 
 
@@ -109,6 +110,48 @@ def test_seeds_that_scatter_are_part_of_the_noise(tmp_path: Path) -> None:
     for change in compare(first, second).changes:
         assert change.difference.freedom < 10
         assert change.verdict == "within noise"
+
+
+def shown(comparison: Comparison) -> list[dict[str, str]]:
+    """Return the rows of the printed table by the headings of the columns."""
+    lines = [line for line in markdown(report(comparison)).splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_an_interval_that_excludes_0_stands_beside_beyond_noise_alone(tmp_path: Path) -> None:
+    shifts = {f"detector-{'x' * number}": 1.0 for number in range(12)}
+    first = make_run(tmp_path / "a", shifts)
+    changed = {name: 1 + 0.06 * number for number, name in enumerate(shifts)}
+    found = compare(first, make_run(tmp_path / "b", changed, noise=1))
+    for row in shown(found):
+        low, high = (end[0] for end in row["95 % interval"].split(" to "))
+        assert (low == high) == (row["Verdict"] == "beyond noise")
+    assert {change.verdict for change in found.changes} == {"beyond noise", "within noise"}
+    # Taken alone, more intervals exclude 0: with so many, some do by chance.
+    alone = [change.difference.interval() for change in found.changes]
+    beyond = [change.verdict == "beyond noise" for change in found.changes]
+    assert sum(low > 0 or high < 0 for low, high in alone) > sum(beyond)
+    assert "all 24 differences hold together (Bonferroni" in markdown(report(found))
+
+
+def test_a_single_difference_has_the_plain_interval(tmp_path: Path) -> None:
+    first = make_run(tmp_path / "a", {"energy": 1.0}, sets=SETS[:1])
+    (change,) = compare(first, make_run(tmp_path / "b", {"energy": 1.3}, sets=SETS[:1])).changes
+    assert change.interval == change.difference.interval()
+
+
+def test_differences_that_do_not_add_up_after_rounding_are_explained() -> None:
+    def change(first: float, second: float) -> Comparison:
+        difference = Estimate(second - first, 1e-8)
+        name = ("A", "B", "msp", "net")
+        return Comparison((Change(name, first, second, difference, True, 1, ()),), 0, ())
+
+    for second, expected, explained in ((0.95526, "+0.00", True), (0.9553, "+0.01", False)):
+        found = change(0.95524, second)
+        (row,) = shown(found)
+        assert (row["First"], row["Second"], row["Difference"]) == ("95.52", "95.53", expected)
+        assert ("Differences are taken before rounding" in markdown(report(found))) == explained
 
 
 def test_the_command_prints_the_comparison(tmp_path: Path, capsys) -> None:

@@ -25,7 +25,8 @@ RANKING = (
 DEFINITIONS = (
     RANKING,
     "95 % interval: of the mean AUROC, over the choice of images and, where there are several, of "
-    "runs. Figures in percent, as mean (sample standard deviation) over runs.",
+    "runs; each for itself. Ranks follow from paired tests, so that intervals of different ranks "
+    "may overlap. Figures in percent, as mean (sample standard deviation) over runs.",
     "FPR95: share of OOD images accepted where 95 % of the ID images are, mean over the sets. "
     "ID accepted: share of ID test images accepted at the threshold that keeps 95 % of the "
     "calibration images, the target being 95 %.",

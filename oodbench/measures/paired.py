@@ -132,9 +132,15 @@ class Estimate:
         tail = ndtr(ratio) if math.isinf(self.freedom) else stdtr(self.freedom, ratio)
         return 2 * float(tail)
 
-    def interval(self) -> tuple[float, float]:
-        """Return the symmetric 95 % interval, for a difference."""
-        reach = self._quantile() * math.sqrt(self.variance)
+    def interval(self, together: int = 1) -> tuple[float, float]:
+        """Return the symmetric 95 % interval, for a difference.
+
+        It excludes 0 just where ``together * p_value`` is below 5 % (Bonferroni).
+
+        Args:
+            together: number of intervals that are to hold at once.
+        """
+        reach = self._quantile(together) * math.sqrt(self.variance)
         return self.value - reach, self.value + reach
 
     def area_interval(self) -> tuple[float, float]:
@@ -148,10 +154,10 @@ class Estimate:
         reach = self._quantile() * math.sqrt(self.variance) / spread
         return float(expit(logit(self.value) - reach)), float(expit(logit(self.value) + reach))
 
-    def _quantile(self) -> float:
+    def _quantile(self, together: int = 1) -> float:
         if math.isinf(self.freedom):
-            return float(ndtri(1 - TAIL))
-        return float(stdtrit(self.freedom, 1 - TAIL))
+            return -float(ndtri(TAIL / together))
+        return -float(stdtrit(self.freedom, TAIL / together))
 
 
 def two_sided_p(differences: Floats, variances: Floats) -> Floats:

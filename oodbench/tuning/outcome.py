@@ -12,6 +12,9 @@ from typing import Any
 from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
 
+SHOWN = 0.01
+"""Percentage points that tables show; what is less looks like no difference."""
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -72,6 +75,8 @@ class Tuned:
             found.append("the search changed nothing: all settings give the same AUROC")
         elif done and not self.changed:
             found.append("the search changed nothing: the default is the best of what was tried")
+        elif done and self.default.auroc and 100 * (self.best.mean - self.default.mean) < SHOWN:
+            found.append(f"the best is better than the default by less than {SHOWN} points")
         return found
 
 

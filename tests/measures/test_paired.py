@@ -170,3 +170,14 @@ def test_runs_on_one_classifier_are_not_independent_of_each_other() -> None:
     assert independent_runs(seeds) == seeds
     several = independent_runs({**seeds, (1, 0): 0.6, (1, 1): 0.5})
     assert several == pytest.approx({(0, None): 0.85, (1, None): 0.55})
+
+
+@pytest.mark.parametrize("freedom", [3.0, math.inf])
+@pytest.mark.parametrize("together", [1, 7, 224])
+def test_intervals_that_hold_together_exclude_0_where_the_corrected_test_rejects(
+    freedom: float, together: int
+) -> None:
+    for value in np.linspace(0, 40, 400):
+        estimate = Estimate(float(value), 1.0, freedom)
+        low, _ = estimate.interval(together)
+        assert (low > 0) == (together * estimate.p_value < 0.05)
