@@ -12,6 +12,7 @@ project_copyright = author
 version = release = installed_version("oodbench")
 
 extensions = [
+    "accessible_pages",
     "command_help",
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -28,7 +29,6 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-python_maximum_signature_line_length = 80
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

@@ -1,4 +1,4 @@
-"""Benchmark out-of-distribution detectors; see `run`.
+"""A benchmark of out-of-distribution detectors; see `run`.
 
 ``oodbench.run(id="digits", detectors=["energy", "msp"])`` does what the command line does.
 """

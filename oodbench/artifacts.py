@@ -1,4 +1,4 @@
-"""List in ``run.json`` which artifacts bring back the networks of a run, and look them up.
+"""The artifacts from which the networks of a finished run can be restored.
 
 The keys are noted down, because planning the request again finds them only as long as neither the
 code nor the images have changed::

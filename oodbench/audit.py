@@ -1,4 +1,4 @@
-"""Audit a benchmark: which OOD sets a trivial statistic separates, and which repeat ID images.
+"""The audit of a benchmark: OOD sets that a trivial statistic separates or that repeat ID images.
 
 An OOD set that brightness separates from the ID set tells nothing about what else a detector has
 seen, and one that holds ID training images punishes the detectors that recognise them.

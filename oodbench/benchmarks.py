@@ -1,4 +1,4 @@
-"""Read benchmark definitions, TOML files."""
+"""Benchmark definitions, read from TOML files."""
 
 from __future__ import annotations
 

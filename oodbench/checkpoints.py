@@ -1,4 +1,4 @@
-"""Take a user's own weights, named by a path, as a classifier without a plugin."""
+"""A user's own weights, named by a path, as a classifier without a plugin."""
 
 from __future__ import annotations
 

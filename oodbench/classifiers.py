@@ -1,4 +1,4 @@
-"""Make classifiers of what users ask for, and say what they are in keys and records."""
+"""Classifiers made from what users ask for, and their description in keys and records."""
 
 from __future__ import annotations
 

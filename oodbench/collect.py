@@ -1,4 +1,4 @@
-"""Collect what the jobs of a run put out: records, scores, predictions, and what made them."""
+"""The outputs of a run's jobs, collected: records, scores, predictions and their provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare two runs: which figures changed, whether beyond noise, and which inputs differ."""
+"""The comparison of two runs: what changed, whether beyond noise, and which inputs differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what a run compared its detectors on: a classifier and images, as ``run.json`` has them.
+"""The conditions of a run: its classifier and images, as ``run.json`` records them.
 
 Figures of two runs compare only where all of this is equal.
 """

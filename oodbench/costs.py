@@ -1,4 +1,4 @@
-"""Find out what each detector of a run cost, from the artifacts of its jobs."""
+"""What each detector of a run cost, from the artifacts of its jobs."""
 
 from __future__ import annotations
 

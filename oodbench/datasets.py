@@ -1,4 +1,4 @@
-"""Make data sets of what users ask for, and find their images."""
+"""Data sets made from what users ask for, and their images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make detectors of what users ask for: names, families of names, and objects."""
+"""Detectors made from what users ask for: names, families of names, and objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find images that occur among others, exactly or nearly."""
+"""Images that repeat others, exactly or nearly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define the errors that oodbench raises.
+"""The errors that oodbench raises.
 
 ::
 

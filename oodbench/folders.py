@@ -1,4 +1,4 @@
-"""Users' folders of pictures: what in them is taken, left aside or refused."""
+"""Users' folders of pictures: what is taken, left aside or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what the machine has, without importing torch where that can be avoided."""
+"""The machine's capabilities, found without importing torch where possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specify the hooks by which plugins announce what they bring; each returns and does no work."""
+"""The hooks by which plugins announce what they provide; each returns it and does no work."""
 
 from __future__ import annotations
 

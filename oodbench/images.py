@@ -1,4 +1,4 @@
-"""Read images from packs and folders, and fit them to the geometry of the ID data set."""
+"""Images of packs and folders, fitted to the geometry of the ID data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe a request, and the jobs that it is made of.
+"""A request, and the jobs that it consists of.
 
 The kinds of job, and what they take in::
 

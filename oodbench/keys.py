@@ -1,4 +1,4 @@
-"""Make content keys: the hash of everything that determines what a job puts out."""
+"""Content keys: the hash of everything that determines the output of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say where images, artifacts and runs live unless a user says otherwise."""
+"""The default folders of images, artifacts and runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read pictures: files that Pillow decodes, whoever made them."""
+"""Pictures: untrusted files that Pillow decodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn a request into jobs with content keys: a graph, in which nothing is run."""
+"""The plan of a request: its jobs with content keys, a graph in which nothing is run."""
 
 from __future__ import annotations
 

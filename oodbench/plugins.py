@@ -1,4 +1,4 @@
-"""Find the installed plugins and ask each for what it brings; one that fails spoils no other."""
+"""Discovery of installed plugins; one that fails does not affect the others."""
 
 from __future__ import annotations
 

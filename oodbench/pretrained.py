@@ -1,4 +1,4 @@
-"""Take weights that a plugin ships in place of training them again.
+"""Pretrained weights that a plugin ships, used in place of training.
 
 A plugin may bring folders of trained weights (hook ``oodbench_weights``). A folder holds the files
 of one artifact and ``card.json``::

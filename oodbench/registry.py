@@ -1,4 +1,4 @@
-"""Look plugins up by name, and make objects of them from parameters."""
+"""Plugins by name, and objects made from their parameters."""
 
 from __future__ import annotations
 

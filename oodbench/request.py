@@ -1,4 +1,4 @@
-"""Resolve what a user asks for: names to plugins, benchmarks to data, texts to parameters."""
+"""A user's request, resolved: names to plugins, benchmarks to data, texts to parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define what a run leaves behind, and write and read it.
+"""The files that a run leaves, written and read.
 
 A run's directory holds
 

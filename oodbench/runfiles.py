@@ -1,4 +1,4 @@
-"""Read the files of a run, verified by their checksums, as plain values and Arrow tables.
+"""The files of a run, verified by checksum, as plain values and Arrow tables.
 
 What reads a thousand runs reads them here; `oodbench.results` makes data frames of the same values.
 """

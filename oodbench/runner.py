@@ -1,4 +1,4 @@
-"""Run a request from end to end: resolve, plan, compute what is missing, write the run's files."""
+"""A run from end to end: resolve, plan, compute what is missing, write the run's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define what ``run.json`` holds, and check it where a run is read.
+"""The schema of ``run.json``, checked wherever a run is read.
 
 Runs come from elsewhere: what passes `parse_info` has the types, sizes and depth that are stated
 here, so that whatever reads a run may rely on them. `json_schema` is the same for other programs.

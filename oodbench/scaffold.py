@@ -1,4 +1,4 @@
-"""Write a new plugin package, from the template."""
+"""A new plugin package, written from the template."""
 
 from __future__ import annotations
 

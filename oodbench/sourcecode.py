@@ -1,4 +1,4 @@
-"""Read source code: what of it determines results, and what it imports."""
+"""Source code: the part that determines results, and its imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find where the images of a data set are, and fingerprint them; fetch them if need be."""
+"""The images of a data set: where they are, their fingerprint, and their download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specify the arguments of each kind of job; every value of them identifies itself in the key.
+"""The arguments of each kind of job; every value identifies itself in the key.
 
 `oodbench.keys.identify` says how: plain values by what they are, plugins by class, parameters and
 code, sources and shipped weights by their bytes.

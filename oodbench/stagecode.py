@@ -1,4 +1,4 @@
-"""Find the code that determines what each kind of job puts out, so that it counts in keys."""
+"""The code that determines the output of each kind of job, which counts in keys."""
 
 from __future__ import annotations
 

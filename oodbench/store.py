@@ -1,4 +1,4 @@
-"""Keep what was computed: artifacts under content keys, atomic, checksummed, shared by runs.
+"""The artifact store: artifacts under content keys, atomic, checksummed, shared by runs.
 
 An artifact is a folder ``<store>/<stage>/<key>`` of files and a manifest ``artifact.json`` with
 stage, key, the SHA-256 of each file, and of itself. It is written in ``<store>/tmp`` and renamed

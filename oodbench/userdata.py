@@ -1,4 +1,4 @@
-"""Take a user's own images, named by a path, as a data set without a plugin."""
+"""A user's own images, named by a path, as a data set without a plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check files that came from elsewhere, and values read from them, before they are used."""
+"""Checks of files from elsewhere, and of values read from them, before they are used."""
 
 from __future__ import annotations
 

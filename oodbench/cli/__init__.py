@@ -1,4 +1,4 @@
-"""Parse the command line. Exit codes: 0, 1 (a detector failed), 2 (the request is wrong)."""
+"""The command line. Exit codes: 0, 1 (a detector failed), 2 (the request is wrong)."""
 
 from __future__ import annotations
 

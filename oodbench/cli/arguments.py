@@ -1,4 +1,4 @@
-"""Read arguments that several commands take."""
+"""Arguments that several commands take."""
 
 from __future__ import annotations
 

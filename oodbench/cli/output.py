@@ -1,4 +1,4 @@
-"""Print to the terminal; names and texts of plugins, packs and files cannot move its cursor.
+"""Printing to the terminal; names and texts of plugins, packs and files cannot move its cursor.
 
 Everything that a command prints passes through one of these functions.
 """

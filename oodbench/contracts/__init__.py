@@ -1,4 +1,4 @@
-"""What a plugin promises, and all that it imports of oodbench."""
+"""The contracts of plugins: what a plugin implements and what it is given."""
 
 from pluggy import HookimplMarker
 

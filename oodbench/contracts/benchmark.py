@@ -1,4 +1,4 @@
-"""Describe a benchmark: an ID set, its OOD sets and the classifier to protect."""
+"""The contract of a benchmark: an ID set, its OOD sets and the classifier to protect."""
 
 from __future__ import annotations
 

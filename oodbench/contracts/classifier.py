@@ -1,4 +1,4 @@
-"""Describe a classifier: the network that detectors protect, and how it is trained."""
+"""The contract of a classifier: the network that detectors protect, and how it is trained."""
 
 from __future__ import annotations
 

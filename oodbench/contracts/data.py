@@ -1,4 +1,4 @@
-"""Describe what detectors are given: batches, streams of them, and the context of a job."""
+"""What detectors are given: batches, streams of them, and the context of a job."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class Batch:
 
     @property
     def inputs(self) -> Tensor:
-        """The images: (n, c, h, w) float32 in [0, 1], the geometry of the ID data set."""
+        """Return the images, (n, c, h, w) float32 in [0, 1], in the geometry of the ID data set."""
         return self._declared(self._inputs, Need.INPUTS)
 
     @property
     def logits(self) -> Tensor:
-        """The classifier's logits: (n, k) float32."""
+        """Return the classifier's logits, (n, k) float32."""
         return self._declared(self._logits, Need.LOGITS)
 
     @property
     def features(self) -> Tensor:
-        """The classifier's penultimate features: (n, d) float32."""
+        """Return the classifier's penultimate features, (n, d) float32."""
         return self._declared(self._features, Need.FEATURES)
 
     @staticmethod

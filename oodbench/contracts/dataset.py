@@ -1,4 +1,4 @@
-"""Describe a data set of images."""
+"""The contract of a data set of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe a detector, and the parts that several detectors share."""
+"""The contract of a detector, and of the parts that several detectors share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe a figure, and the view of a finished run that it is drawn from."""
+"""The contract of a figure, and the view of a finished run that it is drawn from."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Outputs:
 
     @property
     def confidence(self) -> np.ndarray:
-        """The largest probability of the softmax of each image: (n,) float64 in [1/k, 1]."""
+        """Return the largest softmax probability of each image, (n,) float64 in [1/k, 1]."""
         import numpy as np
 
         logits = self.logits.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Describe a plugin: its name, where it comes from and how it deviates from that."""
+"""The description of a plugin: its name, its publication and its deviations from that."""
 
 from __future__ import annotations
 

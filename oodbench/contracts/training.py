@@ -1,4 +1,4 @@
-"""Describe classifiers that come by their weights in a way of their own."""
+"""The contracts of classifiers with their own loss, auxiliary images or existing weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the jobs of a plan that are not in the store yet.
+"""The engines, which run the jobs of a plan that are not in the store yet.
 
 A failed job fails those that depend on it, and nothing else.
 """

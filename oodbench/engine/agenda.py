@@ -1,4 +1,4 @@
-"""Hand out the jobs of a run, so that runs that share a store do not do the same work twice."""
+"""The jobs still to run, shared between runs so that none repeats another's work."""
 
 from __future__ import annotations
 

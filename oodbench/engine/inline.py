@@ -1,4 +1,4 @@
-"""Run jobs one after another: in this process, those of third-party plugins in another.
+"""The inline engine: one job after another, those of third-party plugins in another process.
 
 So a third-party plugin that crashes, hangs or takes all memory loses its own rows alone.
 """

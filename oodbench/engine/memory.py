@@ -1,4 +1,4 @@
-"""Measure how much memory a job needs at most, and end one that takes what is left."""
+"""The peak memory of a job, and the end of a job that takes all that is left."""
 
 from __future__ import annotations
 

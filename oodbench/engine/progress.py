@@ -1,4 +1,4 @@
-"""Show on the terminal which jobs run, how far they are, and how long they will take."""
+"""The progress display: running jobs, how far they are, and the time they will take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run jobs side by side with Ray: on this machine, or on a cluster that shares store and data."""
+"""The Ray engine: jobs side by side, on this machine or a cluster that shares store and data."""
 
 from __future__ import annotations
 

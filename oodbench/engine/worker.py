@@ -1,4 +1,4 @@
-"""Run one job in this process, with just the threads that it was given."""
+"""The execution of one job in this process, with exactly the threads that it was given."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Build the leaderboard from the records and scores of runs, never by hand."""
+"""The leaderboard, built from the records and scores of runs, never by hand."""

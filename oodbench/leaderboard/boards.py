@@ -1,4 +1,4 @@
-"""Rank the entries of each protocol."""
+"""The ranking of the entries of each protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build the files of the leaderboard from folders of runs."""
+"""The files of the leaderboard, built from folders of runs."""
 
 from __future__ import annotations
 

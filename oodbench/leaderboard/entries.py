@@ -1,4 +1,4 @@
-"""Bring the runs of a detector on the same images and classifier together in one entry."""
+"""Entries: the runs of one detector on the same images and classifier."""
 
 from __future__ import annotations
 

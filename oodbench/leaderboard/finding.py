@@ -1,4 +1,4 @@
-"""Find runs and packs in folders, and read them as entries of the leaderboard."""
+"""The runs and packs in folders, read as entries of the leaderboard."""
 
 from __future__ import annotations
 

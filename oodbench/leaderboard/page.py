@@ -1,4 +1,4 @@
-"""Write boards as one HTML page that needs no server and asks no outside address for anything."""
+"""The leaderboard as one HTML page that needs no server and loads nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read figures that were published elsewhere; they stand apart, and are never ranked."""
+"""Published figures, which are shown apart and never ranked."""
 
 from __future__ import annotations
 

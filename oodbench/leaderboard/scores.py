@@ -1,4 +1,4 @@
-"""Take a run's table of scores apart: by fitted detector, and by OOD set."""
+"""A run's table of scores, split by fitted detector and OOD set."""
 
 from __future__ import annotations
 

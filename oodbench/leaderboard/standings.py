@@ -1,4 +1,4 @@
-"""Say what each column of a board's standings shows, for the page and for tables as text."""
+"""The columns of a board's standings, for the page and for text tables."""
 
 from __future__ import annotations
 

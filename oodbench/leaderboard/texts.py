@@ -1,4 +1,4 @@
-"""Write boards as Markdown, LaTeX (booktabs) and CSV."""
+"""The leaderboard as Markdown, LaTeX (booktabs) and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check the arrays that measures are computed from."""
+"""Checks of the arrays that measures are computed from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resample images: the paired, stratified bootstrap of AUROCs.
+"""The paired, stratified bootstrap of AUROCs over images.
 
 ID images and the images of each OOD set are strata; every sample draws as many images of each as
 there are, with replacement, and the same images for all detectors, so that differences of

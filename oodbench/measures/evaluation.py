@@ -1,4 +1,4 @@
-"""Evaluate a detector: the measures of one record, and of all records of a run from its files."""
+"""The evaluation of a detector: one record, or all records of a run from its files."""
 
 from __future__ import annotations
 

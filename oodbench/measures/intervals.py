@@ -1,4 +1,4 @@
-"""Compute 95 % intervals: of one AUROC over images, and of a mean over seeds."""
+"""95 % intervals: of one AUROC over images, and of a mean over seeds."""
 
 from __future__ import annotations
 

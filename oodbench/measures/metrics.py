@@ -1,4 +1,4 @@
-"""Compute the metrics of out-of-distribution detection from arrays of scores.
+"""The metrics of out-of-distribution detection, computed from arrays of scores.
 
 A score is larger the more likely an image is out-of-distribution (OOD). Nothing is sampled,
 interpolated or clipped, and ties count as they fall: equal scores cross a threshold together, and

@@ -1,4 +1,4 @@
-"""Compare the AUROCs of detectors that scored the same images, with DeLong's paired test.
+"""DeLong's paired test of the AUROCs of detectors that scored the same images.
 
 A detector's AUROCs on several OOD sets share the ID test images, and two detectors share all
 images; the structural components of DeLong, DeLong and Clarke-Pearson (Biometrics 1988) tell how

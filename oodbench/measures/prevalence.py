@@ -1,4 +1,4 @@
-"""Compute average precisions that do not depend on how many images there are.
+"""Average precisions that do not depend on the numbers of ID and OOD images.
 
 Precision depends on the ratio of ID to OOD images: with ten times as many OOD images the same
 scores have another AUPR. Weighting both kinds as if there were as many of each removes that; it is

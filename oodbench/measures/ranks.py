@@ -1,4 +1,4 @@
-"""Rank detectors: Holm's correction, ranks with ties, Friedman's test and Nemenyi's difference."""
+"""Ranks of detectors: Holm's correction, ties, Friedman's test and Nemenyi's difference."""
 
 from __future__ import annotations
 

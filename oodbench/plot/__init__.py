@@ -1,1 +1,1 @@
-"""Draw figures from finished runs."""
+"""Figures of finished runs."""

@@ -1,4 +1,4 @@
-"""Draw figures, one after the other; one that cannot be drawn spoils no other."""
+"""Drawing figures one after the other; one that cannot be drawn does not affect the others."""
 
 from __future__ import annotations
 

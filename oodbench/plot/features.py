@@ -1,4 +1,4 @@
-"""Lay the features of a classifier out on a plane by UMAP (McInnes et al., JOSS 2018)."""
+"""The classifier's features on a plane, by UMAP (McInnes et al., JOSS 2018)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the images of a run again, where they are the same that it saw."""
+"""The images of a run, found again and verified to be the same."""
 
 from __future__ import annotations
 

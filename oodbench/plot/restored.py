@@ -1,4 +1,4 @@
-"""Bring back the networks of a run from the store, by the artifacts that ``run.json`` names."""
+"""The networks of a run, restored from the artifacts that ``run.json`` names."""
 
 from __future__ import annotations
 

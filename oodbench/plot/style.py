@@ -1,4 +1,4 @@
-"""Make pictures look alike, and write them so that the same picture has the same bytes."""
+"""The common style of pictures, and writing them so that equal pictures have equal bytes."""
 
 from __future__ import annotations
 

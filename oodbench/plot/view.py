@@ -1,4 +1,4 @@
-"""Show figures a run: its files, and what the store still has of it."""
+"""The view of a run that figures get: its files, and what the store still has."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Turn the records of runs into tables: pure functions of records and scores."""
+"""Tables of the records of runs: pure functions of records and scores."""

@@ -1,4 +1,4 @@
-"""Say which detectors accept another share of the ID test images than their thresholds are for."""
+"""Detectors whose share of accepted ID test images is far from what their threshold aims at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build the report of some records: for each ID set a comparison and the details."""
+"""The report of some records: for each ID set a comparison and the details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show which classes a detector fails on: ID classes rejected, OOD classes accepted."""
+"""The classes that a detector fails on: ID classes rejected, OOD classes accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say how each measure is called, read and defined in a table."""
+"""The title, direction and definition of each measure in tables."""
 
 from __future__ import annotations
 

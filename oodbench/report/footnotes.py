@@ -1,4 +1,4 @@
-"""Write what stands beneath the tables: notes, deviations, counts, definitions and failures."""
+"""The footnotes of tables: notes, deviations, counts, definitions and failures."""
 
 from __future__ import annotations
 

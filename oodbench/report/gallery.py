@@ -1,4 +1,4 @@
-"""Show the images of each data set that detectors are most confidently wrong about."""
+"""The images of each data set that detectors are most confidently wrong about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe a report apart from any format: sections of tables, and what stands beneath them."""
+"""A report independent of its format: sections of tables and footnotes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrange a table as a publication does: its rows, and its columns first."""
+"""Tables arranged like those of a publication: its rows, and its columns first."""
 
 from __future__ import annotations
 

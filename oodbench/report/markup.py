@@ -1,4 +1,4 @@
-"""Write a report as Markdown, LaTeX or HTML; names and texts are escaped in each."""
+"""Reports as Markdown, LaTeX or HTML; names and texts are escaped in each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put the records of several runs into one table, and keep apart what they do not share."""
+"""The records of several runs in one table, kept apart where their conditions differ."""
 
 from __future__ import annotations
 

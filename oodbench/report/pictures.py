@@ -1,4 +1,4 @@
-"""Draw pictures as SVG images, the same bytes for the same numbers."""
+"""SVG images, the same bytes for the same numbers."""
 
 from __future__ import annotations
 

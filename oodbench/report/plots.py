@@ -1,4 +1,4 @@
-"""Draw the plots of a run as SVG images, the same bytes for the same run."""
+"""The plots of a run as SVG images, the same bytes for the same run."""
 
 from __future__ import annotations
 

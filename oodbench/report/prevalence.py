@@ -1,4 +1,4 @@
-"""Show AUPR as it depends on the ratio of ID to OOD images, and as it does not."""
+"""AUPR as it depends on the ratio of ID to OOD images, and balanced."""
 
 from __future__ import annotations
 

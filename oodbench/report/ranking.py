@@ -1,4 +1,4 @@
-"""Rank detectors over OOD sets, and draw the diagram of critical differences."""
+"""Ranks of detectors over OOD sets, and the critical-difference diagram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute the figures of a run anew from its scores, and rewrite what holds them."""
+"""The figures of a run, recomputed from its scores and written back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take the intervals of AUROCs from resampled images in place of DeLong's formula."""
+"""Intervals of AUROCs from resampled images, in place of DeLong's formula."""
 
 from __future__ import annotations
 

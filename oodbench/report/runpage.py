@@ -1,4 +1,4 @@
-"""Write one HTML page about a run, with everything in it."""
+"""One self-contained HTML page about a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute from scores what records do not hold, and put it beside them."""
+"""Measures that records do not hold, computed from scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what the plots and galleries of a run show: scores, labels and predictions of images."""
+"""What the plots and galleries of a run show: scores, labels and predictions of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring the runs of a detector together: mean and standard deviation of every measure."""
+"""The runs of a detector, summarised: mean and standard deviation of every measure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Render the tables of one or several runs from their records."""
+"""The tables of one or several runs, rendered from their records."""
 
 from __future__ import annotations
 

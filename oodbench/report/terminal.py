@@ -1,4 +1,4 @@
-"""Write a report for a terminal."""
+"""Reports for a terminal."""
 
 from __future__ import annotations
 

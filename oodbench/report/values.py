@@ -1,4 +1,4 @@
-"""Show values that ``run.json`` holds."""
+"""Values of ``run.json`` as text."""
 
 from __future__ import annotations
 

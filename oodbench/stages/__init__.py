@@ -1,4 +1,4 @@
-"""Do the work of jobs: one module a kind of job, each with ``run(spec, work)``."""
+"""The work of jobs: one module for each kind of job, each with ``run(spec, work)``."""
 
 from __future__ import annotations
 

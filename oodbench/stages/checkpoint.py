@@ -1,4 +1,4 @@
-"""Keep checkpoints of a job in the store until its artifact is complete."""
+"""The checkpoints of a job, kept in the store until its artifact is complete."""
 
 from __future__ import annotations
 

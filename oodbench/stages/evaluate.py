@@ -1,4 +1,4 @@
-"""Evaluate a detector on one set: the measures of one row of the records.
+"""The evaluation of a detector on one set: the measures of one record.
 
 Writes ``measures.json``: the measures by column name, and ``fit_seconds`` and ``score_seconds``.
 """

@@ -1,4 +1,4 @@
-"""Pass images through a classifier, once, and keep all that detectors may ask for.
+"""The forward pass: images pass through a classifier once, for all detectors.
 
 Writes ``logits.npy`` (n, k) and ``features.npy`` (n, d), both float32; ``positions.npy`` (n,)
 int64, the positions within the prepared images; and of these ``labels.npy`` and ``indices.npy``.

@@ -1,4 +1,4 @@
-"""Refuse weights and outputs of a classifier that are not finite, before detectors are blamed."""
+"""Checks that the weights and outputs of a classifier are finite, before detectors are blamed."""
 
 from __future__ import annotations
 

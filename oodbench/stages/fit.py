@@ -1,4 +1,4 @@
-"""Fit a detector, or a part that detectors share, on ID training images.
+"""The fit of a detector, or of a part that detectors share, on ID training images.
 
 Writes what it learned: ``state.safetensors`` and ``state.json``; notes down ``fit_seconds``, parts
 included.

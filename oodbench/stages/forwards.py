@@ -1,4 +1,4 @@
-"""Count the images that pass through a classifier, whoever calls it."""
+"""A counter of the images that pass through a classifier, whatever code calls it."""
 
 from __future__ import annotations
 

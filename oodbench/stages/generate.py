@@ -1,4 +1,4 @@
-"""Make the images of a generated set; leaves what the stage `prepare` leaves."""
+"""The images of a generated set, in the form that the stage `prepare` leaves."""
 
 from __future__ import annotations
 

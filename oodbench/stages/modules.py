@@ -1,4 +1,4 @@
-"""Build classifiers, keep their weights as safetensors, and bring them back."""
+"""Classifier modules: built, saved as safetensors, and restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare images: select them by seed and fit them to the ID geometry.
+"""The preparation of images: selected by seed and fitted to the ID geometry.
 
 Writes ``images.npy`` (n, c, h, w) uint8, ``labels.npy`` (n,) int64, ``indices.npy`` (n,) int64,
 the positions in the data set, and ``hashes.npy`` (n,) uint64, which tell images apart; notes down

@@ -1,4 +1,4 @@
-"""Score images by a detector.
+"""The scores of images by a detector.
 
 Writes ``scores.npy`` (n,), as computed, float32 or wider, and ``indices.npy`` (n,) int64, the
 positions in the data set; notes down ``score_seconds``, ``fit_seconds`` and ``forwarded``, the

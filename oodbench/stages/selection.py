@@ -1,4 +1,4 @@
-"""Say which prepared images a part of a split consists of."""
+"""The prepared images that each part of a split consists of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stream images, and what a classifier made of them, from memory."""
+"""Streams of images, and of a classifier's outputs for them, from memory."""
 
 from __future__ import annotations
 

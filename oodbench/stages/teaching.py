@@ -1,4 +1,4 @@
-"""Teach a network by a recipe: SGD, one cycle of the learning rate, images kept as uint8.
+"""The training of a network by a recipe: SGD, one learning-rate cycle, images kept as uint8.
 
 A training that was killed goes on after the last epoch that it kept, to the same weights.
 """

@@ -1,4 +1,4 @@
-"""Train a classifier by its recipe and loss, or load the weights that it has already.
+"""A classifier, trained by its recipe and loss, or with the weights that it already has.
 
 Writes ``model.safetensors``; notes down ``shape``, ``num_classes`` and, if it was trained, the
 training accuracy of the last epoch.

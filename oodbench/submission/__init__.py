@@ -1,1 +1,1 @@
-"""Hand a run over as one file, and verify such a file without trusting it."""
+"""Runs handed over as one file, and verified without trusting it."""

@@ -1,4 +1,4 @@
-"""Open packs from elsewhere for those who want verified runs alone."""
+"""Packs from elsewhere, opened for commands that accept only verified runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what a benchmark's definition expects of a run, as far as its images are here."""
+"""What a benchmark's definition expects of a run, as far as its images are available."""
 
 from __future__ import annotations
 

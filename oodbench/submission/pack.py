@@ -1,4 +1,4 @@
-"""Write and open packs: a run's files in one ZIP archive, nothing in it that could be executed."""
+"""Packs: a run's files in one ZIP archive, with nothing executable in it."""
 
 from __future__ import annotations
 

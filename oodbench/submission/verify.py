@@ -1,4 +1,4 @@
-"""Verify a run that came from elsewhere: its figures, its images and its protocol."""
+"""The verification of a run from elsewhere: its figures, its images and its protocol."""
 
 from __future__ import annotations
 

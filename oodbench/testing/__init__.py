@@ -1,4 +1,4 @@
-"""Check plugins against the contract; for the tests of plugin authors."""
+"""Checks of plugins against the contract, for the tests of plugin authors."""
 
 from oodbench.testing.checks import Check, checks, parametrize_with_checks
 from oodbench.testing.fitting import Fitted, fit

@@ -1,4 +1,4 @@
-"""Check that a benchmark definition can be used."""
+"""Checks of a benchmark definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collect the checks that a plugin has to pass."""
+"""The checks that a plugin has to pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check what a classifier promises, on random images."""
+"""Checks of a classifier, on random images."""
 
 from __future__ import annotations
 

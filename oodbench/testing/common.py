@@ -1,4 +1,4 @@
-"""Check what every kind of plugin class promises, and share work between checks."""
+"""Checks of every kind of plugin class, and work shared between checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check what a data set promises. Nothing is downloaded."""
+"""Checks of a data set. Nothing is downloaded."""
 
 from __future__ import annotations
 

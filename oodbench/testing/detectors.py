@@ -1,4 +1,4 @@
-"""Check what a detector promises, on the toy problem."""
+"""Checks of a detector, on the toy problem."""
 
 from __future__ import annotations
 

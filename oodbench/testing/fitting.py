@@ -1,4 +1,4 @@
-"""Fit and restore detectors on the toy problem, the way the harness does on a real one."""
+"""Fitting and restoring detectors on the toy problem, as the harness does on a real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the checks of a plugin and report what they say, outside of a test run."""
+"""The outcomes of a plugin's checks, outside of a test run."""
 
 from __future__ import annotations
 

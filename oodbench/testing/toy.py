@@ -1,4 +1,4 @@
-"""Provide a small problem on which detectors are fitted and scored in milliseconds."""
+"""A small problem on which detectors are fitted and scored in milliseconds."""
 
 from __future__ import annotations
 

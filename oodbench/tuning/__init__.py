@@ -1,1 +1,1 @@
-"""Choose parameters of detectors on validation data; no test image is opened."""
+"""Parameters of detectors, chosen on validation data; no test image is opened."""

@@ -1,4 +1,4 @@
-"""List the settings of a detector that are worth trying."""
+"""The settings of a detector that are worth trying."""
 
 from __future__ import annotations
 

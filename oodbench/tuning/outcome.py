@@ -1,4 +1,4 @@
-"""Say what a search has found, and write it down as a benchmark definition that a run takes."""
+"""The outcome of a search, and the benchmark definition written from it."""
 
 from __future__ import annotations
 

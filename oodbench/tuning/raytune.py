@@ -1,4 +1,4 @@
-"""Run trials side by side with Ray Tune: on this machine, or on a cluster that shares the store."""
+"""Trials side by side with Ray Tune, on this machine or a cluster that shares the store."""
 
 from __future__ import annotations
 

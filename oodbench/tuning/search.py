@@ -1,4 +1,4 @@
-"""Tune detectors from end to end: resolve, list candidates, run their trials, choose."""
+"""Tuning from end to end: resolve, list candidates, run their trials, choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score validation images by every candidate: one after the other, or as trials of Ray Tune.
+"""The trials of candidates: validation images scored one after the other, or by Ray Tune.
 
 A trial is what no other candidate needs: its fit and its scores. What several need, such as the
 classifier and its pass over the images, is computed once, before them. All of it is kept in the

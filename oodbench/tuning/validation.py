@@ -1,4 +1,4 @@
-"""Say what detectors are tuned on: held-out ID training images, and outliers that nobody tests.
+"""The data that detectors are tuned on: held-out ID training images and untested outliers.
 
 The held-out images are kept from the detectors, not from the classifier: it is the one of a run,
 trained on all training images, and costs no further training.
