@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Source(Identified):
         fingerprint: digest of the bytes, parameters and code that determine the images.
         contents: digests of the files that hold these images and nothing else: a pack, or a user's
             pictures; empty for files that hold other splits too.
+        files_digest: digest of all files that are read; empty if there are none.
     """
 
     dataset: Dataset
@@ -44,6 +46,7 @@ class Source(Identified):
     pack: Path | None
     fingerprint: str
     contents: frozenset[str] = frozenset()
+    files_digest: str = ""
 
     def identity(self) -> dict[str, str]:
         """Return what determines the images."""
@@ -64,6 +67,28 @@ class Source(Identified):
     def identities(self) -> frozenset[str]:
         """Return what another source shares if it has images in common: fingerprint, contents."""
         return self.contents | {self.fingerprint}
+
+    def verify(self) -> None:
+        """Make sure that files are as they were when the fingerprint was taken.
+
+        Call it after the last image was read: what was made of other bytes would be found under
+        this fingerprint for ever.
+
+        Raises:
+            InvalidData: if a file was changed.
+        """
+        if self.files_digest and self.files_digest != self._digest_files():
+            raise InvalidData(
+                f"the images of '{self.dataset.info.name}' ({self.split}) were changed since the "
+                "run began; run the same command again"
+            )
+
+    def _digest_files(self) -> str:
+        if isinstance(self.dataset, UserImages):
+            return _users_source(self.dataset, self.split, self.root).files_digest
+        if self.pack is not None:
+            return _pack_source(self.dataset, self.split, self.root, self.pack).files_digest
+        return digest(_digests(_files(self.dataset, self.root, self.split) or []))
 
     def describe(self) -> str:
         """Return what was taken of a user's own images; empty for a registered data set."""
@@ -98,8 +123,7 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
     pack = root / f"{name}-{split}.npz"
     if pack.is_file():
         _verify_pack(pack)
-        sha256 = _digest_file(pack)
-        return Source(dataset, split, root, pack, digest({"pack": sha256}), frozenset({sha256}))
+        return _pack_source(dataset, split, root, pack)
     files = _files(dataset, root, split)
     if files is None:
         if not download:
@@ -109,12 +133,23 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
             )
         _make_folder(root)
         files = _fetch(dataset, root, split)
-    content = [(path.parent.name, path.name, _digest_file(path)) for path in files]
+    content = _digests(files)
     identity = plugin_key(dataset)
     if files:
         del identity["versions"]  # whatever library reads them, the files say the same
     fingerprint = digest({"plugin": identity, "split": split, "files": content})
-    return Source(dataset, split, root, None, fingerprint)
+    files_digest = digest(content) if files else ""
+    return Source(dataset, split, root, None, fingerprint, files_digest=files_digest)
+
+
+def _digests(files: Iterable[Path]) -> list[tuple[str, str, str]]:
+    return [(path.parent.name, path.name, _digest_file(path)) for path in files]
+
+
+def _pack_source(dataset: Dataset, split: str, root: Path, pack: Path) -> Source:
+    sha256 = _digest_file(pack)
+    fingerprint = digest({"pack": sha256})
+    return Source(dataset, split, root, pack, fingerprint, frozenset({sha256}), fingerprint)
 
 
 def _users_source(dataset: UserImages, split: str, root: Path) -> Source:
@@ -122,7 +157,7 @@ def _users_source(dataset: UserImages, split: str, root: Path) -> Source:
     images = [_digest_file(path) for path in dataset.files(root, split)]
     labels = dataset.labels(split).tolist()
     fingerprint = digest({"images": images, "labels": labels, "note": dataset.note(split)})
-    return Source(dataset, split, root, None, fingerprint, frozenset(images))
+    return Source(dataset, split, root, None, fingerprint, frozenset(images), fingerprint)
 
 
 def _digest_file(path: Path) -> str:

@@ -242,8 +242,31 @@ def test_the_version_of_a_library_counts_where_it_computes_the_images(install, t
     assert computed != computed_anew
 
 
+@pytest.mark.parametrize("kind", ["files", "pack", "folder"])
+def test_images_that_were_changed_since_they_were_found_are_refused(
+    tmp_path: Path, kind: str
+) -> None:
+    if kind == "folder":
+        source = locate(folder(tmp_path / "mine"), "test", tmp_path)
+    elif kind == "pack":
+        write_pack(tmp_path / "stored-test.npz")
+        source = locate(Stored(), "test", tmp_path)
+    else:
+        write_files(tmp_path)
+        source = locate(Stored(), "test", tmp_path)
+    source.verify()
+    if kind == "folder":
+        folder(tmp_path / "mine", value=7)
+    elif kind == "pack":
+        write_pack(tmp_path / "stored-test.npz", value=7)
+    else:
+        write_files(tmp_path, bytes([7] * 8))
+    with pytest.raises(InvalidData, match="were changed since the run began; run the same"):
+        source.verify()
+
+
 def folder(path: Path, value: int = 1) -> Dataset:
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     for name in ("a.png", "b.png"):
         Image.new("L", (4, 4), value).save(path / name)
     return UserImages(path=str(path))

@@ -25,6 +25,7 @@ def run(spec: PrepareSpec, work: Work) -> None:
     """Prepare the images of ``spec["source"]``."""
     source: Source = spec["source"]
     write_images(source.load(), spec, work)
+    source.verify()
 
 
 def write_images(found: ImageSet, spec: Selection, work: Work) -> None:

@@ -132,7 +132,9 @@ class _Part(Dataset):
         chosen = hold_out(len(found), self._images, self._benchmark)
         if not self._is_held_out:
             chosen = np.setdiff1d(np.arange(len(found)), chosen)
-        return ImageSet(found.images[chosen], found.labels[chosen], found.note)
+        taken = ImageSet(found.images[chosen], found.labels[chosen], found.note)
+        self._whole.verify()
+        return taken
 
 
 def hold_out(count: int, at_most: int, benchmark: Benchmark) -> np.ndarray:

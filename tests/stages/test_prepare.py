@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from stagework import Bench, TwoClasses, array
+
+from oodbench.errors import InvalidData
+from oodbench.sources import Source, locate
 
 DATASET = TwoClasses(count=50)
 IMAGES = DATASET.load(None, "test")
@@ -29,6 +35,22 @@ def test_the_seed_draws_the_selection(bench: Bench) -> None:
     made = (bench.prepare(DATASET, at_most=10, selection_seed=seed) for seed in (0, 1))
     first, other = (array(each, "indices") for each in made)
     assert not np.array_equal(first, other)
+
+
+def test_images_that_change_while_they_are_read_are_refused(bench: Bench, tmp_path: Path) -> None:
+    class Changing(TwoClasses):
+        def files(self, root, split):
+            return [root / "images.bin"]
+
+        def load(self, root, split):
+            found = super().load(root, split)
+            (root / "images.bin").write_bytes(b"other")
+            return found
+
+    (tmp_path / "images.bin").write_bytes(b"first")
+    source: Source = locate(Changing(), "test", tmp_path)
+    with pytest.raises(InvalidData, match="were changed since the run began"):
+        bench.prepare(DATASET, source=source)
 
 
 def test_images_are_fitted_to_the_id_geometry(bench: Bench) -> None:
