@@ -40,6 +40,9 @@ PACKAGES = (
 """Packages whose versions a run notes down."""
 
 
+MIRRORED = "the classifier was trained on mirrored images too, which may be of another class"
+
+
 class Collector:
     """Read the artifacts of a run.
 
@@ -158,10 +161,12 @@ class Collector:
                 note = self._store.open(*predicted.extract).meta["note"]
                 if note and predicted.split == "test":
                     notes[predicted.dataset] = note
-        return notes | {
-            title: "; ".join([*filter(None, [notes.get(title)]), text])
-            for title, text in self._overlaps.notes.items()
-        }
+        request = self._resolved.request
+        if request.classifier.flip and not request.train.dataset.mirrorable:
+            _append(notes, request.titles()[0], MIRRORED)
+        for title, text in self._overlaps.notes.items():
+            _append(notes, title, text)
+        return notes
 
     def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return the groups of OOD sets to average over, by the title of the ID set."""
@@ -279,6 +284,10 @@ class Collector:
             "images_forwarded": forwarded["extract"],
             "images_forwarded_by_detectors": forwarded["score"],
         }
+
+
+def _append(notes: dict[str, str], title: str, text: str) -> None:
+    notes[title] = f"{notes[title]}; {text}" if title in notes else text
 
 
 def _chosen(plugin: object) -> list[str]:

@@ -145,6 +145,7 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     precision = hardware.resolve_precision(options.precision, gpus)
     id_dataset = make_dataset(benchmark.id, registry, parameters)
     ood_datasets, lost = make_ood(benchmark, id_dataset, registry, parameters)
+    classifier = classifier.suited(id_dataset)
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", options.data, download=options.download)
     test = locate(id_dataset, options.split, options.data, download=options.download)

@@ -10,7 +10,9 @@ import pytest
 from sample_detectors import Brightness, HidesParameter, RaisesInParts, RaisesWhenMade, info
 
 from oodbench import registry
+from oodbench.classifiers import make_classifier
 from oodbench.contracts import Need
+from oodbench.datasets import make_dataset
 from oodbench.errors import DataUnavailable, InvalidData, InvalidParameter, UnknownName, UserError
 from oodbench.plan import make_plan
 from oodbench.request import Options, Resolved, resolve
@@ -19,6 +21,7 @@ LOADED = registry.load()
 
 
 LOST = """
+from oodbench.classifiers import make_classifier
 from oodbench.contracts import Dataset, Info, hookimpl
 
 class LostShelf(Dataset):
@@ -455,3 +458,26 @@ def test_a_gpu_that_is_not_there_is_refused(ask) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="--device cuda: torch finds no GPU"):
         ask(device="cuda")
+
+
+FLIPPING = ["resnet18", "wideresnet16-4", "timm/resnet18", "torchvision/resnet18"]
+
+
+@pytest.mark.parametrize("name", [*FLIPPING, "logit-norm/resnet18"])
+def test_a_classifier_mirrors_images_where_the_id_set_keeps_its_classes(name: str) -> None:
+    made = make_classifier(name, LOADED, {})
+    for id_set, flip in (("digits", False), ("mnist", False), ("svhn", False), ("cifar10", True)):
+        assert made.suited(make_dataset(id_set, LOADED)).flip is flip
+    assert made.flip is None
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_user_may_ask_for_mirrored_images(ask, flip: bool) -> None:
+    chosen = {"resnet18": {"flip": str(flip)}}
+    resolved = ask(id="digits", detectors=["msp"], classifier="resnet18", parameters=chosen)
+    assert resolved.request.classifier.flip is flip
+
+
+def test_without_being_asked_digits_are_not_mirrored(ask) -> None:
+    resolved = ask(id="digits", detectors=["msp"], classifier="resnet18")
+    assert resolved.request.classifier.flip is False

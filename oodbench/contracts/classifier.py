@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from oodbench.contracts.info import Info
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from oodbench.contracts.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +41,15 @@ class Classifier(ABC):
     """A network architecture with the recipe to train it.
 
     Parameters are those of `Trainable`: keyword-only, with defaults, stored as given.
+
+    Attributes:
+        info: name and source of the architecture.
+        flip: whether training images are mirrored at random; None where that is up to the ID set,
+            a good default for a parameter of this name.
     """
 
     info: ClassVar[Info]
+    flip: bool | None = False
 
     @property
     def full_name(self) -> str:
@@ -51,6 +60,14 @@ class Classifier(ABC):
     @abstractmethod
     def recipe(self) -> Recipe:
         """Return how to train it."""
+
+    def suited(self, dataset: Dataset) -> Self:
+        """Return the classifier to use on an ID set: with `flip` as the set says, if it is None."""
+        if self.flip is not None:
+            return self
+        suited = copy.copy(self)
+        suited.flip = dataset.mirrorable
+        return suited
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:

@@ -51,6 +51,9 @@ class Dataset(ABC):
         shape: (c, h, w) of the original images; c is 1 or 3.
         num_classes: number of classes; 0 if the images have none.
         splits: the splits that exist; an ID set needs ``"train"`` and ``"test"``.
+        mirrorable: whether an image that is mirrored left to right is of the same class, so that a
+            classifier may be trained on such images: of photographs as a rule, of letters and
+            digits not. Images of a user's own are taken not to be.
         validates: whether detectors are tuned against it where a benchmark names no other set.
     """
 
@@ -58,6 +61,7 @@ class Dataset(ABC):
     shape: tuple[int, int, int]
     num_classes: int = 0
     splits: tuple[str, ...] = ("train", "test")
+    mirrorable: bool = False
     validates: bool = False
 
     def fitted(self, shape: tuple[int, int, int]) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from oodbench.contracts.classifier import Classifier, Recipe
@@ -10,6 +11,8 @@ from oodbench.errors import PluginError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from oodbench.contracts.dataset import Dataset
 
 
 class CustomClassifier(Classifier):
@@ -81,7 +84,12 @@ class DerivedClassifier(CustomClassifier):
     def on(self, base: Classifier) -> Self:
         """Take the classifier that `network` names, and return self."""
         self._base = base
+        self.flip = base.flip
         return self
+
+    def suited(self, dataset: Dataset) -> Self:
+        """Return the classifier to use on an ID set: on the network that suits it."""
+        return copy.copy(self).on(self.base.suited(dataset))
 
     @property
     def base(self) -> Classifier:

@@ -21,7 +21,8 @@ class WideResNet(Classifier):
         width: factor on the filters 16, 32, 64.
         epochs: passes over the training images.
         shift: training images are moved by up to this many pixels in each direction.
-        flip: whether training images are mirrored at random.
+        flip: whether training images are mirrored at random; by default where the ID set says that
+            they keep their classes.
     """
 
     info = Info(
@@ -44,7 +45,7 @@ class WideResNet(Classifier):
         width: int = 4,
         epochs: int = 30,
         shift: int = 4,
-        flip: bool = True,
+        flip: bool | None = None,
     ) -> None:
         if depth < 10 or (depth - 4) % 6:
             raise ValueError(f"depth must be 6 n + 4 (10, 16, 22, ...), not {depth}")

@@ -53,6 +53,7 @@ class CifarDataset(ArrayDataset):
         names: the names of all the files.
     """
 
+    mirrorable = True
     folder: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
 

@@ -105,6 +105,7 @@ class FashionMnist(IdxDataset):
         ),
     )
     library = "torchvision.datasets:FashionMNIST"
+    mirrorable = True
     folder = "FashionMNIST"
 
 

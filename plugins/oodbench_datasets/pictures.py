@@ -113,6 +113,7 @@ class PytorchOodArchive(ArchiveDataset):
         library: that class as ``"module:name"``.
     """
 
+    mirrorable = True
     library: ClassVar[str]
 
     def published(self) -> tuple[str, str]:

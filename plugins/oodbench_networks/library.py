@@ -28,7 +28,8 @@ class LibraryModel(CustomClassifier):
         epochs: passes over the training images.
         learning_rate: the highest of the cycle.
         shift: training images are moved by up to this many pixels in each direction.
-        flip: whether training images are mirrored at random.
+        flip: whether training images are mirrored at random; by default where the ID set says that
+            they keep their classes.
     """
 
     argument = "model"
@@ -42,7 +43,7 @@ class LibraryModel(CustomClassifier):
         epochs: int = 10,
         learning_rate: float = 0.05,
         shift: int = 4,
-        flip: bool = True,
+        flip: bool | None = None,
     ) -> None:
         if epochs < 1 or min(shift, size) < 0 or learning_rate <= 0:
             raise ValueError(
@@ -84,7 +85,7 @@ class LibraryModel(CustomClassifier):
         """
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Mirror half of the images and move each by a random whole number of pixels."""
+        """Mirror half of the images if `flip` says so, and move each by some whole pixels."""
         from oodbench_networks.augmentation import mirrored, shifted
 
         if self.flip:

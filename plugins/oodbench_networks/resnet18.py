@@ -30,7 +30,8 @@ class ResNet18(Classifier):
     Args:
         epochs: passes over the training images.
         shift: training images are moved by up to this many pixels in each direction.
-        flip: whether training images are mirrored at random.
+        flip: whether training images are mirrored at random; by default where the ID set says that
+            they keep their classes.
         normalisation: whose mean and deviation inputs are normalised by: ``half`` (0.5 and 0.5),
             ``imagenet``, ``cifar10``, ``cifar100`` or ``none``. For weights of your own, what
             these were trained with.
@@ -51,7 +52,7 @@ class ResNet18(Classifier):
         *,
         epochs: int = 30,
         shift: int = 4,
-        flip: bool = True,
+        flip: bool | None = None,
         normalisation: Normalisation = "half",
     ) -> None:
         if epochs < 1 or shift < 0:
@@ -83,7 +84,7 @@ class ResNet18(Classifier):
         return LastLinear(network, *statistics(self.normalisation, shape[0]))
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Mirror half of the images and move each by a random whole number of pixels."""
+        """Mirror half of the images if `flip` says so, and move each by some whole pixels."""
         from oodbench_networks.augmentation import mirrored, shifted
 
         if self.flip:

@@ -60,6 +60,7 @@ class OpenOodImageNet(ListedDataset):
         paper=IMAGENET,
         deviations=("Detectors learn from 50 training pictures of each class by default.",),
     )
+    mirrorable = True
     splits = ("train", "test")
     shape = (3, 224, 224)
     num_classes = 1000

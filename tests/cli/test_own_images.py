@@ -175,3 +175,11 @@ def test_images_that_two_ood_sets_share_are_counted(here: Path) -> None:
     notes = results(here)[1]["notes"]
     assert notes["other"] == "6 images; 6 of its 6 images are images of more"
     assert notes["more"] == "9 images; 6 of its 9 images are images of other"
+
+
+@pytest.mark.parametrize("flip", ["yes", "no", None])
+def test_mirrored_images_of_a_users_own_are_noted(here: Path, flip: str | None) -> None:
+    asked = [word.replace("preact-resnet", "wideresnet16-4") for word in RUN.split()]
+    chosen = ["--set", f"wideresnet16-4.flip={flip}"] if flip else []
+    assert main([*asked, *chosen, "--id", "./own", "--ood", "./other"]) == 0
+    assert ("trained on mirrored images" in results(here)[1]["notes"]["own"]) is (flip == "yes")
