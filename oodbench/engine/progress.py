@@ -103,8 +103,11 @@ class Progress:
             self._bars.update(task, completed=done, total=total)
 
     def waiting(self, job: Job) -> None:
-        """Add a bar that says that another run works on the job."""
-        self._add(job, f"waiting for another run: {job.title}")
+        """Say that another run works on the job."""
+        text = f"waiting for another run: {job.title}"
+        self._add(job, text)
+        if self._as_lines:
+            self._print(f"{time.strftime('%H:%M:%S')}  {text}")
 
     def finished(self, job: Job, outcome: Outcome) -> None:
         """Remove the bar; say so if the job failed, and what was noted about it."""

@@ -180,3 +180,9 @@ def test_the_log_of_a_run_says_what_ended_it(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     with RunLog(tmp_path / "gone" / "run.log", "digits", Progress(quiet=True)) as log:
         log.finished(FIT, Outcome())
+
+
+def test_off_a_terminal_it_is_said_what_another_run_works_on(capsys) -> None:
+    with Progress() as shown:
+        shown.waiting(FIT)
+    assert capsys.readouterr().err.endswith("  waiting for another run: fit ganad [seed 0]\n")
