@@ -26,6 +26,7 @@ from oodbench.contracts import (
 )
 from oodbench.detectors import FAMILY
 from oodbench.duplicates import Reference
+from oodbench.engine.progress import Progress
 from oodbench.errors import InvalidData, UserError, describe
 from oodbench.hardware import BATCH_SIZES
 from oodbench.images import select, to_geometry
@@ -82,11 +83,12 @@ class Audit:
     broken: dict[str, str]
 
 
-def audit(options: Options) -> Audit:
+def audit(options: Options, progress: Progress) -> Audit:
     """Audit the benchmark that the options name; no classifier is trained.
 
     Args:
         options: as of a run; whatever detectors they name, the trivial statistics are computed.
+        progress: told of each data set.
 
     Raises:
         UserError: if the request cannot be served.
@@ -94,25 +96,28 @@ def audit(options: Options) -> Audit:
     options = dataclasses.replace(options, detectors=[FAMILY + SHORTCUT])
     resolved = resolve(options, registry.load())
     request = resolved.request
-    train = _read(request.train, request, None)
-    inside = _read(request.test, request, request.images_per_set)
-    statistics = _Statistics(request, train, inside, resolved.broken)
-    reference = Reference(train.images)
+    progress.planned(1 + len(request.ood))
+    with progress.step(f"fit the statistics to {request.train.dataset.info.label}"):
+        train = _read(request.train, request, None)
+        inside = _read(request.test, request, request.images_per_set)
+        statistics = _Statistics(request, train, inside, resolved.broken)
+        reference = Reference(train.images)
     findings = []
     missing = dict(resolved.missing)
     for title, source in zip(request.titles()[1:], request.ood, strict=True):
         if isinstance(source.dataset, GeneratedDataset):
             missing[title] = "a trained generator makes its images; 'oodbench run' compares them"
             continue
-        try:
-            outside = _read(source, request, request.images_per_set)
-        except InvalidData as error:
-            missing[title] = str(error)
-            continue
-        found = reference.find(outside.images)
-        for pairs in (found.exact, found.near):
-            pairs[:, 0] = outside.positions[pairs[:, 0]]
-        areas = statistics.areas(outside)
+        with progress.step(f"audit {title}"):
+            try:
+                outside = _read(source, request, request.images_per_set)
+            except InvalidData as error:
+                missing[title] = str(error)
+                continue
+            found = reference.find(outside.images)
+            for pairs in (found.exact, found.near):
+                pairs[:, 0] = outside.positions[pairs[:, 0]]
+            areas = statistics.areas(outside)
         findings.append(Finding(title, len(outside.images), areas, found.exact, found.near))
     if not findings:
         raise UserError("no OOD set can be audited: " + "; ".join(missing.values()))

@@ -49,6 +49,11 @@ def add_no_download(parser: Any) -> None:
     )
 
 
+def add_quiet(parser: Any) -> None:
+    """Add ``--quiet``."""
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
 def names(text: str) -> list[str]:
     """Read ``a,b``."""
     found = [name.strip() for name in text.split(",") if name.strip()]

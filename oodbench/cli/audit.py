@@ -26,15 +26,15 @@ def add(commands: Any) -> None:
     arguments.add_parameters(parser)
     arguments.add_no_download(parser)
     arguments.add_data_folder(parser)
+    arguments.add_quiet(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Audit a benchmark and print what was found in one table."""
-    from rich.console import Console
-
     from oodbench.audit import audit
+    from oodbench.engine.progress import Progress
     from oodbench.paths import data_folder
     from oodbench.request import Options
 
@@ -46,8 +46,8 @@ def execute(options: argparse.Namespace) -> int:
         data=data_folder(options.data),
         download=options.download,
     )
-    with Console(stderr=True).status("computing statistics, and looking for duplicates"):
-        found = audit(asked)
+    with Progress(quiet=options.quiet) as progress:
+        found = audit(asked, progress)
     if options.json:
         print(json.dumps(_content(found), indent=2))
     else:

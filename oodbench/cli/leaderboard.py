@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from oodbench.cli import arguments
 from oodbench.cli.output import complain, say
 
 if TYPE_CHECKING:
+    from oodbench.engine.progress import Progress
     from oodbench.leaderboard.finding import OpenPack
     from oodbench.submission.admission import Verifier
 
@@ -34,19 +37,25 @@ def add(commands: Any) -> None:
         "--markdown", type=Path, metavar="FILE", help="write the Markdown tables here as well"
     )
     arguments.add_data_folder(parser)
+    arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Build the leaderboard; runs that are ill-formed and packs that do not verify are left out."""
+    from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
     from oodbench.leaderboard.build import read_leaderboard
     from oodbench.leaderboard.texts import write_markdown
 
-    found = read_leaderboard(options.folders, _opener(options.data))
+    with Progress(quiet=options.quiet) as progress:
+        progress.planned(2)
+        with progress.step("read the runs"):
+            found = read_leaderboard(options.folders, _opener(options.data, progress))
+        with progress.step("write page and tables"):
+            written = found.write(options.out)
     for each in found.skipped:
         complain(f"left out: {each.path}: {each.reason}")
-    written = found.write(options.out)
     if options.markdown is not None:
         text = write_markdown(found.boards, found.published)
         try:
@@ -58,7 +67,7 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _opener(data: Path | None) -> OpenPack:
+def _opener(data: Path | None, progress: Progress) -> OpenPack:
     """Return what opens packs; plugins and torch are imported for the first of them."""
 
     @functools.cache
@@ -68,4 +77,10 @@ def _opener(data: Path | None) -> OpenPack:
 
         return Verifier(data_folder(data))
 
-    return lambda pack: verifier().open(pack)
+    @contextmanager
+    def open_pack(pack: Path) -> Iterator[Path]:
+        progress.planned(1)
+        with progress.step(f"verify {pack.name}"), verifier().open(pack) as folder:
+            yield folder
+
+    return open_pack

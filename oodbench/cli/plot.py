@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oodbench.cli import arguments
 from oodbench.cli.output import as_markup, complain, say
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--other", type=Path, metavar="RUN", help="a second run, for figures that compare two"
     )
+    arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
 
 
@@ -46,6 +48,7 @@ def execute(options: argparse.Namespace) -> int:
         raise UserError("name the folder of a run, or --list")
     chosen = [loaded.figures[name].create() for name in options.figures or loaded.figures]
 
+    from oodbench.engine.progress import Progress
     from oodbench.paths import store_folder
     from oodbench.plot.draw import draw
     from oodbench.plot.view import StoredRun
@@ -56,12 +59,16 @@ def execute(options: argparse.Namespace) -> int:
     other = StoredRun(read_run(options.other), store, loaded) if options.other else None
     view = StoredRun(read_run(options.run), store, loaded, other)
     complete = True
-    for drawn in draw(chosen, view, options.out or options.run / "figures"):
-        for path in drawn.paths:
-            say(path)
-        if drawn.reason:
-            complain(f"oodbench: {drawn.name} is not drawn: {drawn.reason}")
-            complete &= not (drawn.failed or options.figures)
+    with Progress(quiet=options.quiet) as progress:
+        progress.planned(len(chosen))
+        for figure in chosen:
+            with progress.step(f"draw {figure.info.name}"):
+                (drawn,) = draw([figure], view, options.out or options.run / "figures")
+            for path in drawn.paths:
+                say(path)
+            if drawn.reason:
+                complain(f"oodbench: {drawn.name} is not drawn: {drawn.reason}")
+                complete &= not (drawn.failed or options.figures)
     return 0 if complete else 1
 
 

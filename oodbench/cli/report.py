@@ -21,12 +21,14 @@ def add(commands: Any) -> None:
         help="the page (default: report.html in the run's folder)",
     )
     arguments.add_data_folder(parser)
+    arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Make the page of a run."""
     from oodbench import registry
+    from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
     from oodbench.paths import data_folder
     from oodbench.plot.images import find_images
@@ -35,7 +37,12 @@ def execute(options: argparse.Namespace) -> int:
 
     path = options.out or options.run / "report.html"
     run = read_run(options.run)
-    text = run_page(run, find_images(run, registry.load(), data_folder(options.data)))
+    with Progress(quiet=options.quiet) as progress:
+        progress.planned(2)
+        with progress.step("find the images"):
+            images = find_images(run, registry.load(), data_folder(options.data))
+        with progress.step("make tables and plots"):
+            text = run_page(run, images)
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:

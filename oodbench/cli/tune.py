@@ -78,6 +78,7 @@ def add(commands: Any) -> None:
         "--out", type=Path, metavar="FILE", help="definition to write, a TOML file that 'run' takes"
     )
     where.add_argument("--force", action="store_true", help="replace --out if it is there")
+    arguments.add_quiet(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 
@@ -108,7 +109,7 @@ def execute(options: argparse.Namespace) -> int:
         device=options.device,
         download=options.download,
     )
-    with Progress(quiet=options.json) as progress:
+    with Progress(quiet=options.quiet) as progress:
         tuning = tune(
             asked,
             outliers=options.validation_outliers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,14 +74,41 @@ def run_trials(
                 name="tune",
                 storage_path=folder,
                 verbose=0,
+                callbacks=[_told(observer)],
             ),
         )
+        observer.planned(1 + len(known))
         observer.started(whole)
+        began = time.monotonic()
         grid = tuner.fit()
         found = [grid[number] for number in range(len(grid))]
-        observer.finished(whole, Outcome())
+        observer.finished(whole, Outcome(seconds=time.monotonic() - began))
     reasons = {label: _reason(result) for label, result in zip(known, found, strict=True)}
     return {label: reason for label, reason in reasons.items() if reason}
+
+
+def _told(observer: Observer) -> Any:
+    """Return what Ray Tune calls at the end of each trial, to tell an observer."""
+    from ray import tune
+
+    class Told(tune.Callback):
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            self._tell(trial, str(trial.last_result.get("failure", "")))
+
+        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            self._tell(trial, "its process was lost")
+
+        def _tell(self, trial: Any, error: str) -> None:
+            label = str(trial.config["candidate"])
+            job = Job(Ref("tune", label), f"try {label}", {}, {}, Resources(1, 0.0))
+            seconds = float(trial.last_result.get("time_total_s", 0.0))
+            observer.finished(job, Outcome(error, seconds=seconds))
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Be saved as what does nothing: the search is not gone on with by Ray Tune."""
+            return tune.Callback, ()
+
+    return Told()
 
 
 def _on_one_cpu(trial: Trial) -> Trial:

@@ -120,3 +120,15 @@ def test_sets_that_a_generator_makes_are_left_out(audit) -> None:
     assert list(found["ood_sets"]) == ["Uniform"]
     assert "a trained generator makes its images" in found["missing"]["Fakes (norm 0-5)"]
     assert audit("--ood ganad-fakes")[0] == 2
+
+
+def test_what_is_done_is_told_unless_it_is_to_be_quiet(tiny: Path, capsys) -> None:
+    line = f"audit --benchmark {tiny} --ood uniform"
+    assert main(line.split()) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[1:3] for line in lines] == [
+        ["1/2", "fit the statistics to Digits"],
+        ["2/2", "audit Uniform"],
+    ]
+    assert main([*line.split(), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""

@@ -18,7 +18,7 @@ def test_writes_page_and_tables_and_names_what_is_left_out(tmp_path: Path, capsy
     (tmp_path / "runs" / "bad").mkdir()
     (tmp_path / "runs" / "bad" / "run.json").write_text("{}")
     site, copy = tmp_path / "site", tmp_path / "LEADERBOARD.md"
-    line = f"leaderboard {tmp_path / 'runs'} --out {site} --markdown {copy}"
+    line = f"leaderboard {tmp_path / 'runs'} --out {site} --markdown {copy} --quiet"
     assert main(line.split()) == 0
     output, errors = capsys.readouterr()
     assert output == f"1 tables, 2 entries: {site / 'index.html'}\n"
@@ -43,3 +43,13 @@ def test_the_kept_leaderboard_is_that_of_the_kept_runs() -> None:
     assert not found.skipped
     kept = (RESULTS / "LEADERBOARD.md").read_text(encoding="utf-8")
     assert kept == write_markdown(found.boards, found.published)
+
+
+def test_what_is_done_is_told(tmp_path: Path, capsys) -> None:
+    make_run(tmp_path / "runs" / "good")
+    assert main(f"leaderboard {tmp_path / 'runs'} --out {tmp_path / 'site'}".split()) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[1:3] for line in lines] == [
+        ["1/2", "read the runs"],
+        ["2/2", "write page and tables"],
+    ]

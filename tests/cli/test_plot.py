@@ -38,7 +38,7 @@ def plot(capsys, store: Path, monkeypatch):
 
     def call(*arguments: object) -> tuple[int, str, str]:
         try:
-            code = main(["plot", *map(str, arguments), "--store", str(store)])
+            code = main(["plot", *map(str, arguments), "--store", str(store), "--quiet"])
         except SystemExit as error:
             code = error.code
         return code, *capsys.readouterr()
@@ -54,6 +54,12 @@ def test_a_figure_is_written_as_png_and_svg_and_named(plot, drawable: Path, tmp_
         "scores-energy.png", "scores-energy.svg", "scores-ganad.png", "scores-ganad.svg"
     ]  # fmt: skip
     assert sorted(output.split()) == [str(tmp_path / name) for name in written]
+
+
+def test_figures_are_told_of_as_they_are_drawn(drawable, store, tmp_path, capsys) -> None:
+    line = f"plot {drawable} scores --out {tmp_path} --store {store}"
+    assert main(line.split()) == 0
+    assert "  1/1  draw scores  " in capsys.readouterr().err
 
 
 def test_pictures_go_into_the_run_unless_told_otherwise(plot, drawable: Path) -> None:
