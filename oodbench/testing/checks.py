@@ -12,6 +12,7 @@ from oodbench.contracts import Classifier, Dataset, Detector
 from oodbench.isolation import isolated
 from oodbench.testing import benchmarks, classifiers, datasets, detectors
 from oodbench.testing.common import label
+from oodbench.testing.subject import DetectorSubject
 
 if TYPE_CHECKING:
     import pytest
@@ -59,7 +60,7 @@ def checks(plugin: Plugin) -> Iterator[Check]:
         TypeError: if it is none of these.
     """
     if isinstance(plugin, Detector):
-        yield from _bound(label(plugin), detectors.CHECKS, detectors.DetectorSubject(plugin))
+        yield from _bound(label(plugin), detectors.CHECKS, DetectorSubject(plugin))
     elif isinstance(plugin, Dataset):
         yield from _bound(label(plugin), datasets.CHECKS, datasets.DatasetSubject(plugin))
     elif isinstance(plugin, Classifier):

@@ -6,70 +6,20 @@ from collections.abc import Callable
 from unittest import SkipTest
 
 import torch
-from torch import Tensor
 
-from oodbench.contracts import SHORTCUT, Batch, Detector, Need, PluginError, Trainable, parameters
+from oodbench.contracts import SHORTCUT, Batch, Need, PluginError, Trainable, parameters
 from oodbench.testing import common
-from oodbench.testing.common import Step, Subject, assert_stored, copy_of
-from oodbench.testing.fitting import Fitted, fit
-from oodbench.testing.toy import take, toy_problem
+from oodbench.testing.common import assert_stored, copy_of
+from oodbench.testing.fitting import fit
+from oodbench.testing.independence import (
+    check_extremes,
+    check_score_keeps_state,
+    check_scores_are_independent,
+)
+from oodbench.testing.subject import DetectorSubject, score
 
 TOY_AUROC = 0.7
 """What a detector must exceed on the toy problem; guessing gives 0.5, give or take 0.04."""
-
-
-class DetectorSubject(Subject):
-    """A detector under test, with what several checks share.
-
-    Args:
-        detector: a detector with the parameters to test it with; it is never fitted itself.
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        super().__init__(detector)
-        self.detector = detector
-        self.problem = toy_problem()
-        self.images = torch.cat([self.problem.id_images, self.problem.ood_images])
-        self.fitted = Step("fit", self._fit)
-        self.scores = Step("score", self._score)
-        self.repeated = Step("scoring the same images again", self._score_again)
-
-    def _fit(self) -> Fitted[Detector]:
-        self.constructed.result()
-        return fit(self.detector, self.problem)
-
-    def _score(self) -> Tensor:
-        fitted = self.fitted.result()
-        scores = score(fitted.trainable, fitted.batch(self.images))
-        assert isinstance(scores, Tensor), f"score returned a {type(scores).__name__}, not a Tensor"
-        expected = (len(self.images),)
-        assert scores.shape == expected, f"scores have shape {tuple(scores.shape)}, not {expected}"
-        assert scores.is_floating_point(), f"scores are {scores.dtype}, not floating point"
-        bad = int((~scores.isfinite()).sum())
-        assert bad == 0, f"{bad} of {len(scores)} scores are NaN or infinite"
-        return scores
-
-    def _score_again(self) -> Tensor:
-        scores = self.scores.result()
-        fitted = self.fitted.result()
-        again = score(fitted.trainable, fitted.batch(self.images), seed=1)
-        assert torch.equal(scores, again), (
-            "the same images scored twice get different scores; draw random numbers in fit only"
-        )
-        return scores
-
-
-def score(detector: Detector, batch: Batch, *, seed: int = 0) -> Tensor:
-    """Return the scores of a batch, without gradients, as the harness does.
-
-    Args:
-        detector: fitted.
-        batch: images to score.
-        seed: torch's global generators are seeded with it; scores should not depend on that.
-    """
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return detector.score(batch)
 
 
 def check_declarations(subject: DetectorSubject) -> None:
@@ -138,28 +88,6 @@ def check_scores_repeat(subject: DetectorSubject) -> None:
     subject.repeated.run()
 
 
-def check_scores_are_independent(subject: DetectorSubject) -> None:
-    """Check that a score depends neither on the other images of the batch nor on their order."""
-    scores = subject.repeated.result()
-    fitted = subject.fitted.result()
-    whole = fitted.batch(subject.images)
-    order = torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
-    for size, count in ((len(scores), len(scores)), (7, len(scores)), (1, 20)):
-        parts = [
-            score(fitted.trainable, take(whole, positions))
-            for positions in torch.split(order[:count], size)
-        ]
-        _assert_same(torch.cat(parts), scores[order[:count]], f"in shuffled batches of {size}")
-
-
-def _assert_same(actual: Tensor, expected: Tensor, when: str) -> None:
-    """Compare scores up to float32 rounding, which changes with the size of a batch."""
-    spread = float(expected.double().std()) if len(expected) > 1 else 0.0
-    tolerance = 1e-3 * spread + 1e-5 * float(expected.double().abs().max())
-    worst = float((actual.double() - expected.double()).abs().max())
-    assert worst <= tolerance, f"{when}, scores differ by {worst:.3g} (tolerance {tolerance:.3g})"
-
-
 def check_seed(subject: DetectorSubject) -> None:
     """Check that the seed alone decides what fit draws, and that drawing is declared.
 
@@ -197,16 +125,7 @@ def _assert_kept(batch: Batch, original: Batch, method: str) -> None:
 
 def check_state(subject: DetectorSubject) -> None:
     """Check that a new object that is given the state of a fitted one gives the same scores."""
-    scores = subject.repeated.result()
-    fitted = subject.fitted.result()
-    restored = fitted.restored()
-    try:
-        again = score(restored, fitted.batch(subject.images))
-    except Exception as error:
-        raise AssertionError(
-            f"restore() does not bring back all that fit learned: {error!r}"
-        ) from error
-    _assert_same(again, scores, "after state() and restore()")
+    subject.restored.run()
 
 
 def check_device(subject: DetectorSubject) -> None:
@@ -244,11 +163,13 @@ CHECKS: tuple[Callable[[DetectorSubject], None], ...] = (
     check_unfitted,
     check_fit,
     check_scores,
+    check_score_keeps_state,
     check_scores_repeat,
-    check_scores_are_independent,
     check_seed,
     check_inputs_are_kept,
     check_state,
+    check_scores_are_independent,
+    check_extremes,
     check_device,
     check_toy_shift,
 )

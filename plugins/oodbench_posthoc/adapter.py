@@ -308,6 +308,17 @@ class PerturbingAdapter(FittedAdapter):
         return scores
 
 
+def nonzero(features: Tensor) -> Tensor:
+    """Return features (n, d), those of an image of which all are 0 as the smallest float32 numbers.
+
+    So a ratio of their sums is that of equal features, in place of 0 / 0.
+    """
+    import torch
+
+    silent = (features == 0).all(dim=1, keepdim=True)
+    return features.masked_fill(silent, torch.finfo(torch.float32).tiny)
+
+
 def gather(
     train: Stream, read: Callable[[Batch], Tensor], copies: float = 0.0
 ) -> tuple[Tensor, Tensor]:

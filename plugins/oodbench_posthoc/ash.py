@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.contracts import Info, InvalidParameter, Paper
-from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted
+from oodbench.contracts import Batch, Info, InvalidParameter, Paper
+from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted, nonzero
 from oodbench_posthoc.checks import check_fraction
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VARIANTS = ("ash-s", "ash-p", "ash-b")
 
@@ -56,3 +59,7 @@ class ActivationShaping(Unfitted, RectifyingAdapter):
             raise InvalidParameter(f"variant must be one of {', '.join(VARIANTS)}, not {variant}")
         self.percentile = percentile
         self.variant = variant
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the penultimate features as maps: (n, d, 1, 1) float32, no image's all 0."""
+        return nonzero(batch.features)[:, :, None, None]

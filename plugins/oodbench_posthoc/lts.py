@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, InvalidParameter, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter, Unfitted
+from oodbench.contracts import Batch, Info, InvalidParameter, Need, Paper
+from oodbench_posthoc.adapter import FeaturesAdapter, Unfitted, nonzero
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LogitScaling(Unfitted, FeaturesAdapter):
@@ -44,3 +47,7 @@ class LogitScaling(Unfitted, FeaturesAdapter):
                 f"top_share must be greater than 0 and at most 1, not {top_share}"
             )
         self.top_share = top_share
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the penultimate features: (n, d) float32, no image's all 0."""
+        return nonzero(batch.features)

@@ -94,8 +94,11 @@ class OpenMax(FittedLogitsAdapter):
     @staticmethod
     def _outlying(learned: Any, number: int, logits: np.ndarray) -> np.ndarray:
         """Return how surely each of logits (n, k) is an outlier of a class: (n,) in [0, 1]."""
+        import numpy as np
+
         distances = learned._get_dists_to_center(number, logits)
-        found: np.ndarray = learned.distributions[number].w_score(distances)
+        with np.errstate(over="ignore"):  # exp(-x), x beyond the largest number, is 0 all the same
+            found: np.ndarray = learned.distributions[number].w_score(distances)
         return found
 
     def state(self) -> State:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.streamed import StreamedAdapter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LikelihoodRegret(StreamedAdapter):
@@ -45,3 +50,9 @@ class LikelihoodRegret(StreamedAdapter):
         smallest = len(products) * torch.finfo(torch.float32).eps
         inverse = torch.linalg.pinv(products, rtol=smallest, hermitian=True)
         return {"_feature_projector": inverse.float()}
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score features (n, d)."""
+        scores = super().judge(original, values)
+        original._log_num_classes = None  # log k, which pytorch-ood keeps from the first batch
+        return scores

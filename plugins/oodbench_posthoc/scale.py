@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted
+from oodbench.contracts import Batch, Info, Paper
+from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted, nonzero
 from oodbench_posthoc.checks import check_fraction
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ActivationScaling(Unfitted, RectifyingAdapter):
@@ -42,3 +45,7 @@ class ActivationScaling(Unfitted, RectifyingAdapter):
     def __init__(self, *, percentile: float = 0.65) -> None:
         check_fraction("percentile", percentile)
         self.percentile = percentile
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the penultimate features as maps: (n, d, 1, 1) float32, no image's all 0."""
+        return nonzero(batch.features)[:, :, None, None]

@@ -7,6 +7,7 @@ from pytorch_ood import detector as pytorch_ood
 from oodbench.contracts import Batch, InvalidParameter, Need, PluginError
 from oodbench.testing import TensorStream, fit, toy_problem
 from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench_posthoc.ash import ActivationShaping
 from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gmm import ClassGaussians
@@ -17,6 +18,7 @@ from oodbench_posthoc.nci import NeuralCollapse
 from oodbench_posthoc.nnguide import NeighbourGuidance
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.rmd import RelativeMahalanobis
+from oodbench_posthoc.scale import ActivationScaling
 from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.vim import VirtualLogitMatching
 
@@ -175,3 +177,12 @@ def test_counts_below_one_are_refused():
         NearestNeighbours(neighbours=0)
     with pytest.raises(InvalidParameter, match="dimension must be a whole number of at least 1"):
         VirtualLogitMatching(dimension=0)
+
+
+@pytest.mark.parametrize("detector", [LogitScaling(), ActivationShaping(), ActivationScaling()])
+def test_features_that_are_all_zero_are_scored_as_small_equal_ones(detector):
+    """A ratio of their sums is not 0 / 0."""
+    fitted = fit(detector, toy_problem()).trainable
+    features = torch.tensor([0.0, 1e-30])[:, None].repeat(1, HEAD.in_features)
+    zero, small = fitted.score(Batch(torch.tensor([-1, -1]), features=features))
+    torch.testing.assert_close(zero, small)

@@ -202,6 +202,93 @@ class CountingPositions(Sound):
         return super().score(batch) + 0.01 * torch.arange(len(batch))
 
 
+class Squeezing(Sound):
+    def score(self, batch):
+        return super().score(batch).squeeze()
+
+
+class RememberingTheFirstMean(Sound):
+    """Moves the mean by that of the first batch that it scores."""
+
+    def score(self, batch):
+        if not hasattr(self, "_first"):
+            self._first = batch.features.mean(0)
+        return (batch.features - self.mean_ - 0.1 * self._first).norm(dim=1) ** self.power
+
+
+class StandardisingLazily(Sound):
+    """Standardises by the mean and deviation of the first scores."""
+
+    def __init__(self, *, power=1.0):
+        self.power = power
+        self._scale = {}
+
+    def score(self, batch):
+        scores = super().score(batch)
+        if not self._scale:
+            self._scale.update(mean=scores.mean(), deviation=scores.std())
+        return (scores - self._scale["mean"]) / self._scale["deviation"]
+
+
+class RememberingInItsClass(Sound):
+    scored = 0
+
+    def score(self, batch):
+        type(self).scored += len(batch)
+        return super().score(batch) + self.scored
+
+
+SEEN = []
+
+
+class RememberingInItsModule(Sound):
+    def score(self, batch):
+        SEEN.append(batch.features.mean())
+        return super().score(batch) / SEEN[0]
+
+
+class FillingOneBuffer(Sound):
+    def score(self, batch):
+        if not hasattr(self, "_buffer"):
+            self._buffer = torch.empty(1000)
+        return self._buffer[: len(batch)].copy_(super().score(batch))
+
+
+class HidingItsFirstBatch(Sound):
+    """Depends on the first batch by what no attribute holds: only a new object shows it."""
+
+    def restore(self, state, context):
+        super().restore(state, context)
+        first = []
+
+        def standardised(scores):
+            first.append(scores.mean())
+            return scores - first[0]
+
+        self._standardised = standardised
+        return self
+
+    def fit(self, train, context):
+        return super().fit(train, context).restore(self.state(), context)
+
+    def score(self, batch):
+        return self._standardised(super().score(batch))
+
+
+class DividingByTheNorm(Sound):
+    def score(self, batch):
+        features = batch.features / batch.features.norm(dim=1, keepdim=True)
+        return (features - self.mean_ / self.mean_.norm()).norm(dim=1) ** self.power
+
+
+class NormalisingSaturatedBatches(Sound):
+    needs = frozenset({Need.FEATURES, Need.LOGITS})
+
+    def score(self, batch):
+        saturated = batch.logits.abs().amax()
+        return super().score(batch) + (saturated if saturated > 1e3 else 0) * batch.logits.mean()
+
+
 class DrawingUndeclared(Sound):
     stochastic = False
 
@@ -289,6 +376,15 @@ BROKEN = [
     (Throwing, "scores_repeat"),
     (NormalisingByBatch, "scores_are_independent"),
     (CountingPositions, "scores_are_independent"),
+    (Squeezing, "scores_are_independent"),
+    (HidingItsFirstBatch, "scores_are_independent"),
+    (NormalisingSaturatedBatches, "scores_are_independent"),
+    (RememberingTheFirstMean, "score_keeps_state"),
+    (StandardisingLazily, "score_keeps_state"),
+    (RememberingInItsClass, "score_keeps_state"),
+    (RememberingInItsModule, "score_keeps_state"),
+    (FillingOneBuffer, "score_keeps_state"),
+    (DividingByTheNorm, "extremes"),
     (DrawingUndeclared, "seed"),
     (DrawingFromElsewhere, "seed"),
     (FittingInPlace, "inputs_are_kept"),
@@ -335,6 +431,35 @@ def test_messages_say_what_to_do():
     assert "is the sign wrong?" in failures(Reversed())["toy_shift"]
     assert "stochastic is False" in failures(DrawingUndeclared())["seed"]
     assert "1 of 200 scores are NaN" in failures(ReturningNaN())["scores"]
+    assert "features are 0 and logits 10000 for" in failures(DividingByTheNorm())["extremes"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "changed"),
+    [
+        (RememberingTheFirstMean, "self._first"),
+        (StandardisingLazily, "self._scale"),
+        (RememberingInItsClass, "RememberingInItsClass.scored"),
+        (RememberingInItsModule, "the global SEEN"),
+        (FillingOneBuffer, "self._buffer"),
+    ],
+)
+def test_what_a_detector_keeps_from_a_batch_is_named(broken, changed):
+    reason = failures(broken())["score_keeps_state"]
+    assert f"score() changes {changed}, so that a score may depend on images that were" in reason
+
+
+@pytest.mark.parametrize(
+    ("broken", "way"),
+    [
+        (Squeezing, "one image at a time: a batch of 1 gets scores of shape (), not (1,)"),
+        (NormalisingByBatch, "one image at a time: scores differ by"),
+        (HidingItsFirstBatch, "one image at a time: scores differ by"),
+        (NormalisingSaturatedBatches, "saturated logits, one image at a time: scores differ"),
+    ],
+)
+def test_the_batches_in_which_scores_differ_are_named(broken, way):
+    assert way in failures(broken())["scores_are_independent"]
 
 
 class Centre(Trainable):
