@@ -86,7 +86,8 @@ class Collector:
                 "classifier_seed": row.classifier_seed,
                 "seed": row.seed,
             }
-            culprit = self._results.blamed.get(row.evaluate)
+            blamed = self._results.blamed
+            culprit = blamed.get(row.evaluate, blamed.get(row.probe))
             if culprit is None:
                 path = self._store.open(*row.evaluate) / "measures.json"
                 yield key | json.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +117,7 @@ class Collector:
         """Return the score of every image, columns as in `SCORE`."""
         frames = []
         for scored in self._plan.scored:
-            if scored.score in self._results.blamed:
+            if not self._results.blamed.keys().isdisjoint((scored.score, scored.probe)):
                 continue
             artifact = self._store.open(*scored.score)
             values = np.load(artifact / "scores.npy")
@@ -262,7 +263,8 @@ class Collector:
 
         ``distinct_images`` are those that classifiers see, however many of them and of detectors
         there are. ``images_forwarded`` passed through classifiers for all detectors together, and
-        ``images_forwarded_by_detectors`` when detectors called the classifier while they scored.
+        ``images_forwarded_by_detectors`` when detectors called the classifier while they scored;
+        ``images_forwarded_by_probes`` when they scored some images again.
         """
         distinct: dict[Ref, set[int]] = {}
         for ref, found in self._made.items():
@@ -277,12 +279,13 @@ class Collector:
                 for ref in self._results.done
                 if ref.stage == stage
             )
-            for stage in ("extract", "score")
+            for stage in ("extract", "score", "probe")
         }
         return {
             "distinct_images": sum(map(len, distinct.values())),
             "images_forwarded": forwarded["extract"],
             "images_forwarded_by_detectors": forwarded["score"],
+            "images_forwarded_by_probes": forwarded["probe"],
         }
 
 

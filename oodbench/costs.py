@@ -37,7 +37,7 @@ def costs_of(plan: Plan, store: Store, blamed: set[Ref]) -> dict[str, Costs]:
     return {
         name: _costs([plan.jobs[each.score] for each in own], plan, store)
         for name, own in by_detector.items()
-        if not any(each.score in blamed for each in own)
+        if not any(each.score in blamed or each.probe in blamed for each in own)
     }
 
 

@@ -8,6 +8,7 @@ The kinds of job, and what they take in::
     extract   logits and features of images      <- prepare, train
     fit       a detector, or a part of several   <- prepare (ID train), train, extract, fit
     score     one score an image                 <- prepare, train, extract, fit
+    probe     that scores are of one image       <- score, and all that it is made of
     evaluate  the measures of one row            <- score, extract
 """
 
@@ -53,6 +54,7 @@ class Job:
         inputs: the artifacts it reads, by role.
         resources: what it occupies.
         is_vital: whether no other job has a meaning if the user's data or weights fail this one.
+        optional: roles of inputs that it does without where they could not be made.
     """
 
     ref: Ref
@@ -61,6 +63,7 @@ class Job:
     inputs: Mapping[str, Ref]
     resources: Resources
     is_vital: bool = False
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Row:
     """A row of the records and the jobs that its figures come from.
 
     ``ood_dataset`` is empty in the row of the ID set itself; ``seed`` is None for a detector that
-    draws nothing.
+    draws nothing. A row counts only if its `probe` succeeds too.
     """
 
     id_dataset: str
@@ -79,11 +82,12 @@ class Row:
     seed: int | None
     evaluate: Ref
     score: Ref
+    probe: Ref
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores and extractions of one split of a data set, for the files of a run."""
+    """The scores of one split of a data set, for the files of a run, and the probe of them."""
 
     detector: str
     classifier: str
@@ -92,6 +96,7 @@ class Scored:
     dataset: str
     split: str
     score: Ref
+    probe: Ref
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ class Plan:
     def targets(self) -> Iterator[Ref]:
         """Yield the jobs whose artifacts the files of the run are made of."""
         yield from (row.evaluate for row in self.rows)
-        yield from (scored.score for scored in self.scored)
+        for scored in self.scored:
+            yield from (scored.score, scored.probe)
         yield from (predicted.extract for predicted in self.predicted)
 
     def needed(self, targets: Iterable[Ref] | None = None) -> set[Ref]:

@@ -19,6 +19,7 @@ from oodbench.contracts import (
 from oodbench.jobs import Job, Plan, Predicted, Ref, Request, Resources, Row, Scored
 from oodbench.keys import digest, identify
 from oodbench.pretrained import Weights, identity_of
+from oodbench.probes import probe_of
 from oodbench.sources import Source
 from oodbench.specs import (
     ExtractSpec,
@@ -103,6 +104,7 @@ class _Planner:
         resources: Resources,
         *,
         is_vital: bool = False,
+        optional: frozenset[str] = frozenset(),
     ) -> Ref:
         content = {
             "stage": stage,
@@ -111,7 +113,8 @@ class _Planner:
             "inputs": {role: ref.key for role, ref in inputs.items()},
         }
         ref = Ref(stage, digest(content))
-        self.plan.jobs.setdefault(ref, Job(ref, title, spec, inputs, resources, is_vital))
+        job = Job(ref, title, spec, inputs, resources, is_vital, optional)
+        self.plan.jobs.setdefault(ref, job)
         return ref
 
     def _identify(self, value: object) -> Any:
@@ -284,15 +287,16 @@ class _Planner:
             split: self._score(name, detector, seed, fit, split, extracted)
             for split in extracted.splits
         }
+        probe = self._probe(name, seed, scores)
         key = (name, self._classifier, extracted.seed, seed)
         for split, ref in scores.items():
             part = "calibration" if split == self._train else "test"
-            self.plan.scored.append(Scored(*key, split.title, part, ref))
-        for split in scores:
+            self.plan.scored.append(Scored(*key, split.title, part, ref, probe))
+        for split, ref in scores.items():
             if split != self._train:
                 evaluate = self._evaluate(name, split, scores, extracted)
                 ood = split.title if split.kind == "ood" else ""
-                self.plan.rows.append(Row(self._test.title, ood, *key, evaluate, scores[split]))
+                self.plan.rows.append(Row(self._test.title, ood, *key, evaluate, ref, probe))
 
     def _score(
         self,
@@ -317,6 +321,13 @@ class _Planner:
         title = split.title + (" (calibration)" if split == self._train else "")
         suffix = "" if seed is None else f" (seed {seed})"
         return self._add("score", f"score {title} by {name}{suffix}", spec, inputs, self._shared)
+
+    def _probe(self, name: str, seed: int | None, scores: Mapping[_Split, Ref]) -> Ref:
+        scoring = [self.plan.jobs[ref] for ref in scores.values()]
+        spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
+        suffix = "" if seed is None else f" (seed {seed})"
+        title = f"score images of all sets again by {name}{suffix}"
+        return self._add("probe", title, spec, inputs, self._shared, optional=optional)
 
     def _evaluate(
         self, name: str, split: _Split, scores: Mapping[_Split, Ref], extracted: _Extracted

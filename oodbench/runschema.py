@@ -192,6 +192,7 @@ class RunInfo(TypedDict):
         distinct_images: images that classifiers see.
         images_forwarded: images that passed through classifiers for all detectors together.
         images_forwarded_by_detectors: and when detectors called a classifier themselves.
+        images_forwarded_by_probes: and when they did so to score some images again.
         wall_seconds: time that the run took.
         files: SHA-256 of the run's other files, by name.
     """
@@ -221,6 +222,7 @@ class RunInfo(TypedDict):
     distinct_images: NotRequired[Count]
     images_forwarded: NotRequired[Count]
     images_forwarded_by_detectors: NotRequired[Count]
+    images_forwarded_by_probes: NotRequired[Count]
     wall_seconds: NotRequired[Quantity]
     files: dict[Name, Name]
 

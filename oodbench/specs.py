@@ -93,8 +93,34 @@ class ScoreSpec(Part):
     seed: int
 
 
+class ProbeSpec(TypedDict):
+    """Arguments of the stage "probe": those of the score jobs of all sets.
+
+    Attributes:
+        parts: the part of each set.
+        detector, classifier, seed, count, selection_seed, precision: as in `ScoreSpec`.
+    """
+
+    parts: list[str]
+    detector: Detector
+    classifier: Classifier | None
+    seed: int
+    count: int
+    selection_seed: int
+    precision: str
+
+
 class EvaluateSpec(TypedDict):
     """Arguments of the stage "evaluate": none, all is in its inputs."""
 
 
-Spec = PrepareSpec | GenerateSpec | TrainSpec | ExtractSpec | FitSpec | ScoreSpec | EvaluateSpec
+Spec = (
+    PrepareSpec
+    | GenerateSpec
+    | TrainSpec
+    | ExtractSpec
+    | FitSpec
+    | ScoreSpec
+    | ProbeSpec
+    | EvaluateSpec
+)

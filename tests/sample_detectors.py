@@ -178,6 +178,29 @@ class UsesUndeclared(Brightness):
         return batch.logits.amax(1)
 
 
+class RemembersFirstMean(Brightness):
+    """Scores by the distance to the mean of the first batch that it scores."""
+
+    info = info("remembers-first-mean")
+
+    def score(self, batch):
+        if not hasattr(self, "first"):
+            self.first = batch.inputs.mean(0)
+        return (batch.inputs - self.first).abs().mean((1, 2, 3))
+
+
+class StandardisesLazily(Brightness):
+    """Standardises scores by the mean and deviation of the first batch."""
+
+    info = info("standardises-lazily")
+
+    def score(self, batch):
+        scores = super().score(batch)
+        if not hasattr(self, "mean"):
+            self.mean, self.deviation = scores.mean(), scores.std()
+        return (scores - self.mean) / self.deviation
+
+
 class RaisesWhenMade(Brightness):
     info = info("raises-when-made")
 

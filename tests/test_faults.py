@@ -115,6 +115,22 @@ def test_a_detector_that_fails_on_one_set_keeps_its_other_rows(run) -> None:
     assert records.loc["Uniform", "error"].startswith("score Uniform by never-on-uniform: ValueErr")
 
 
+@pytest.mark.parametrize("culprit", [sample.RemembersFirstMean(), sample.StandardisesLazily()])
+def test_a_detector_that_depends_on_the_batch_loses_its_rows(run, culprit) -> None:
+    """A batch holds images of one set, so that it would tell sets apart by their batches."""
+    name = culprit.info.name
+    mixed = run([culprit, *SOUND])
+    own = mixed.records[mixed.records["detector"] == name]
+    assert (own["status"] == "failed").all()
+    reason = f"score images of all sets again by {name}: PluginError: scores depend on the other im"
+    assert own["error"].str.startswith(reason).all()
+    assert own["auroc"].isna().all()
+    assert set(mixed.scores()["detector"]) == {"brightness", "drawn"}
+    assert mixed.info["costs"].keys() == {"brightness", "drawn"}
+    assert set(mixed.records[mixed.records["detector"] != name]["status"]) == {"ok"}
+    assert len(mixed.info["failures"]) == 1
+
+
 class BadPart(sample.Generator):
     def fit(self, train, context):
         raise OSError("no disk")

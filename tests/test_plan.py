@@ -112,6 +112,30 @@ def test_an_ood_set_may_be_called_as_a_split_is(name: str) -> None:
     assert [row.ood_dataset for row in made.rows if row.detector == "brightness"] == ["", name]
 
 
+def test_each_training_of_a_detector_has_one_probe_over_all_sets() -> None:
+    made = plan(detectors={"brightness": Brightness(), "drawn": Drawn()}, seeds=(0, 1))
+    assert titles(made, "probe") == [
+        "score images of all sets again by brightness",
+        "score images of all sets again by drawn (seed 0)",
+        "score images of all sets again by drawn (seed 1)",
+    ]
+    assert {row.probe for row in made.rows} == {each.probe for each in made.scored}
+    for probe in {row.probe for row in made.rows}:
+        inputs = made.jobs[probe].inputs
+        scores = [ref for role, ref in inputs.items() if role.startswith("scores:")]
+        assert scores == [each.score for each in made.scored if each.probe == probe]
+
+
+def test_a_probe_does_without_an_ood_set_that_cannot_be_scored_but_not_without_the_id_set() -> None:
+    made = plan(detectors={"confidence": Confidence()})
+    (probe,) = {row.probe for row in made.rows}
+    job = made.jobs[probe]
+    required = {job.inputs[role] for role in job.inputs.keys() - job.optional}
+    scores = {(each.dataset, each.split): each.score for each in made.scored}
+    needed = {scores["id", "test"], scores["id", "calibration"]}
+    assert {ref for ref in required if ref.stage == "score"} == needed
+
+
 def test_id_test_images_are_passed_once_for_all_detectors_and_ood_sets() -> None:
     made = plan(detectors={"a": Confidence(), "b": Confidence(), "c": Distance()})
     assert titles(made, "extract") == [
@@ -141,7 +165,9 @@ def test_another_detector_leaves_the_other_jobs_as_they_were() -> None:
 
 
 def test_another_ood_set_leaves_the_other_jobs_as_they_were() -> None:
-    assert plan().needed() < plan(ood=[source("new"), *REQUEST.ood]).needed()
+    before, after = plan(), plan(ood=[source("new"), *REQUEST.ood])
+    assert {ref for ref in before.needed() if ref.stage != "probe"} < after.needed()
+    assert keys(before, "probe").isdisjoint(keys(after, "probe"))  # of images of all sets
 
 
 def test_more_seeds_leave_the_other_jobs_as_they_were() -> None:
@@ -285,8 +311,10 @@ def test_other_data_change_every_key_that_depends_on_them() -> None:
         "prepare near (test)",
         "forward pass over near",
         "score near by brightness",
+        "score images of all sets again by brightness",
         "evaluate brightness on near",
         "score near by confidence",
+        "score images of all sets again by confidence",
         "evaluate confidence on near",
     ]
 

@@ -91,6 +91,7 @@ def test_passes_that_detectors_make_are_counted_apart(run, tmp_path: Path) -> No
     info = run(detectors=[Perturbs()], store=tmp_path / "store").info
     assert info["distinct_images"] == info["images_forwarded"] == 3 * 200 + 100
     assert info["images_forwarded_by_detectors"] == 2 * (3 * 200 + 100)
+    assert info["images_forwarded_by_probes"] == 2 * 256
 
 
 def test_without_fitting_no_training_image_but_those_for_calibration_is_passed(run) -> None:

@@ -16,7 +16,7 @@ from oodbench.paths import PACKAGE
 from oodbench.stagecode import BORDER, stage_files
 
 ROOT = PACKAGE.parent
-STAGES = ("prepare", "train", "generate", "extract", "fit", "score", "evaluate")
+STAGES = ("prepare", "train", "generate", "extract", "fit", "score", "probe", "evaluate")
 
 
 def modules(stage: str) -> set[str]:
@@ -35,6 +35,7 @@ def modules(stage: str) -> set[str]:
         ("extract", {"stages.extract", "stages.modules", "stages.selection", "images"}),
         ("fit", {"stages.fit", "stages.stream", "contracts.data", "contracts.detector"}),
         ("score", {"stages.score", "stages.fit", "stages.forwards", "contracts.detector"}),
+        ("probe", {"stages.probe", "stages.score", "stages.fit", "stages.stream"}),
         ("evaluate", {"stages.evaluate", "measures.evaluation", "measures.metrics"}),
     ],
 )

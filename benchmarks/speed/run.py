@@ -61,7 +61,7 @@ from oodbench.store import Store
 KEPT = ("prepare", "train")
 """The kinds of artifact that are in the store before the clock starts."""
 
-MADE_AGAIN = ("extract", "fit", "score", "evaluate")
+MADE_AGAIN = ("extract", "fit", "score", "probe", "evaluate")
 """The kinds of artifact that are deleted before each run, and made again in it."""
 
 IN_NEW_PROCESS = """

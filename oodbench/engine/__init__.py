@@ -69,9 +69,9 @@ class Results:
             self.done.add(job.ref)
 
     def blocked(self, job: Job) -> bool:
-        """Return whether an input of a job failed, and record that if so."""
-        for ref in job.inputs.values():
-            if ref in self.blamed:
+        """Return whether an input that a job cannot do without failed, and record that if so."""
+        for role, ref in job.inputs.items():
+            if ref in self.blamed and role not in job.optional:
                 self.blamed[job.ref] = self.blamed[ref]
                 return True
         return False

@@ -18,11 +18,11 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from oodbench.engine.memory import PeakMemory
-from oodbench.errors import UserError, describe
+from oodbench.errors import StoreError, UserError, describe
 from oodbench.isolation import isolated
 from oodbench.jobs import Job
 from oodbench.stages import Work
-from oodbench.store import Draft, Store
+from oodbench.store import Artifact, Draft, Store
 
 REPORT_SECONDS = 0.2
 """Reports of progress that come faster than this are kept for the curves but not passed on."""
@@ -82,7 +82,7 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
         with isolated(), bound_threads(job.resources.cpus):
             spec = copy.deepcopy(job.spec)  # no job sees what another left on an object
             bind_torch(job.resources.cpus)
-            inputs = {role: store.open(*ref) for role, ref in job.inputs.items()}
+            inputs = _open_inputs(job, store)
             with store.create(*job.ref) as draft:
                 curves.draft = draft
                 checkpoint = store.checkpoint(*job.ref)
@@ -105,6 +105,18 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
     except Exception as error:  # a plugin loses its own rows alone, whatever it raises
         return Outcome(describe(error), traceback.format_exc())
     return Outcome(notes=tuple(draft.meta.get("notes", ())))
+
+
+def _open_inputs(job: Job, store: Store) -> dict[str, Artifact]:
+    """Return the artifacts that a job reads, by role; optional ones only if they were made."""
+    inputs = {}
+    for role, ref in job.inputs.items():
+        try:
+            inputs[role] = store.open(*ref)
+        except StoreError:
+            if role not in job.optional:
+                raise
+    return inputs
 
 
 class _Curves:

@@ -23,7 +23,7 @@ from oodbench.stages.stream import training_stream
 from oodbench.store import Artifact, Draft
 
 if TYPE_CHECKING:
-    from oodbench.specs import FitSpec, ScoreSpec
+    from oodbench.specs import FitSpec, ProbeSpec, ScoreSpec
 
 Fitted = TypeVar("Fitted", bound=Trainable)
 
@@ -64,7 +64,7 @@ def run(spec: FitSpec, work: Work) -> None:
 
 
 def make_context(
-    spec: FitSpec | ScoreSpec, work: Work, shape: tuple[int, int, int], num_classes: int
+    spec: FitSpec | ScoreSpec | ProbeSpec, work: Work, shape: tuple[int, int, int], num_classes: int
 ) -> Context:
     """Return the context of a fit or score job."""
     classifier = spec["classifier"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,16 @@ class ArrayStream(Stream):
         return len(self._labels)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self), self._batch_size):
-            yield self._batch(slice(start, start + self._batch_size))
+        yield from self.in_batches((self._batch_size,))
+
+    def in_batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
+        """Yield every image once, in order, in batches of some sizes, which are repeated."""
+        start = 0
+        for size in itertools.cycle(sizes):
+            if start >= len(self):
+                return
+            yield self._batch(slice(start, start + size))
+            start += size
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Yield one epoch of full batches in random order."""

@@ -73,6 +73,12 @@ def test_a_failure_is_blamed_for_all_that_depends_on_it() -> None:
     assert list(results.failed) == [FIRST.ref]
 
 
+def test_an_optional_input_that_failed_blocks_nothing() -> None:
+    results = Results()
+    results.settle(FIRST, Outcome("ValueError: no", "Traceback"))
+    assert not results.blocked(dataclasses.replace(SECOND, optional=frozenset({"first"})))
+
+
 def test_what_is_done_blocks_nothing() -> None:
     results = Results()
     results.settle(FIRST, Outcome())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -43,6 +44,16 @@ def fit_job(trainable, images: Ref, key: str = "fit", cpus: int = 1) -> Job:
     spec = {"trainable": trainable, "classifier": None, "seed": 0, "precision": "float32"}
     spec["weights"] = None
     return Job(Ref("fit", key), f"fit {key}", spec, {"train": images}, Resources(cpus, 0.0))
+
+
+def test_an_optional_input_that_was_not_made_is_left_out(store: Store, images: Ref) -> None:
+    absent = Ref("fit", "absent")
+    job = dataclasses.replace(
+        score_job(Brightness(), images), inputs={"images": images, "other": absent}
+    )
+    assert "is missing" in execute(job, store.root, "cpu", lambda *_: None).error
+    optional = dataclasses.replace(job, optional=frozenset({"other"}))
+    assert execute(optional, store.root, "cpu", lambda *_: None) == Outcome()
 
 
 def score_job(detector, images: Ref) -> Job:

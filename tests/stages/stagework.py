@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,18 +137,34 @@ class Bench:
             spec["classifier"] = Small()
         return self.run("fit", spec, **inputs)
 
-    def score(self, detector: Any, part: str = "all", **inputs: Artifact) -> Artifact:
-        spec = {
-            "detector": detector,
+    def score(
+        self, detector: Any, part: str = "all", precision: str = "float32", **inputs: Artifact
+    ) -> Artifact:
+        spec = self._scoring(detector, precision, inputs)
+        return self.run("score", spec | {"part": part}, **inputs)
+
+    def probe(
+        self,
+        detector: Any,
+        parts: Sequence[str],
+        precision: str = "float32",
+        **inputs: Artifact,
+    ) -> Artifact:
+        spec = self._scoring(detector, precision, inputs)
+        return self.run("probe", spec | {"parts": parts}, **inputs)
+
+    def _scoring(
+        self, detector: Any, precision: str, inputs: Mapping[str, Artifact]
+    ) -> dict[str, Any]:
+        return {
+            "detector": copy.deepcopy(detector),  # as the engine does for each job
             "classifier": Small() if "classifier" in inputs else None,
-            "part": part,
             "count": 20,
             "selection_seed": 0,
             "seed": 0,
-            "precision": "float32",
+            "precision": precision,
             "batch_size": 16,
         }
-        return self.run("score", spec, **inputs)
 
 
 def array(artifact: Artifact, name: str) -> np.ndarray:
