@@ -407,6 +407,13 @@ def _record_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[
     for name in ("id_dataset", "detector", "classifier"):
         if "" in values[name]:
             raise InvalidData(f"'{path}', column {name}: a name is missing")
+    if len(set(values["id_dataset"])) != 1:
+        raise InvalidData(
+            f"'{path}' has records of {len(set(values['id_dataset']))} ID sets, not 1"
+        )
+    keys = list(zip(*(values[name] for name in KEY), strict=True))
+    if len(keys) != len(set(keys)):
+        raise InvalidData(f"'{path}' has two records of one detector, set and seeds")
     for name, bounds in _BOUNDS.items():
         require_bounds(values.get(name, ()), *bounds, f"'{path}', column {name}")
     return values

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from oodbench.errors import InvalidData, UserError
@@ -189,8 +190,38 @@ def read_table(path: Path, columns: Mapping[str, str], limit: int) -> pyarrow.Ta
         raise
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
         raise InvalidData(f"'{path}' is damaged, or no Parquet file") from error
-    # What the file says on how pandas should read it is left aside.
-    return table.replace_schema_metadata(None)
+    conformed = {
+        name: _conform(table[name], dtype, f"'{path}', column {name}")
+        for name, dtype in columns.items()
+    }
+    return pyarrow.table(conformed)  # without what the file says on how pandas should read it
+
+
+def _conform(column: pyarrow.ChunkedArray, dtype: str, place: str) -> pyarrow.ChunkedArray:
+    """Return a column of a Parquet file in the type of a dtype; a float column may stay float32.
+
+    Raises:
+        InvalidData: if a value does not fit the type, is missing, or is not finite.
+    """
+    if column.null_count and dtype != "Int64":
+        raise InvalidData(f"{place}: a value is missing")
+    try:
+        if dtype == "category":
+            is_name = pyarrow.types.is_dictionary(column.type) and pyarrow.types.is_string(
+                column.type.value_type
+            )
+            return column if is_name else column.cast(pyarrow.string()).dictionary_encode()
+        if dtype == "float64":
+            wide = pyarrow.types.is_float32(column.type) or pyarrow.types.is_float64(column.type)
+            column = column if wide else column.cast(pyarrow.float64())
+            if not pyarrow.compute.all(pyarrow.compute.is_finite(column), min_count=0).as_py():
+                raise InvalidData(f"{place}: a number is not finite")
+            return column
+        return column.cast(pyarrow.int64())
+    except InvalidData:
+        raise
+    except (ValueError, pyarrow.ArrowException) as error:
+        raise InvalidData(f"{place}: values of the wrong type: {error}") from error
 
 
 def _require_counts(found: pyarrow.parquet.FileMetaData, limit: int, path: Path) -> None:

@@ -231,6 +231,22 @@ def test_a_value_of_a_wrong_type_is_named(run: Path, old: str, new: str, column:
         read_records(run / "records.csv")
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([0, 0], "has two records of one detector, set and seeds"),
+        ([], "has records of 0 ID sets, not 1"),
+    ],
+)
+def test_records_that_are_there_twice_or_not_at_all_are_refused(
+    tmp_path: Path, records: pd.DataFrame, scores, predictions, rows: list[int], reason: str
+) -> None:
+    frames = {"scores": scores, "predictions": predictions}
+    write_run(tmp_path, records=records.iloc[rows], info=INFO, **frames)
+    with pytest.raises(InvalidData, match=reason):
+        read_run(tmp_path)
+
+
 def test_a_parquet_file_of_something_else_is_refused(
     run: Path, records: pd.DataFrame, predictions: pd.DataFrame, scores: pd.DataFrame
 ) -> None:
@@ -378,9 +394,10 @@ def test_a_run_in_which_everything_failed_is_written_and_read(
 ) -> None:
     nothing = {"scores": pd.DataFrame(columns=list(scores))}
     nothing["predictions"] = pd.DataFrame(columns=list(predictions))
-    write_run(tmp_path, records=records_frame([]), info=INFO, **nothing)
+    failed = {**NAMES, "ood_dataset": "", "detector": "ganad", "status": "failed"}
+    write_run(tmp_path, records=records_frame([failed]), info=INFO, **nothing)
     run = read_run(tmp_path)
-    assert run.records.empty
+    assert run.records["status"].tolist() == ["failed"]
     assert run.scores().empty
     assert run.predictions().empty
 

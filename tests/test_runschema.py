@@ -181,6 +181,25 @@ def test_a_column_of_a_wrong_type_is_named(tmp_path: Path, column: str, values: 
     assert f"column {column}: values of the wrong type" in reasons(tmp_path)[0]
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("score", float("nan"), "a number is not finite"),
+        ("score", None, "a value is missing"),
+        ("dataset", None, "a value is missing"),
+    ],
+)
+def test_a_value_that_is_missing_is_named(tmp_path: Path, column: str, value, reason: str) -> None:
+    run = make_run(tmp_path / "hostile")
+    path = run.directory / "scores.parquet"
+    table = pyarrow.parquet.read_table(path)
+    values = [value, *table[column].to_pylist()[1:]]
+    table = table.set_column(table.column_names.index(column), column, pyarrow.array(values))
+    pyarrow.parquet.write_table(table, path)
+    rewrite(run, scores=path.read_bytes())
+    assert f"column {column}: {reason}" in reasons(tmp_path)[0]
+
+
 def test_names_that_unpack_to_more_than_their_rows_need_are_not_read(tmp_path: Path) -> None:
     run = make_run(tmp_path / "hostile")
     path = run.directory / "scores.parquet"

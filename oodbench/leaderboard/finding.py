@@ -98,8 +98,7 @@ def read_entries(directory: Path, pack: Path | None = None) -> list[Entry]:
 
     Raises:
         UserError: if the directory holds no finished run.
-        InvalidData: if a file is damaged, its records are of several ID sets or none, or are not
-            those of its scores.
+        InvalidData: if a file is damaged, or its records are not those of its scores.
     """
     info = read_info(directory)
     return list(_entries(directory, info, read_rows(directory, info), pack or directory))
@@ -111,10 +110,7 @@ def _entries(
     request = info["request"]
     conditions = conditions_of(request)
     classifier = conditions.classifier
-    id_datasets = {row["id_dataset"] for row in rows}
-    if len(id_datasets) != 1:
-        raise InvalidData(f"'{directory}': its records are of {len(id_datasets)} ID sets, not one")
-    (id_dataset,) = id_datasets
+    (id_dataset,) = {row["id_dataset"] for row in rows}
     if {row["classifier"] for row in rows} != {classifier}:
         raise InvalidData(f"'{directory}': its records name another classifier than its request")
     sets = tuple(dict.fromkeys(row["ood_dataset"] for row in rows if row["ood_dataset"]))

@@ -33,7 +33,10 @@ def recompute_run(directory: str | Path) -> Run:
         InvalidData: if a file is damaged, or a record has no scores.
     """
     kept = read_outcomes(directory)
-    found = recompute(kept.scores(), kept.predictions())[[*KEY, *_COMPUTED]]
+    try:
+        found = recompute(kept.scores(), kept.predictions())[[*KEY, *_COMPUTED]]
+    except ValueError as error:
+        raise InvalidData(f"'{kept.directory}' has ill-formed scores: {error}") from error
     outcomes = kept.records.drop(columns=[name for name in _COMPUTED if name in kept.records])
     records = outcomes.merge(found, on=KEY, how="left", validate="one_to_one", indicator=True)
     unscored = records[(records["status"] == "ok") & (records["_merge"] == "left_only")]

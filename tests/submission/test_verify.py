@@ -149,15 +149,6 @@ def test_thresholds_from_few_training_images_are_found(tmp_path: Path, definitio
     assert f"from 10 training images, which are not the {CALIBRATION}" in found
 
 
-def test_a_second_record_of_the_same_is_found(tmp_path: Path, definition: Definition) -> None:
-    honest = make_run(tmp_path).records
-    flattering = honest[honest["ood_dataset"] == ""].assign(acc95=1.0)
-    records = pd.concat([flattering, honest], ignore_index=True)
-    run = make_run(tmp_path, records=records, request={"seeds": [0, 1]})
-    found = misfits(run, definition)
-    assert f"there are two records of energy on {ID}" in found
-
-
 def test_records_without_scores_are_found(tmp_path: Path, definition: Definition) -> None:
     honest = make_run(tmp_path)
     scores = honest.scores()
