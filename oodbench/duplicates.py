@@ -23,10 +23,6 @@ DEFINITION = (
 """What counts as a duplicate, in one sentence."""
 
 
-HASHES = "hashes.npy"
-"""The file of prepared images' hashes, as `hash_images` returns them."""
-
-
 def hash_images(images: np.ndarray) -> np.ndarray:
     """Return what tells images apart, (n,) uint64; equal images have equal hashes.
 

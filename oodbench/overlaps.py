@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oodbench.contracts import CustomClassifier
-from oodbench.duplicates import HASHES
 from oodbench.images import title_in
 from oodbench.jobs import Plan, Ref, Request
+from oodbench.pretrained import HASHES
 from oodbench.store import Store
 
 

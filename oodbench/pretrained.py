@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.contracts import DerivedClassifier, parameters
-from oodbench.duplicates import HASHES
 from oodbench.errors import PluginError
 from oodbench.keys import Identified, digest, plain
 from oodbench.store import Artifact, Draft, digest_file
@@ -33,6 +32,9 @@ CARD = "card.json"
 
 TRAINED_ON = ("train", "classifier", "part:", "auxiliary")
 """The inputs, by how their roles begin, that weights depend on."""
+
+HASHES = "hashes.npy"
+"""The file of hashes of prepared images, on which no weights depend."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oodbench.contracts import ImageSet
-from oodbench.duplicates import HASHES, hash_images
+from oodbench.duplicates import hash_images
 from oodbench.images import select, to_geometry
+from oodbench.pretrained import HASHES
 from oodbench.sources import Source
 from oodbench.stages import Work
 
