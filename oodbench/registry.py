@@ -64,7 +64,8 @@ class Entry(Generic[T]):
             for name, value in parameters.items()
         }
         try:
-            return typing.cast(T, self.target(**values))
+            with isolated():
+                return typing.cast(T, self.target(**values))
         except (ValueError, TypeError) as error:
             raised = InvalidParameter if values else PluginError
             raise raised(f"{self.kind} {self.name}: {error}") from error

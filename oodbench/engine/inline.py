@@ -6,7 +6,7 @@ So a third-party plugin that crashes, hangs or takes all memory loses its own ro
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from oodbench.contracts import Classifier, Dataset, Trainable
@@ -16,6 +16,7 @@ from oodbench.engine.child import Child
 from oodbench.engine.worker import execute
 from oodbench.jobs import Job
 from oodbench.plugins import is_shipped
+from oodbench.sources import Source
 from oodbench.store import Store
 
 IN_PROCESS = "OODBENCH_IN_PROCESS"
@@ -59,7 +60,18 @@ def run_inline(
 
 def _is_shipped(job: Job) -> bool:
     """Return whether all plugins of a job come with the project."""
-    plugins = (Trainable, Dataset, Classifier)
-    given = list(job.spec.values())
-    within = [value for each in given for value in getattr(each, "__dict__", {}).values()]
-    return all(is_shipped(each) for each in given + within if isinstance(each, plugins))
+    return all(is_shipped(plugin) for plugin in _plugins_in(job.spec))
+
+
+def _plugins_in(value: object) -> Iterator[object]:
+    """Yield the plugin objects in a value, and those that they or sources of images hold."""
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _plugins_in(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _plugins_in(each)
+    elif isinstance(value, Trainable | Dataset | Classifier | Source):
+        if not isinstance(value, Source):
+            yield value
+        yield from _plugins_in(vars(value))

@@ -1,0 +1,39 @@
+"""Jobs of plugins that ship run in this process, and others apart, wherever the plugin is held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_detectors as sample
+
+from oodbench.engine.inline import _is_shipped
+from oodbench.jobs import Job, Ref, Resources
+from oodbench.sources import Source
+from oodbench_datasets.digits import Digits
+from oodbench_posthoc.energy import Energy
+
+
+class Images(Digits):
+    info = sample.info("images")
+
+
+def source(dataset) -> Source:
+    return Source(dataset, "test", Path(), None, "")
+
+
+@pytest.mark.parametrize(
+    ("spec", "shipped"),
+    [
+        ({"detector": Energy(), "seed": 0}, True),
+        ({"detector": sample.Brightness(), "classifier": None}, False),
+        ({"trainable": sample.Generator()}, False),
+        ({"source": source(Digits())}, True),
+        ({"source": source(Images())}, False),
+        ({"detectors": {"energy": Energy(), "brightness": sample.Brightness()}}, False),
+        ({"detectors": [Energy()]}, True),
+    ],
+)
+def test_plugins_are_told_apart_by_their_distribution(spec, shipped: bool) -> None:
+    job = Job(Ref("score", "key"), "score", spec, {}, Resources(1, 0.0))
+    assert _is_shipped(job) is shipped
