@@ -106,7 +106,9 @@ def audit(options: Options, progress: Progress) -> Audit:
     missing = dict(resolved.missing)
     for title, source in zip(request.titles()[1:], request.ood, strict=True):
         if isinstance(source.dataset, GeneratedDataset):
-            missing[title] = "a trained generator makes its images; 'oodbench run' compares them"
+            missing[title] = (
+                "its images are made by a trained generator; 'oodbench run' compares them"
+            )
             continue
         with progress.step(f"audit {title}"):
             try:
@@ -197,7 +199,7 @@ class _Statistics:
 
 def _fit(detector: Detector, stream: ArrayStream, context: Context) -> np.ndarray:
     if (detector.needs | detector.needs_to_fit()) - {Need.INPUTS}:
-        raise PluginError("it reads more than images, which is more than a trivial statistic does")
+        raise PluginError("it needs more than images, unlike a trivial statistic")
     detector.fit(stream, context)
     return np.empty(0)
 

@@ -516,6 +516,13 @@ def test_what_needs_no_tensors_imports_no_torch(oodbench, tiny: Path, store: Pat
         assert loaded(line, *slow) == dict.fromkeys(slow, False), line
 
 
+@pytest.mark.parametrize(("command", "abbreviation"), [("audit", "OOD sets"), ("plot", "PNG")])
+def test_the_description_of_a_command_keeps_its_capitals(command, abbreviation, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert abbreviation in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(("line", "seconds"), [("--help", 0.5), ("list", 2)])
 def test_help_and_list_are_quick(line: str, seconds: float) -> None:
     """The bound is twice the promise, since other work may run on the machine."""

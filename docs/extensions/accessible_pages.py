@@ -8,7 +8,8 @@ from typing import Any
 REPLACEMENTS = {
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
     '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="Sections">',
-    "<pre>": '<pre tabindex="0">',  # wide ones scroll
+    "<pre>": '<pre tabindex="0">',  # wide ones scroll, as do wide tables
+    '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
 }
 
 

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"oodbench: {error}")
         return FAILED
     except KeyboardInterrupt:
-        complain("oodbench: interrupted; the same command goes on from here")
+        complain("oodbench: interrupted; the same command resumes from here")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_anything() -> None:
-    """Have characters that the output's encoding lacks replaced, and bytes in names escaped."""
+    """Replace characters that the output's encoding lacks, and escape bytes in names."""
     codecs.register_error("oodbench", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -75,7 +75,7 @@ def _print_anything() -> None:
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
-    """Return what to print in place of characters that cannot be encoded."""
+    """Return a replacement for characters that cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]
@@ -91,8 +91,22 @@ def _replacement(character: str) -> str:
     return letters or "?"
 
 
+class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """Commands whose help text is their description too, as a sentence."""
+
+    def add_parser(self, name: str, **settings: Any) -> Any:
+        """Add the parser of a command."""
+        text = settings["help"]
+        settings.setdefault("description", f"{text[0].upper()}{text[1:]}.")
+        return super().add_parser(name, **settings)
+
+
 class _Parser(argparse.ArgumentParser):
-    """Say what is wrong in one sentence, without the usage in front of it."""
+    """A parser whose errors are one sentence, without the usage in front of it."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.register("action", "parsers", _Commands)
 
     def error(self, message: str) -> Any:
         self.exit(MISUSED, f"oodbench: {printable(message)} (see '{self.prog} --help')\n")

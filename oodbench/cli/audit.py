@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "show which OOD sets a trivial statistic separates, and which repeat ID images"
-    parser = commands.add_parser("audit", help=text, description=f"{text.capitalize()}.")
+    text = "show which OOD sets a trivial statistic separates and which repeat ID images"
+    parser = commands.add_parser("audit", help=text)
     parser.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
     parser.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
     parser.add_argument(

@@ -17,8 +17,8 @@ SIGNS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[y
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "check whether an installed plugin keeps the contract"
-    parser = commands.add_parser("check", help=text, description=f"{text.capitalize()}.")
+    text = "check an installed plugin against the contract"
+    parser = commands.add_parser("check", help=text)
     parser.add_argument("name", help="of a detector, data set or classifier")
     arguments.add_parameters(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Check a plugin, print what each check says, and return 1 if one failed."""
+    """Check a plugin, print each outcome, and return 1 if one failed."""
     from rich.console import Console
 
     from oodbench import registry

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Print what differs between two runs."""
+    """Print the differences between two runs."""
     from oodbench.comparison import compare, report
     from oodbench.report.markup import latex, markdown, page
     from oodbench.report.terminal import terminal

@@ -13,7 +13,7 @@ from oodbench.cli.output import say
 def add(commands: Any) -> None:
     """Add the parser of the command."""
     text = "write a run's training curves as TensorBoard event files"
-    parser = commands.add_parser("curves", help=text, description=f"{text.capitalize()}.")
+    parser = commands.add_parser("curves", help=text)
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="a folder for each training; default: RUN/curves"

@@ -19,11 +19,11 @@ def add(commands: Any) -> None:
     parser.set_defaults(execute=execute)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (
-        ("status", "say which images are there"),
-        ("prepare", "fetch the images that are not there"),
-        ("verify", "read all images that are there"),
+        ("status", "show which images are available"),
+        ("prepare", "fetch missing images"),
+        ("verify", "read and check all available images"),
     ):
-        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        action = actions.add_parser(name, help=text)
         action.add_argument(
             "names", nargs="*", metavar="NAME", help="data sets, or paths; default: all"
         )
@@ -62,7 +62,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, bool]:
-    """Return what there is to say about a split, and whether all is well.
+    """Return the state of a split as text, and whether all is well.
 
     That images are not there is well unless they were to be fetched.
     """

@@ -16,14 +16,14 @@ from oodbench.cli.output import as_markup
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    parser = commands.add_parser("doctor", help="show versions, devices, Ray and data found")
+    parser = commands.add_parser("doctor", help="show versions, devices, Ray and available data")
     arguments.add_data_folder(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Show versions, devices, Ray and the data that is found."""
+    """Print versions, devices, Ray and available data."""
     from rich.console import Console
     from rich.table import Table
 

@@ -15,17 +15,20 @@ EXPLANATION = (
 )
 
 CARRIED = ("benchmark", "request", "versions", "hardware", "plugins")
-"""What a card says of the run, besides the date."""
+"""The keys of ``run.json`` that a card repeats, besides the date."""
 
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "write a run's trained weights to folders that a plugin can ship"
+    text = "export a run's trained weights as folders that a plugin can ship"
     parser = commands.add_parser("export", help=text, description=EXPLANATION)
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the folders go")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="output folder")
     parser.add_argument(
-        "--jobs", default="*", metavar="PATTERN", help="which, such as '*ganad*' (default: all)"
+        "--jobs",
+        default="*",
+        metavar="PATTERN",
+        help="jobs to export, such as '*ganad*' (default: all)",
     )
     parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)

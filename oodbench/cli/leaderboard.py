@@ -24,17 +24,17 @@ def add(commands: Any) -> None:
         "leaderboard", help="build the leaderboard's page and tables from folders of runs"
     )
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="DIR", help="searched for runs and packs"
+        "folders", nargs="+", type=Path, metavar="DIR", help="folder to search for runs and packs"
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="DIR",
-        help="where to write index.html and tables",
+        help="output folder for index.html and the tables",
     )
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the Markdown tables here as well"
+        "--markdown", type=Path, metavar="FILE", help="also write the Markdown tables to this file"
     )
     arguments.add_data_folder(parser)
     arguments.add_quiet(parser)
@@ -68,7 +68,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _opener(data: Path | None, progress: Progress) -> OpenPack:
-    """Return what opens packs; plugins and torch are imported for the first of them."""
+    """Return a function that opens packs; plugins and torch are imported at its first call."""
 
     @functools.cache
     def verifier() -> Verifier:

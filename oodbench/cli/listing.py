@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    parser = commands.add_parser("list", help="show what the installed plugins bring")
+    parser = commands.add_parser("list", help="list installed plugins")
     parser.add_argument(
         "kind", nargs="?", choices=["detectors", "datasets", "classifiers", "figures", "benchmarks"]
     )
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Show what the installed plugins bring, and which failed to load."""
+    """List the installed plugins, and those that failed to load."""
     from rich.console import Console
     from rich.table import Table
 

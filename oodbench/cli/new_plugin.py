@@ -11,11 +11,15 @@ from oodbench.cli.output import print_document
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "write a package with a detector of your own, to change"
-    parser = commands.add_parser("new-plugin", help=text, description=f"{text.capitalize()}.")
-    parser.add_argument("name", help="of the detector, such as my-detector")
+    text = "create a plugin package with a working detector to adapt"
+    parser = commands.add_parser("new-plugin", help=text)
+    parser.add_argument("name", help="name of the detector, such as my-detector")
     parser.add_argument(
-        "--to", type=Path, default=Path(), metavar="DIR", help="folder to write to; default: this"
+        "--to",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="parent folder (default: the current folder)",
     )
     parser.set_defaults(execute=execute)
 
@@ -29,8 +33,8 @@ def execute(options: argparse.Namespace) -> int:
     folder = write_plugin(options.name, options.to, taken)
     module = options.name.replace("-", "_")
     print_document(
-        f"{folder}/ holds a detector that works: the distance to the nearest class mean.\n"
-        f"Make it yours in {folder / module}.py; then\n"
+        f"{folder}/ holds a working detector: the distance to the nearest class mean.\n"
+        f"Adapt it in {folder / module}.py, then run\n"
         "\n"
         f"    cd {folder}\n"
         "    pip install -e '.[test]'\n"

@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Add the parser of the command."""
     text = "draw figures of a run, as PNG and SVG"
-    parser = commands.add_parser("plot", help=text, description=f"{text.capitalize()}.")
+    parser = commands.add_parser("plot", help=text)
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
-        "figures", nargs="*", metavar="FIGURE", help="default: all that can be drawn"
+        "figures",
+        nargs="*",
+        metavar="FIGURE",
+        help="figures to draw (default: all that can be drawn)",
     )
-    parser.add_argument("--list", action="store_true", help="show the figures there are")
+    parser.add_argument("--list", action="store_true", help="list the available figures")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where pictures go (default: RUN/figures)"
+        "--out", type=Path, metavar="DIR", help="output folder (default: RUN/figures)"
     )
     parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="the store of the run (default: a cache folder)"
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="artifact store of the run (default: a cache folder)",
     )
     parser.add_argument(
         "--other", type=Path, metavar="RUN", help="a second run, for figures that compare two"
@@ -36,7 +42,7 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Draw figures; 1 if one broke, or one that was asked for by name cannot be drawn."""
+    """Draw figures; return 1 if one broke, or one named by the user cannot be drawn."""
     from oodbench import registry
     from oodbench.errors import UserError
 
@@ -45,7 +51,7 @@ def execute(options: argparse.Namespace) -> int:
         _print_figures(loaded)
         return 0
     if options.run is None:
-        raise UserError("name the folder of a run, or --list")
+        raise UserError("name a run's folder, or use --list")
     chosen = [loaded.figures[name].create() for name in options.figures or loaded.figures]
 
     from oodbench.engine.progress import Progress

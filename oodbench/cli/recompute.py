@@ -11,11 +11,11 @@ from oodbench.cli.output import say
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "compute the figures of runs again from their scores, and rewrite records and tables"
+    text = "recompute the figures of runs from their scores and rewrite records and tables"
     parser = commands.add_parser(
         "recompute",
         help=text,
-        description=f"{text.capitalize()}. It brings runs of an older version up to date; "
+        description=f"{text[0].upper()}{text[1:]}. It brings runs of an older version up to date; "
         "no detector is run.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")

@@ -12,13 +12,13 @@ from oodbench.cli.output import say
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    parser = commands.add_parser("report", help="make one HTML page with a run's tables and plots")
+    parser = commands.add_parser("report", help="write one HTML page with a run's tables and plots")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="the page (default: report.html in the run's folder)",
+        help="output file (default: report.html in the run's folder)",
     )
     arguments.add_data_folder(parser)
     arguments.add_quiet(parser)
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Make the page of a run."""
+    """Write the page of a run."""
     from oodbench import registry
     from oodbench.engine.progress import Progress
     from oodbench.errors import UserError

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         ("run", "compare detectors on a benchmark", execute_run),
         ("plan", "show what 'run' would do, and what of it is in the store", execute_plan),
     ):
-        parser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        parser = commands.add_parser(name, help=text)
         parser.set_defaults(execute=execute)
         what = parser.add_argument_group("what to compare")
         what.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")

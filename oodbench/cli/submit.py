@@ -11,16 +11,16 @@ from oodbench.cli.output import say
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    parser = commands.add_parser("submit", help="pack a run into one file for others to verify")
+    parser = commands.add_parser("submit", help="pack a run into one file that others can verify")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the pack (default: the run's name with .zip)"
+        "--out", type=Path, metavar="FILE", help="output file (default: the run's name with .zip)"
     )
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Pack a run: records, scores, predictions and what made them."""
+    """Pack a run: records, scores, predictions and provenance."""
     from oodbench.results import read_run
     from oodbench.submission.pack import write_pack
 

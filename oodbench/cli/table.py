@@ -13,7 +13,7 @@ from oodbench.cli.output import print_ansi, print_document
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    parser = commands.add_parser("table", help="print the table of one or several runs again")
+    parser = commands.add_parser("table", help="print the table of one or several finished runs")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
         "--format",
@@ -25,10 +25,10 @@ def add(commands: Any) -> None:
         "--metrics",
         type=arguments.names,
         metavar="A,B",
-        help="measures to show, the compared one first (default: auroc,fpr95,acc95,acc99)",
+        help="measures to show; the first one is compared (default: auroc,fpr95,acc95,acc99)",
     )
     parser.add_argument(
-        "--like", metavar="TABLE", help="rows and order of a published table: table11 (GANAD's)"
+        "--like", metavar="TABLE", help="use rows and order of a published table: table11 (GANAD's)"
     )
     parser.add_argument(
         "--bootstrap",

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from oodbench.tuning.search import Tuning
 
 TUNED = Path("results") / "tuned"
-"""Where definitions go that no ``--out`` names a place for."""
+"""The default folder of definitions."""
 
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "choose parameters of detectors on validation data, without a look at test images"
-    parser = commands.add_parser("tune", help=text, description=f"{text.capitalize()}.")
+    text = "choose parameters of detectors on validation data, without touching test images"
+    parser = commands.add_parser("tune", help=text)
     what = parser.add_argument_group("what to tune")
     what.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
     what.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
@@ -38,10 +38,10 @@ def add(commands: Any) -> None:
         "--validation-outliers",
         type=arguments.names,
         metavar="A,B",
-        help="sets that no test uses, or paths; default: the benchmark's, else made of ID images",
+        help="sets to validate on, not to test (default: the benchmark's, else made of ID images)",
     )
     what.add_argument(
-        "--ood", type=arguments.names, metavar="A,B", help="OOD test sets, which are left alone"
+        "--ood", type=arguments.names, metavar="A,B", help="OOD test sets, which are not opened"
     )
     arguments.add_classifier(what)
     arguments.add_parameters(what)
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
         type=int,
         default=32,
         metavar="N",
-        help="settings of each detector; of more in its space, so many are drawn (default: 32)",
+        help="settings to try for each detector, drawn if its space has more (default: 32)",
     )
     how.add_argument(
         "--images",
@@ -75,16 +75,19 @@ def add(commands: Any) -> None:
         "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
     )
     where.add_argument(
-        "--out", type=Path, metavar="FILE", help="definition to write, a TOML file that 'run' takes"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="output file: a benchmark definition (TOML) for 'run'",
     )
-    where.add_argument("--force", action="store_true", help="replace --out if it is there")
+    where.add_argument("--force", action="store_true", help="replace --out if it exists")
     arguments.add_quiet(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Tune detectors, print what was found, and leave a definition for ``run``."""
+    """Tune detectors, print the outcome, and write a definition for ``run``."""
     from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
     from oodbench.paths import data_folder, store_folder
@@ -94,7 +97,7 @@ def execute(options: argparse.Namespace) -> int:
 
     if options.out is not None:
         if options.out.suffix != ".toml":
-            raise UserError(f"'{options.out}' is no name of a TOML file: it has to end in .toml")
+            raise UserError(f"'{options.out}' does not end in .toml")
         if options.out.exists() and not options.force:
             raise UserError(f"'{options.out}' is there; name another --out, or --force")
     asked = Options(
@@ -132,7 +135,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _next_command(tuning: Tuning, options: argparse.Namespace, place: Path) -> str:
-    """Return the command that runs the detectors with what was found."""
+    """Return the command that runs the tuned detectors."""
     parts = ["oodbench", "run", "--benchmark", str(place), "--detectors"]
     parts.append(",".join(tuning.detectors))
     for name in ("arch", "data", "store"):

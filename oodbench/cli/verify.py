@@ -13,20 +13,20 @@ from oodbench.cli.output import complain, say
 def add(commands: Any) -> None:
     """Add the parser of the command."""
     parser = commands.add_parser(
-        "verify", help="compute a pack's figures again and compare it with its benchmark"
+        "verify", help="recompute a pack's figures and compare it with its benchmark"
     )
-    parser.add_argument("pack", type=Path, metavar="PACK", help="made by 'oodbench submit'")
+    parser.add_argument("pack", type=Path, metavar="PACK", help="file made by 'oodbench submit'")
     parser.add_argument(
         "--benchmark",
         metavar="NAME",
-        help="name or TOML file (default: the benchmark that the pack names)",
+        help="name or TOML file of the benchmark (default: the one that the pack names)",
     )
     arguments.add_data_folder(parser)
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Verify a pack; what does not fit is named, and makes the exit code 1."""
+    """Verify a pack; name each misfit and return 1 if there is one."""
     from oodbench.errors import InvalidData
     from oodbench.paths import data_folder
     from oodbench.submission.admission import Verifier

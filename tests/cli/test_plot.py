@@ -134,7 +134,7 @@ def test_an_empty_store_leaves_what_the_files_can_give(
 
 
 MISTAKES = {
-    "no run": ((), "name the folder of a run, or --list"),
+    "no run": ((), "name a run's folder, or use --list"),
     "no such run": (("nowhere",), "'nowhere' holds no finished run"),
     "no such figure": (("nowhere", "scorse"), "unknown figure 'scorse'; did you mean 'scores'?"),
 }

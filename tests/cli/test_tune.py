@@ -170,7 +170,7 @@ MISTAKES = {
     "no images": ("tune TINY --detectors msp --images 0", "at least 1 image of each set, not 0"),
     "no TOML file": (
         "tune TINY --detectors msp --out best.json",
-        "'best.json' is no name of a TOML",
+        "'best.json' does not end in .toml",
     ),
     "a file in the way": ("tune TINY --detectors msp --out taken.toml", "'taken.toml' is there"),
 }
