@@ -36,8 +36,8 @@ RECORDS = 100_000
 TABLE_BYTES = 2**29
 """Bytes of a Parquet file at most."""
 
-ROWS = 20_000_000
-"""Rows of a Parquet file at most, whatever ``run.json`` says."""
+ROWS = 10_000_000
+"""Rows of a Parquet file at most, whatever ``run.json`` says: they take a GiB of memory."""
 
 ROW_BYTES, SPARE_BYTES = 100, 64 * 2**20
 """Bytes that a row takes at most when it is unpacked, and names beside them."""
@@ -151,7 +151,7 @@ def read_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[str
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidData(f"cannot read records from '{path}': {error}") from error
     if len(rows) > limit:
-        raise InvalidData(f"'{path}' has more than the {limit:,} records that {RUN} allows for")
+        raise InvalidData(f"'{path}' has more records than {_said(limit, RECORDS)}")
     require_columns(texts, columns, path)
     values = {}
     for name, dtype in columns.items():
@@ -227,9 +227,7 @@ def _conform(column: pyarrow.ChunkedArray, dtype: str, place: str) -> pyarrow.Ch
 def _require_counts(found: pyarrow.parquet.FileMetaData, limit: int, path: Path) -> None:
     """Raise `InvalidData` if a Parquet file says that it holds too much."""
     if found.num_rows > limit:
-        raise InvalidData(
-            f"'{path}' has {found.num_rows:,} rows, more than the {limit:,} that {RUN} allows for"
-        )
+        raise InvalidData(f"'{path}' has {found.num_rows:,} rows, more than {_said(limit, ROWS)}")
     size = sum(found.row_group(number).total_byte_size for number in range(found.num_row_groups))
     allowed = ROW_BYTES * found.num_rows + SPARE_BYTES
     if size > allowed:
@@ -249,6 +247,13 @@ def _require_types(found: pyarrow.Schema, columns: Mapping[str, str], path: Path
         is_empty = pyarrow.types.is_null(kind)  # as is every column of no rows, or no seeds
         if not is_empty and not any(fits(kind) for fits in _TYPES[dtype]):
             raise InvalidData(f"'{path}', column {name}: values of the wrong type {kind}")
+
+
+def _said(limit: int, most: int) -> str:
+    """Return a limit with where it comes from."""
+    if limit < most:
+        return f"the {limit:,} that {RUN} allows for"
+    return f"the {limit:,} that can be read of one run; compare fewer detectors in each"
 
 
 def require_columns(found: Iterable[str], columns: Iterable[str], path: Path) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 from made_runs import make_run
 
+from oodbench import runfiles
 from oodbench.errors import InvalidData
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.results import Run, read_run
@@ -147,7 +148,7 @@ def test_more_records_than_were_asked_for_are_not_read(tmp_path: Path) -> None:
     run = make_run(tmp_path / "hostile")
     header, row, *_ = run.records.to_csv(index=False).splitlines(keepends=True)
     rewrite(run, records=(header + row * 300_000).encode())
-    assert "more than the 6 records that run.json allows for" in reasons(tmp_path)[0]
+    assert "more records than the 6 that run.json allows for" in reasons(tmp_path)[0]
 
 
 def test_parquet_that_declares_more_rows_than_were_asked_for_is_not_read(tmp_path: Path) -> None:
@@ -158,6 +159,13 @@ def test_parquet_that_declares_more_rows_than_were_asked_for_is_not_read(tmp_pat
     pyarrow.parquet.write_table(many, path, compression="zstd")
     rewrite(run, scores=path.read_bytes())
     assert "has 5,000 rows, more than the 420 that run.json allows for" in reasons(tmp_path)[0]
+
+
+def test_rows_beyond_the_ceiling_say_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    make_run(tmp_path / "hostile", {"energy": 1.0, "msp": 1.0, "odin": 1.0})
+    monkeypatch.setattr(runfiles, "ROWS", 500)
+    (reason,) = reasons(tmp_path)
+    assert "has 540 rows, more than the 500 that can be read of one run; compare fewer" in reason
 
 
 @pytest.mark.parametrize(
