@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 IMAGES = 256
 """Images that are scored again, as many of each set; one of each where there are more sets."""
 
-SIZES = (31, 1, 7, 93, 3, 121)
-"""Images of the batches, again and again: odd numbers, so that no batch is as it was."""
+SIZES = (37, 1, 217)
+"""Images of the batches, again and again: odd numbers, so that no batch is as it was, and few of
+them, since some detectors take long for each batch."""
 
 STREAM = 3
 """Keeps these draws apart from others by the same seed."""
