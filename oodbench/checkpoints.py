@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import DerivedClassifier, Info
-from oodbench.errors import InvalidData, UserError
+from oodbench.errors import InvalidData, UserError, reason_of
 from oodbench.keys import Identified, plugin_key
-from oodbench.paths import printable
+from oodbench.paths import expanded, printable
 from oodbench.store import digest_file
 
 if TYPE_CHECKING:
     from torch import nn
 
 SAFE = ".safetensors"
-"""Suffix of the files that are read."""
 
 PICKLED = frozenset({".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"})
-"""Suffixes of files that hold pickled objects, which run any code when they are read."""
+"""Suffixes of the files of `torch.save`, of which only the tensors are read."""
+
+SAFE_TORCH = (2, 6)
+"""The version of torch from which on such a file can run no code while its tensors are read."""
+
+NESTED = ("state_dict", "model_state_dict", "model")
+"""Names under which training scripts save a state dictionary beside other things."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "backbone.")
+"""What training scripts put in front of every name of a state dictionary."""
 
 
 def is_checkpoint(name: str) -> bool:
@@ -33,14 +42,14 @@ def digest_checkpoint(path: str) -> str:
     Raises:
         UserError: if it is not there, or of a kind that is not read.
     """
-    if Path(path).suffix in PICKLED:
+    found = version("torch")
+    if Path(path).suffix in PICKLED and tuple(map(int, found.split(".")[:2])) < SAFE_TORCH:
         raise UserError(
-            f"{path}: a pickled file runs any code when it is read, so that it is not; where you "
-            "trust it, convert it: safetensors.torch.save_file(torch.load("
-            f"{Path(path).name!r}, weights_only=True), {Path(path).with_suffix(SAFE).name!r})"
+            f"{path}: with torch {found} this file could run any code when it is read; install "
+            f"torch 2.6 or later, or save the weights as {SAFE}"
         )
     try:
-        return digest_file(Path(path))
+        return digest_file(expanded(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -48,8 +57,9 @@ def digest_checkpoint(path: str) -> str:
 class UserCheckpoint(DerivedClassifier, Identified):
     """Weights of the user's own for the network of a registered classifier.
 
-    The file is a state dictionary as safetensors. Its names are those of the module that the
-    classifier builds, or of the module ``network`` within, where it wraps a library's model.
+    The file is a state dictionary, as safetensors or of `torch.save`. Its names are those of the
+    module that the classifier builds, or of the module ``network`` within, where it wraps a
+    library's model; what is in front of all names (`PREFIXES`) is left out.
 
     Args:
         path: of the file.
@@ -82,23 +92,50 @@ class UserCheckpoint(DerivedClassifier, Identified):
         Raises:
             InvalidData: if it is damaged, was changed meanwhile, or does not fit the module.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         if digest_checkpoint(self.path) != self.sha256:
             raise InvalidData(f"{self.path}: was changed since the run began")
-        try:
-            state = load_file(self.path)
-        except (SafetensorError, ValueError) as error:
-            raise InvalidData(f"{self.path}: not a safetensors file: {error}") from error
-        target: Any = getattr(module, "network", module)
-        if state.keys() == module.state_dict().keys():
+        state, target = _read(self.path), getattr(module, "network", module)
+        known = (module.state_dict().keys(), target.state_dict().keys())
+        prefix = ""
+        while state.keys() not in known and (found := _common_prefix(state)):
+            state = {name.removeprefix(found): value for name, value in state.items()}
+            prefix += found
+        if state.keys() == known[0]:
             target = module
+        self.note = f"'{prefix}' was left out in front of the names of the weights" * bool(prefix)
         problem = _mismatch(state, target, module, num_classes)
         if problem:
             raise InvalidData(f"{self.path}: does not fit {self.network}: {problem}")
         target.load_state_dict(state)
         return True
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    """Return the tensors in a file of weights, by name.
+
+    Raises:
+        InvalidData: if it is damaged, or holds something else.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    kind = "safetensors file" if Path(path).suffix == SAFE else "file of weights alone"
+    try:
+        if Path(path).suffix == SAFE:
+            return load_file(expanded(path))
+        found = torch.load(expanded(path), map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise anything on files that are not theirs
+        raise InvalidData(f"{path}: not a {kind}: {reason_of(error)}") from error
+    while isinstance(found, Mapping) and (inner := [found[key] for key in NESTED if key in found]):
+        found = inner[0]
+    if not isinstance(found, Mapping) or not all(map(torch.is_tensor, found.values())):
+        raise InvalidData(f"{path}: not a {kind}: there is no state dictionary in it")
+    return {str(name): value for name, value in found.items()}
+
+
+def _common_prefix(names: Iterable[str]) -> str:
+    """Return which of `PREFIXES` all names begin with; "" if there is none."""
+    return next((each for each in PREFIXES if all(n.startswith(each) for n in names)), "")
 
 
 def _mismatch(state: Mapping[str, Any], target: nn.Module, module: Any, num_classes: int) -> str:

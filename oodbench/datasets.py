@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def make_dataset(
     """
     if is_path(name):
         return UserImages(path=name)
+    if name not in registry.datasets:
+        refuse_bare_path(name)
     entry = registry.datasets[name]
     try:
         with isolated():
@@ -56,6 +59,13 @@ def make_dataset(
         raise
     except Exception as error:  # third-party code may raise anything
         raise PluginError(f"data set '{name}' cannot be made: {describe(error)}") from error
+
+
+def refuse_bare_path(name: str) -> None:
+    """Raise `UserError` if a name that no data set has is that of a file or folder."""
+    with suppress(OSError):  # which a name that is too long raises
+        if Path(name).exists():
+            raise UserError(f"no data set is called '{name}'; for the images in it write ./{name}")
 
 
 def make_ood(

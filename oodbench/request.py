@@ -18,13 +18,14 @@ from oodbench.datasets import (
     locate_ood,
     make_dataset,
     make_ood,
+    refuse_bare_path,
     refuse_copies,
     titles_by_group,
 )
 from oodbench.detectors import ALL, find_detectors, make_detectors
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.jobs import Request
-from oodbench.paths import as_name
+from oodbench.paths import as_name, expanded
 from oodbench.registry import Registry
 from oodbench.sources import locate
 from oodbench.userdata import is_path
@@ -203,7 +204,7 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
         raise UserError("name a benchmark or an ID data set: --id mnist, or --benchmark my.toml")
     changes: dict[str, Any] = {}
     if name.endswith(".toml"):
-        benchmark = load_benchmark(Path(name))
+        benchmark = load_benchmark(expanded(name))
     elif name in registry.benchmarks or options.benchmark:
         benchmark = registry.benchmarks[name].target
     else:
@@ -222,6 +223,7 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
 def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
     """Return a benchmark for an ID set that no definition is about."""
     if not is_path(name) and name not in registry.datasets:
+        refuse_bare_path(name)
         known = {*registry.benchmarks, *registry.datasets}
         raise UnknownName("benchmark or ID data set", name, known)
     if options.ood is None or options.classifier is None:

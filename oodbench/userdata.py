@@ -46,9 +46,12 @@ class UserImages(Dataset):
         self.path = path
         place = expanded(path)
         place = place if place.name.strip(".") else place.resolve()
-        name = place.stem if place.is_file() else place.name
+        try:
+            self._parts = {split: _read_part(base) for split, base in _find_parts(place).items()}
+            name = place.stem if place.is_file() else place.name
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         self.info = Info(name=printable(name), summary=f"The images of {printable(path)}.")
-        self._parts = {split: _read_part(base) for split, base in _find_parts(place).items()}
         if not self._parts:
             raise UserError(f"{path}: neither an .npz file nor a folder of images")
         self.splits = tuple(self._parts)

@@ -359,3 +359,8 @@ def test_a_hostile_picture_is_named_in_one_sentence(tmp_path: Path, make) -> Non
     with pytest.raises(UserError, match=r"odd\.png: .*") as caught:
         UserImages(path=str(tmp_path)).load(tmp_path, "test")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_path_that_is_too_long_is_the_users_error() -> None:
+    with pytest.raises(UserError, match="cannot be read: File name too long"):
+        UserImages(path="./" + "a" * 300)

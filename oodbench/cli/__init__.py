@@ -10,10 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from oodbench.cli.output import complain
 from oodbench.errors import OodbenchError, UserError
+from oodbench.paths import expanded
 from oodbench.report.layout import printable
 
 COMMANDS = (
@@ -107,9 +109,17 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.register("action", "parsers", _Commands)
+        self.register("type", Path, _path)  # in all commands, ~ is the home folder
 
     def error(self, message: str) -> Any:
         self.exit(MISUSED, f"oodbench: {printable(message)} (see '{self.prog} --help')\n")
+
+
+def _path(text: str) -> Path:
+    try:
+        return expanded(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def build_parser() -> argparse.ArgumentParser:

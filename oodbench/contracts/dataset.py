@@ -128,4 +128,7 @@ class GeneratedDataset(Dataset):
         Raises:
             DataUnavailable: always.
         """
-        raise DataUnavailable(f"data set '{self.info.name}' is made in a run")
+        raise DataUnavailable(
+            f"data set '{self.info.name}' is made in a run, and serves as an OOD set alone (--ood "
+            f"{self.info.name}); name another set here"
+        )

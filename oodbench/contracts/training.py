@@ -23,6 +23,9 @@ class CustomClassifier(Classifier):
     as many of them, and both pass through the network together.
     """
 
+    note: str = ""
+    """What `load` has to say to the user, in a few words."""
+
     argument: ClassVar[str] = ""
     """The parameter that follows the name and a slash where such a classifier is asked for."""
 

@@ -44,6 +44,8 @@ def run(spec: TrainSpec, work: Work) -> None:
     torch.manual_seed(spec["seed"])
     module = classifier.build(shape, num_classes)
     loaded = isinstance(classifier, CustomClassifier) and classifier.load(module, num_classes)
+    if isinstance(classifier, CustomClassifier) and classifier.note:
+        work.note(classifier.note)
     if not loaded:
         _check_labels(work.inputs["train"])
         module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -128,8 +128,14 @@ class PreLogits(Wrapper):
 
     @property
     def head(self) -> nn.Module:
-        """The model's classifier."""
-        found: nn.Module = self.network.get_classifier()
+        """The model's classifier.
+
+        Raises:
+            InvalidParameter: if it has several.
+        """
+        found = self.network.get_classifier()
+        if not isinstance(found, nn.Module):
+            raise InvalidParameter("it has several heads; choose a model with one")
         return found
 
     def penultimate(self, x: Tensor) -> Tensor:

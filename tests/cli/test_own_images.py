@@ -183,3 +183,21 @@ def test_mirrored_images_of_a_users_own_are_noted(here: Path, flip: str | None) 
     chosen = ["--set", f"wideresnet16-4.flip={flip}"] if flip else []
     assert main([*asked, *chosen, "--id", "./own", "--ood", "./other"]) == 0
     assert ("trained on mirrored images" in results(here)[1]["notes"]["own"]) is (flip == "yes")
+
+
+@pytest.mark.parametrize(("id_set", "ood"), [("own", "./other"), ("./own", "other")])
+def test_a_folder_that_is_named_like_a_data_set_is_pointed_out(
+    here: Path, capsys, id_set: str, ood: str
+) -> None:
+    assert run(ood, id_set) == 2
+    assert "; for the images in it write ./o" in capsys.readouterr().err
+
+
+def test_the_home_folder_is_known_in_all_paths(here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    asked = ASKED.replace("./", "~/").replace("--store ", "--store ~/").split()
+    assert main(["run", *asked, "--out", "~/out", "--set", "preact-resnet.epochs=1"]) == 0
+    assert (here / "store").is_dir()
+    assert main(["table", "~/out"]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        main(["table", "~nobody-of-that-name/out"])

@@ -14,7 +14,7 @@ from oodbench_networks.augmentation import mirrored, shifted
 from oodbench_networks.resnet18 import ResNet18
 from oodbench_networks.timm_models import Timm
 from oodbench_networks.torchvision_models import Torchvision
-from oodbench_networks.wrappers import LastLinear
+from oodbench_networks.wrappers import LastLinear, PreLogits, tried
 
 SMALL = "shufflenet_v2_x0_5"
 COLOUR, GREY = (3, 32, 32), (1, 28, 28)
@@ -97,8 +97,6 @@ def test_images_are_resized_in_the_network_where_that_is_asked_for() -> None:
 
 
 def test_a_last_layer_that_sees_more_than_the_features_is_refused() -> None:
-    from oodbench_networks.wrappers import tried
-
     class Doubled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -193,3 +191,19 @@ def test_without_timm_one_sentence_says_how_to_install_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(InvalidParameter, match=r"not installed: pip install 'oodbench\[timm\]'"):
         Timm().build(COLOUR, 10)
+
+
+def test_a_model_of_several_heads_is_refused_for_that_reason() -> None:
+    class Distilled(torch.nn.Module):
+        def forward_features(self, x):
+            return x
+
+        def forward_head(self, x, pre_logits):
+            return x.flatten(1)
+
+        def get_classifier(self):
+            return torch.nn.Linear(3072, 10), torch.nn.Linear(3072, 10)
+
+    module = PreLogits(Distilled(), (0.5,) * 3, (0.5,) * 3)
+    with pytest.raises(InvalidParameter, match=r"^it has several heads"):
+        tried(module, COLOUR, 10, "try a larger size")
