@@ -1,10 +1,13 @@
 """Every guide for a kind of plugin, followed literally, ends with something that works."""
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from following import SITE, blocks, follow, make_environment
 
+from oodbench.cli import main
 from oodbench.scaffold import write_plugin
 
 GUIDES = sorted(path.stem for path in (SITE / "plugins").glob("*.md") if path.stem != "index")
@@ -26,6 +29,17 @@ def test_following_a_guide_ends_with_something_that_works(
     folder.mkdir()
     printed = follow(f"plugins/{guide}.md", folder, environment)
     assert "failed:" not in printed.lower()
+
+
+@pytest.mark.parametrize("guide", ["classifier", "data-set", "layers-and-gradients"])
+def test_the_plugins_of_a_guide_pass_its_checks(guide: str, install: Callable[..., Path]) -> None:
+    found = blocks(f"plugins/{guide}.md")
+    (module,) = [block for block in found if block.file and block.language == "python"]
+    install(Path(module.file).stem, module.text)
+    lines = [line for block in found if block.language == "bash" for line in block.text.split("\n")]
+    checks = [shlex.split(line)[1:] for line in lines if line.startswith("oodbench check ")]
+    assert checks
+    assert [main(check) for check in checks] == [0] * len(checks)
 
 
 def test_the_guide_to_a_detector_quotes_the_package_that_it_starts_from(tmp_path: Path) -> None:
