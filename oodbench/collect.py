@@ -26,6 +26,7 @@ from oodbench.overlaps import Overlaps
 from oodbench.request import Resolved
 from oodbench.results import PREDICTION, SCORE, records_frame
 from oodbench.store import Artifact, Store
+from oodbench.validation import LENGTH
 
 PACKAGES = (
     "numpy",
@@ -92,7 +93,9 @@ class Collector:
                 path = self._store.open(*row.evaluate) / "measures.json"
                 yield key | json.loads(path.read_text(encoding="utf-8"))
             else:
-                error = f"{self._plan.jobs[culprit].title}: {self._results.failed[culprit].error}"
+                error = f"{self._plan.jobs[culprit].title}: {self._results.failed[culprit].error}"[
+                    :LENGTH
+                ]
                 yield key | {"status": "failed", "error": error}
 
     def _broken_records(self) -> Iterator[dict[str, Any]]:
@@ -205,7 +208,7 @@ class Collector:
     def info(self) -> dict[str, Any]:
         """Return what ``run.json`` says of the request, the machine and the jobs."""
         failures = {
-            "/".join(ref): {"job": self._plan.jobs[ref].title, "trace": outcome.trace}
+            "/".join(ref): {"job": self._plan.jobs[ref].title, "trace": outcome.trace[-LENGTH:]}
             for ref, outcome in self._results.failed.items()
         }
         return {

@@ -92,11 +92,15 @@ def reason_of(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+LONGEST = 10_000
+"""Characters of an exception's message that are kept."""
+
+
 def describe(error: BaseException) -> str:
     """Return an exception as one line that ends with the place where it was raised."""
     if isinstance(error, PluginAborted):
         error = error.raised
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split())[:LONGEST]  # records with longer texts are not read
     name = type(error).__name__
     line = f"{name}: {text}" if text else name
     frames = traceback.extract_tb(error.__traceback__)

@@ -17,6 +17,7 @@ from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserErro
 from oodbench.isolation import isolated
 from oodbench.plugins import Failure, Plugin, Plugins
 from oodbench.pretrained import Weights, read_weights
+from oodbench.validation import BITS
 
 T = TypeVar("T")
 
@@ -91,12 +92,15 @@ def convert(name: str, value: Any, annotation: Any) -> Any:
         if isinstance(value, str) and value.lower() == "none":
             with suppress(ValidationError):
                 return adapter.validate_python(None)
-        return adapter.validate_python(value)
+        found = adapter.validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise InvalidParameter(f"{name} = {value!r}: {problem[0].lower()}{problem[1:]}") from error
     except PydanticUserError:  # a type that pydantic knows nothing about is passed on as it is
         return value
+    if isinstance(found, int) and found.bit_length() > BITS:  # no run.json could be read with it
+        raise InvalidParameter(f"{name} has more than 64 bits")
+    return found
 
 
 class Names(Mapping[str, Entry[T]]):

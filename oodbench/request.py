@@ -29,6 +29,7 @@ from oodbench.paths import as_name, expanded
 from oodbench.registry import Registry
 from oodbench.sources import locate
 from oodbench.userdata import is_path
+from oodbench.validation import BITS
 
 Parameters = Mapping[str, Mapping[str, Any]]
 
@@ -269,4 +270,6 @@ def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
         raise UserError(f"{what} must be a number of at least 1, or different numbers from 0 up")
+    if max(chosen).bit_length() > BITS:
+        raise UserError(f"{what} must be less than 2**{BITS}")
     return chosen

@@ -202,3 +202,8 @@ def test_a_name_that_could_lead_elsewhere_is_a_failure_of_the_plugin(install, na
     loaded = registry.load()
     assert name not in loaded.detectors
     assert any("is no name: use lower case" in failure.reason for failure in loaded.failures)
+
+
+def test_a_number_that_no_run_could_be_read_with_is_refused() -> None:
+    with pytest.raises(InvalidParameter, match="steps has more than 64 bits"):
+        convert("steps", "1" + "0" * 400, int)

@@ -13,7 +13,7 @@ import pytest
 from made_runs import make_run
 
 from oodbench import runfiles
-from oodbench.errors import InvalidData
+from oodbench.errors import InvalidData, describe
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.results import Run, read_run
 from oodbench.runfiles import sha256
@@ -243,3 +243,7 @@ def test_an_unexpected_error_leaves_one_run_out_and_says_so(tmp_path, monkeypatc
     assert reasons(tmp_path) == [
         "an unexpected error, please report it: RecursionError('too deep')"
     ]
+
+
+def test_a_message_without_an_end_is_cut_so_that_its_run_can_be_read() -> None:
+    assert len(describe(ValueError("x" * 1_000_000))) < 20_000

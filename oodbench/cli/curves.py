@@ -32,7 +32,7 @@ def execute(options: argparse.Namespace) -> int:
     run = read_run(options.run)
     store = Store(store_folder(options.store))
     written = 0
-    for ref, title in run.info["jobs"].items():
+    for ref, title in run.info.get("jobs", {}).items():
         artifact = store.find_written(ref)
         points = artifact.meta.get("curves") if artifact else None
         if not points:

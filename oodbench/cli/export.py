@@ -46,7 +46,7 @@ def execute(options: argparse.Namespace) -> int:
     store = Store(store_folder(options.store))
     jobs = {
         title: ref
-        for ref, title in info["jobs"].items()
+        for ref, title in info.get("jobs", {}).items()
         if ref.startswith(("train/", "fit/")) and fnmatch.fnmatch(title, options.jobs)
     }
     if not jobs:
