@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.pop("COLUMNS", None)  # sentences are read as lines
 os.environ.setdefault("OODBENCH_IN_PROCESS", "1")  # tests of the other process unset it
 
 TINY = """

@@ -90,9 +90,10 @@ def _print(found: Audit) -> None:
     findings = found.findings
     names = list(findings[0].auroc)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("OOD set", no_wrap=True)
+    # What does not fit is taken from the names, which wrap: figures are never cut.
+    table.add_column("OOD set", overflow="fold")
     for name in (*names, "exact", "near"):
-        table.add_column(as_markup(name.replace("-", " ")), justify="right")
+        table.add_column(as_markup(name.replace("-", "\n")), justify="right", no_wrap=True)
     for finding in findings:
         table.add_row(
             as_markup(finding.dataset),

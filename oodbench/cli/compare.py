@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oodbench.cli.output import print_ansi, print_document
+from oodbench.cli.output import print_ansi, print_document, width
 
 
 def add(commands: Any) -> None:
@@ -34,7 +34,7 @@ def execute(options: argparse.Namespace) -> int:
 
     found = report(compare(read_run(options.first), read_run(options.second)))
     if options.format == "terminal":
-        print_ansi(terminal(found))
+        print_ansi(terminal(found, width()))
     else:
         writers = {"markdown": markdown, "latex": latex, "html": page}
         print_document(writers[options.format](found))

@@ -5,19 +5,55 @@ Everything that a command prints passes through one of these functions.
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import sys
+import textwrap
+from pathlib import Path
+from typing import TextIO
 
 from oodbench.report.layout import printable
 
 
+def width() -> int:
+    """Return the columns of the terminal, or 80 where there is none; at least 40."""
+    return max(shutil.get_terminal_size().columns, 40)
+
+
 def say(text: object) -> None:
-    """Print one line."""
-    print(printable(str(text)))
+    """Print a sentence, or the path of a file."""
+    print(_fitted(text, sys.stdout))
 
 
 def complain(text: object) -> None:
-    """Print one line to stderr."""
-    print(printable(str(text)), file=sys.stderr)
+    """Print a sentence to stderr."""
+    print(_fitted(text, sys.stderr), file=sys.stderr)
+
+
+def say_command(command: str) -> None:
+    """Print a command line that can be copied to a shell, continued where it is too long."""
+    lines = [""]
+    for part in map(shlex.quote, shlex.split(printable(command))):
+        if _is_narrow(sys.stdout) and lines[-1] and len(f"{lines[-1]} {part} \\") > width():
+            lines.append("   ")
+        lines[-1] += f" {part}" if lines[-1] else part
+    print(" \\\n".join(lines))
+
+
+def _is_narrow(stream: TextIO) -> bool:
+    """Return whether lines have to end at `width`; elsewhere a sentence is a line."""
+    return stream.isatty() or "COLUMNS" in os.environ
+
+
+def _fitted(text: object, stream: TextIO) -> str:
+    """Return a sentence in lines that fit; a path is never broken, so that it can be copied."""
+    line = printable(str(text))
+    if isinstance(text, Path) or not _is_narrow(stream):
+        return line
+    return textwrap.fill(
+        line, width(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def print_document(text: str) -> None:

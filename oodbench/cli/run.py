@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import as_markup, print_ansi, say
+from oodbench.cli.output import as_markup, print_ansi, say, width
 
 if TYPE_CHECKING:
     from oodbench.request import Options
@@ -130,7 +130,7 @@ def _print_run(finished: Run) -> None:
     from oodbench.report.tables import render
 
     info = finished.info
-    print_ansi(render(finished.records, format="terminal", **texts_of([finished])))
+    print_ansi(render(finished.records, format="terminal", width=width(), **texts_of([finished])))
     for title, reason in info["missing"].items():
         say(f"left out: {title}: {reason}")
     if info["shipped"]:

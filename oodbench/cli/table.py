@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import print_ansi, print_document
+from oodbench.cli.output import print_ansi, print_document, width
 
 
 def add(commands: Any) -> None:
@@ -68,6 +68,7 @@ def execute(options: argparse.Namespace) -> int:
         metrics=options.metrics,
         like=options.like,
         interval=bootstrap if options.bootstrap else DELONG,
+        width=width(),
     )
     if options.format == "terminal":
         print_ansi(text)

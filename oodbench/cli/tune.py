@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import as_markup, say
+from oodbench.cli.output import as_markup, say, say_command
 
 if TYPE_CHECKING:
     from oodbench.tuning.outcome import Tried, Tuned
@@ -184,9 +184,9 @@ def _print(tuning: Tuning, place: Path, command: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("detector", no_wrap=True)
+    table.add_column("detector", overflow="fold")
     for heading in ("tried", "default", "best"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("best settings")
     for tuned in tuning.found:
         settings = ", ".join(f"{name} {value}" for name, value in tuned.best.settings.items())
@@ -215,7 +215,7 @@ def _print(tuning: Tuning, place: Path, command: str) -> None:
             say(f"left out: {name}: {reason}")
     say("")
     say(place)
-    say(command)
+    say_command(command)
 
 
 def _list(names: Sequence[str]) -> str:

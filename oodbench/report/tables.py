@@ -11,12 +11,12 @@ from oodbench.report.columns import COLUMNS, DEFAULT, checked
 from oodbench.report.like import arrange, arrangement, comparisons_alone
 from oodbench.report.markup import latex, markdown, page
 from oodbench.report.summary import summarise
-from oodbench.report.terminal import terminal
+from oodbench.report.terminal import WIDTH, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WRITERS = {"markdown": markdown, "latex": latex, "html": page, "terminal": terminal}
+_WRITERS = {"markdown": markdown, "latex": latex, "html": page}
 
 FORMATS = ("markdown", "csv", "latex", "html", "terminal")
 """The formats of `render`."""
@@ -32,6 +32,7 @@ def render(
     metrics: Sequence[str] | None = None,
     like: str | None = None,
     interval: str = DELONG,
+    width: int = WIDTH,
 ) -> str:
     """Return the tables of records as text.
 
@@ -53,6 +54,7 @@ def render(
             accuracies, and in ``csv`` all that the records have.
         like: a published table, such as ``"table11"``, whose rows and order to show.
         interval: whose the intervals of single runs are, for a footnote.
+        width: columns of text that ``terminal`` fills; no other format depends on it.
 
     Raises:
         UnknownName: if the format, a measure or the published table does not exist.
@@ -68,7 +70,9 @@ def render(
     shown = checked(metrics or DEFAULT)
     id_row = "" if published is None else published.id_row
     report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row)
-    return _WRITERS[format](report if published is None else comparisons_alone(report))
+    if published is not None:
+        report = comparisons_alone(report)
+    return terminal(report, width) if format == "terminal" else _WRITERS[format](report)
 
 
 def table_files(records: pd.DataFrame, **texts: Any) -> dict[str, str]:

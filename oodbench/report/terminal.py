@@ -13,37 +13,64 @@ from rich.text import Text
 from oodbench.report.layout import Cell, Report, Table
 from oodbench.report.markup import SUPERSCRIPTS
 
-WIDTH = 100
-"""Columns of text: tables of many detectors are broken up, and texts wrapped, to fit."""
+WIDTH = 80
+"""Columns of text where no terminal says how many it has."""
 
 _GAP = "  "
 
 
-def terminal(report: Report) -> str:
-    """Return the report as text, with ANSI codes that set the best figures in bold."""
+def terminal(report: Report, width: int = WIDTH) -> str:
+    """Return the report as text, with ANSI codes that set the best figures in bold.
+
+    Args:
+        report: what to write.
+        width: columns of text: tables are broken up, and texts and names wrapped, to fit.
+    """
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, color_system="standard", width=10_000)
     for section in report.sections:
-        console.print(Text(section.heading, style="bold"))
+        console.print(Text(textwrap.fill(section.heading, width), style="bold"))
         for table in section.tables:
-            console.print(Text(f"\n{table.caption}"))
-            for part in _split(table):
+            console.print(Text(f"\n{textwrap.fill(table.caption, width)}"))
+            for part in _split(_fold(table, width), width):
                 console.print(_draw(part))
         console.print()
     for note in report.footnotes:
-        console.print(_wrap(note.text, note.mark.translate(SUPERSCRIPTS)))
+        console.print(_wrap(note.text, width, note.mark.translate(SUPERSCRIPTS)))
     for failure in report.failures:
-        console.print(_wrap(f"Failed: {failure}"), style="red")
+        console.print(_wrap(f"Failed: {failure}", width), style="red")
     return output.getvalue()
 
 
-def _split(table: Table) -> Iterator[Table]:
-    """Yield tables that fit into `WIDTH`, each with the names and some of the figures."""
+def _fold(table: Table, width: int) -> Table:
+    """Return a table that fits: long names go on in further rows, which have no figures."""
+    longest = 3 * width // (5 * table.labels)
+    header = tuple(replace(cell, text=_heading(cell.text, width // 4)) for cell in table.header)
+
+    def fold(row: Sequence[Cell]) -> Iterator[tuple[Cell, ...]]:
+        names = [textwrap.wrap(cell.text, longest) or [""] for cell in row[: table.labels]]
+        height = max(map(len, names))
+        for line in range(height):
+            labels = (
+                replace(cell, text=lines[line], marks=cell.marks if line + 1 == len(lines) else ())
+                if line < len(lines)
+                else Cell("")
+                for cell, lines in zip(row, names, strict=False)
+            )
+            figures = row[table.labels :]
+            yield (*labels, *(figures if line == 0 else [Cell("")] * len(figures)))
+
+    blocks = tuple(tuple(part for row in block for part in fold(row)) for block in table.blocks)
+    return replace(table, header=header, blocks=blocks)
+
+
+def _split(table: Table, limit: int) -> Iterator[Table]:
+    """Yield tables that fit into ``limit`` columns, each with the names and some figures."""
     widths = [len(column[0]) + len(_GAP) for column in _columns(table)]
     names = list(range(table.labels))
     used, chosen = 0, names
     for number, width in enumerate(widths[table.labels :], start=table.labels):
-        if chosen != names and used + width > WIDTH:
+        if chosen != names and used + width - len(_GAP) > limit:
             yield _select(table, chosen)
             chosen = names
         used = width + (used if chosen != names else sum(widths[: table.labels]))
@@ -76,7 +103,7 @@ def _draw(table: Table) -> Text:
 
 def _columns(table: Table) -> list[list[Text]]:
     """Return the columns, headings first, each of texts of one length."""
-    headings = [_heading(cell).split("\n") for cell in table.header]
+    headings = [_marked(cell.text, cell).split("\n") for cell in table.header]
     height = max(map(len, headings))
     columns = []
     for number, heading in enumerate(headings):
@@ -108,15 +135,16 @@ def _align(cells: Sequence[Cell]) -> list[Text]:
     ]
 
 
-def _heading(cell: Cell) -> str:
+def _heading(text: str, longest: int) -> str:
     """Return a heading, broken where that makes the column narrower."""
-    return _marked(cell.text, cell).replace(" (", "\n(").replace("% ", "%\n")
+    lines = text.replace(" (", "\n(").replace("% ", "%\n").split("\n")
+    return "\n".join(textwrap.fill(line, longest) for line in lines)
 
 
 def _marked(text: str, cell: Cell) -> str:
     return text + " ".join(cell.marks).translate(SUPERSCRIPTS)
 
 
-def _wrap(text: str, mark: str = "") -> Text:
-    lines = textwrap.wrap(text, WIDTH, initial_indent=f"{mark:>2} ", subsequent_indent="   ")
+def _wrap(text: str, width: int, mark: str = "") -> Text:
+    lines = textwrap.wrap(text, width, initial_indent=f"{mark:>2} ", subsequent_indent="   ")
     return Text("\n".join(lines))

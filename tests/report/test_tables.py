@@ -301,13 +301,38 @@ def many(detectors: list[str], seeds: int) -> pd.DataFrame:
     return records_frame(rows)
 
 
-def test_the_terminal_shows_three_detectors_on_seven_sets_in_100_columns() -> None:
+def test_the_terminal_shows_three_detectors_on_seven_sets_in_80_columns() -> None:
     text = render(
         many(["ganad", "energy", "maxlogit"], 8),
         format="terminal",
         notes={"SVHN-bw": "Some sentences about this set. " * 8},
     )
-    assert max(len(line) for line in ANSI.sub("", text).splitlines()) <= 100
+    assert max(len(line) for line in ANSI.sub("", text).splitlines()) <= 80
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_the_terminal_is_filled_and_no_figure_is_cut(width: int) -> None:
+    names = ["energy (temperature 10.0, plugin samples 1.0)", "a-name-without-an-end-" * 4, "msp"]
+    records = many(names, 8).assign(
+        ood_dataset=lambda own: own["ood_dataset"].replace("SVHN-bw", "holidays in the snow " * 4)
+    )
+    text = render(
+        records,
+        format="terminal",
+        width=width,
+        notes={"uniform": "Some sentences about this set. " * 8},
+    )
+    lines = [line.rstrip() for line in ANSI.sub("", text).splitlines()]
+    assert width - 12 < max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    figures = [f"{cell}" for cell in ("93.50", "90.00", "95.35", "95.00")]
+    assert all(words.count(figure) >= 7 for figure in figures[:2])
+    assert all(figure in words for figure in figures)
+
+
+def test_widths_concern_the_terminal_alone(records: pd.DataFrame) -> None:
+    for style in set(FORMATS) - {"terminal"}:
+        assert render(records, format=style, width=60) == render(records, format=style)
 
 
 def test_the_terminal_lines_up_decimal_points(records: pd.DataFrame) -> None:
@@ -330,9 +355,9 @@ def test_the_terminal_breaks_up_a_comparison_of_many_detectors() -> None:
     lines = ANSI.sub("", render(many(names, 1), format="terminal")).splitlines()
     details = lines.index("Details in %")
     headings = [line for line in lines[:details] if line.startswith("Test set")]
-    assert len(headings) == 4
+    assert len(headings) == 5
     assert " ".join(heading.removeprefix("Test set") for heading in headings).split() == names
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
 
 
 class Collector(HTMLParser):
