@@ -39,12 +39,12 @@ from oodbench.stages.score import checked
 from oodbench.stages.stream import ArrayStream
 
 SEPARATES = 0.9
-"""AUROC from which on a trivial statistic counts as separating an OOD set."""
+"""The AUROC from which a trivial statistic counts as separating an OOD set."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about an OOD set.
+    """The findings about an OOD set.
 
     Attributes:
         dataset: what tables call it.
@@ -63,14 +63,14 @@ class Finding:
 
     @property
     def separated_by(self) -> list[str]:
-        """Return the trivial statistics that separate the set, the best first."""
+        """Return the trivial statistics that separate the set, best first."""
         found = [name for name, auroc in self.auroc.items() if auroc >= SEPARATES]
         return sorted(found, key=lambda name: -self.auroc[name])
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found about a benchmark.
+    """The findings about a benchmark.
 
     Attributes:
         findings: one for each OOD set whose images can be had.
@@ -171,7 +171,7 @@ class _Statistics:
         return areas | dict.fromkeys(self.broken, math.nan)
 
     def _each(self, action: Callable[[Detector], np.ndarray]) -> dict[str, np.ndarray]:
-        """Do something with each statistic; go on without those that fail."""
+        """Apply a function to each statistic, leaving out those that fail."""
         results = {}
         for name, detector in list(self._detectors.items()):
             try:

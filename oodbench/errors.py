@@ -26,7 +26,7 @@ class OodbenchError(Exception):
 
 
 class UserError(OodbenchError):
-    """A request that cannot be served as it stands; the message says what to do about it."""
+    """A request that cannot be served; the message says what to do about it."""
 
 
 class UnknownName(UserError):
@@ -60,11 +60,11 @@ class InvalidData(UserError):
 
 
 class DataUnavailable(UserError):
-    """A data set whose images cannot be had; the message names the file or command that helps."""
+    """A data set whose images are unavailable; the message names the file or command that helps."""
 
 
 class FigureUnavailable(UserError):
-    """A figure that cannot be drawn of a run; the message says what is missing."""
+    """A figure that cannot be drawn from a run; the message says what is missing."""
 
 
 class PluginError(OodbenchError):
@@ -88,7 +88,7 @@ class StoreError(OodbenchError):
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an exception says, in one line; its kind if it says nothing."""
+    """Return the message of an exception in one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -20,7 +20,7 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
 
 @hookspec
 def oodbench_absent() -> Sequence[tuple[str, str]]:
-    """Return the names of detectors that the plugin cannot bring, each with the reason."""
+    """Return the names of detectors that the plugin cannot provide, each with the reason."""
     return ()
 
 

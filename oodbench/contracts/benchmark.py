@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What is compared with what. Written as a TOML file with the keys below.
+    """An ID set, its OOD sets and a classifier. Written as a TOML file with the keys below.
 
     Attributes:
         name: registry name.
@@ -46,7 +46,7 @@ class Benchmark:
         return replace(self, ood=tuple(ood), groups=self.groups_among(ood))
 
     def groups_among(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Return the groups with the OOD sets of these names alone, leaving out empty ones."""
+        """Return the groups restricted to these OOD sets, without empty groups."""
         kept = {
             group: tuple(name for name in members if name in names)
             for group, members in self.groups.items()

@@ -85,7 +85,7 @@ class Classifier(ABC):
         """
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return training images, changed at random: (n, c, h, w) float32 in [0, 1] to the same.
+        """Return randomly changed training images: (n, c, h, w) float32 in [0, 1] to the same.
 
         Args:
             images: on the training device.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Need(enum.StrEnum):
-    """What a detector needs to see; the harness provides just that, from one forward pass."""
+    """What a detector needs; the harness provides exactly that, from one forward pass."""
 
     INPUTS = "inputs"
     """The images themselves."""
@@ -29,7 +29,7 @@ class Need(enum.StrEnum):
 
 
 class Batch:
-    """Some images of one data set, with just what a detector said that it needs.
+    """Some images of one data set, with exactly what a detector declared that it needs.
 
     Reading a field that the detector did not declare in ``needs`` raises `PluginError`, so that a
     missing declaration is found at once.
@@ -101,7 +101,7 @@ class Stream(ABC):
 
     @abstractmethod
     def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield one epoch of full batches in random order; what is left over is dropped.
+        """Yield one epoch of full batches in random order; the remainder is dropped.
 
         Args:
             batch_size: images in each batch; at most ``len(self)``.
@@ -113,17 +113,17 @@ class Stream(ABC):
 
 
 def _ignore(*_: float, **__: float) -> None:
-    """Take no note of progress."""
+    """Ignore reports of progress."""
 
 
 class Checkpoint:
-    """Keep the state of a long training, so that a run that was killed goes on from there.
+    """The state of a long training, kept so that a killed run resumes from there.
 
-    This one keeps nothing; the harness hands over one that does.
+    This class keeps nothing; the harness passes one that does.
     """
 
     def load(self) -> Mapping[str, Any] | None:
-        """Return the state that was saved last, tensors on the CPU; None if there is none."""
+        """Return the state saved last, tensors on the CPU; None if there is none."""
         return None
 
     def is_due(self) -> bool:
@@ -164,7 +164,7 @@ class Context:
 
     @property
     def classifier(self) -> nn.Module:
-        """The trained classifier, on `device`, in evaluation mode, its weights frozen.
+        """The trained classifier, on `device`, in evaluation mode, with frozen weights.
 
         It maps (n, c, h, w) float32 in [0, 1] to logits (n, k); see `Classifier.build`.
 

@@ -73,7 +73,7 @@ class Dataset(ABC):
         return self
 
     def files(self, root: Path, split: str) -> Sequence[Path]:
-        """Name every file that `load` reads; none for a set that is computed or that ships."""
+        """Return every file that `load` reads; none for a set that is computed or built in."""
         return ()
 
     def prepare(self, root: Path, split: str) -> None:
@@ -123,7 +123,7 @@ class GeneratedDataset(Dataset):
         """
 
     def load(self, root: Path, split: str) -> ImageSet:
-        """Refuse: there is nothing to read.
+        """Raise an error: there is nothing to read.
 
         Raises:
             DataUnavailable: always.

@@ -22,23 +22,23 @@ SHORTCUT = "shortcut"
 
 
 class Trainable(ABC):
-    """Something that is fitted on ID training images, and kept in the store once it is.
+    """Something that is fitted on ID training images and then kept in the store.
 
     The constructor takes keyword-only parameters with defaults and stores them under their own
     names, unchanged; what ``fit`` learns goes into attributes that end in an underscore.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
-    """What ``score`` reads of a batch or of the context."""
+    """What ``score`` reads from a batch or the context."""
 
     fit_needs: ClassVar[frozenset[Need] | None] = None
     """What ``fit`` reads, beyond the labels; None: the same as `needs`, if there is a ``fit``."""
 
     stochastic: ClassVar[bool] = False
-    """Whether ``fit`` draws random numbers. What draws none is computed once for all seeds."""
+    """Whether ``fit`` draws random numbers. If not, it is computed once for all seeds."""
 
     def parts(self) -> Mapping[str, Trainable]:
-        """Return unfitted parts to be fitted first and handed over as ``context.parts``.
+        """Return unfitted parts, to be fitted first and passed as ``context.parts``.
 
         Parts with equal class, parameters and inputs are fitted once, whoever asks for them: all
         detectors on one generator name the same generator here. A part draws with seed 0,
@@ -50,7 +50,7 @@ class Trainable(ABC):
         """Return the name of a data set whose training images ``fit`` learns from as well.
 
         They arrive as ``context.auxiliary``. A set of which a benchmark tests the same images is
-        refused; that another split of it is tested belongs into the deviations.
+        refused; that another split of it is tested belongs in the deviations.
         """
         return None
 
@@ -61,7 +61,7 @@ class Trainable(ABC):
 
     @classmethod
     def needs_to_fit(cls) -> frozenset[Need]:
-        """Return what ``fit`` reads; nothing where there is nothing to learn."""
+        """Return what ``fit`` reads; nothing if there is nothing to learn."""
         if not cls.learns():
             return frozenset()
         return cls.needs if cls.fit_needs is None else cls.fit_needs
@@ -76,7 +76,7 @@ class Trainable(ABC):
         return self
 
     def state(self) -> State:
-        """Return what ``fit`` learned, so that `restore` can bring it back.
+        """Return what ``fit`` learned, for `restore`.
 
         By default every attribute that ends in an underscore. Override both when that includes
         modules or other objects.
@@ -121,14 +121,14 @@ class Detector(Trainable):
     info: ClassVar[Info]
 
     space: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    """Values worth trying for parameters, by parameter name; used by tuning."""
+    """Values of parameters worth trying, by parameter name; used by tuning."""
 
     family: ClassVar[str] = ""
     """What kind of detector it is: ``--detectors all-posthoc`` asks for the family "posthoc"."""
 
     @abstractmethod
     def score(self, batch: Batch) -> Tensor:
-        """Return one score an image: (n,) float; larger = more likely OOD.
+        """Return one score for each image: (n,) float; larger = more likely OOD.
 
         The score of an image must not depend on the other images of the batch, and every score
         must be finite.

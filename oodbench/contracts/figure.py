@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COLUMN_WIDTH = 3.4
-"""Width of a column of a paper in inches: make pictures this wide, and they are legible there."""
+"""Width of a paper's column in inches; pictures of this width are legible there."""
 
 
 def score_range(id_scores: np.ndarray, *others: np.ndarray) -> tuple[float, float]:
-    """Return the smallest and the largest score to show; what lies beyond belongs at the edge.
+    """Return the smallest and the largest score to show; those beyond are drawn at the edge.
 
     The ID scores fill at least a quarter of the range, so that neither a single outlier nor a far
     OOD set presses all others into a line.
@@ -45,7 +45,7 @@ def score_range(id_scores: np.ndarray, *others: np.ndarray) -> tuple[float, floa
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the classifier makes of images.
+    """The classifier's outputs for images.
 
     Attributes:
         labels: (n,) int64, the true classes; -1 where there are none.
@@ -117,7 +117,7 @@ class FeatureMap:
 
 @dataclass(frozen=True)
 class MeanRanks:
-    """How detectors rank by their AUROC over several OOD sets, and how sure that is.
+    """The ranks of detectors by their AUROC over several OOD sets, and their uncertainty.
 
     Attributes:
         names: d detectors.
@@ -134,7 +134,7 @@ class MeanRanks:
     sets: int
 
     def describe(self) -> str:
-        """Return what the diagram says, in two sentences."""
+        """Return the message of the diagram, in two sentences."""
         shown = "< 0.0001" if self.p_value < 1e-4 else f"= {self.p_value:.2g}"
         if self.p_value < 0.05:
             found = f"The detectors differ over the {self.sets} OOD sets"
@@ -146,7 +146,7 @@ class MeanRanks:
         )
 
     def draw_on(self, axes: Axes, labels: Sequence[str] | None = None) -> None:
-        """Draw the diagram of critical differences (Demsar, JMLR 2006, section 3.2.4).
+        """Draw the critical-difference diagram (Demsar, JMLR 2006, section 3.2.4).
 
         Args:
             axes: what to draw on.
@@ -162,7 +162,7 @@ class MeanRanks:
             from scikit_posthocs import critical_difference_diagram
         except ImportError as error:
             raise FigureUnavailable(
-                "The diagram of critical differences needs scikit-posthocs: the extra 'plots' has "
+                "The critical-difference diagram needs scikit-posthocs: the extra 'plots' has "
                 "it, or pip install scikit-posthocs."
             ) from error
         labels = self.names if labels is None else labels
@@ -186,10 +186,10 @@ class MeanRanks:
 
 
 class RunView(ABC):
-    """A finished run, and what was fitted in it as far as it is still in the store.
+    """A finished run, and its fitted networks as far as they are still in the store.
 
-    Of several classifiers and seeds, networks and outputs are those of the first. What cannot be
-    had raises `FigureUnavailable` with the reason, which a figure need not catch.
+    Of several classifiers and seeds, networks and outputs are those of the first. If something is
+    unavailable, `FigureUnavailable` is raised with the reason, which a figure need not catch.
 
     Attributes:
         info: the content of ``run.json``.
@@ -233,7 +233,7 @@ class RunView(ABC):
 
     @abstractmethod
     def outputs(self, dataset: str, split: str = "test") -> Outputs:
-        """Return what the classifier made of a data set, in the order of its scores."""
+        """Return the classifier's outputs for a data set, in the order of its scores."""
 
     @abstractmethod
     def train_images(self, count: int) -> tuple[Tensor, np.ndarray]:
@@ -256,19 +256,19 @@ class RunView(ABC):
 
     @abstractmethod
     def users_of(self, role: str) -> Sequence[str]:
-        """Return the detectors that ask for a part by the name ``role`` (`Trainable.parts`)."""
+        """Return the detectors that have a part named ``role`` (`Trainable.parts`)."""
 
     @abstractmethod
     def part(self, role: str) -> Trainable:
-        """Return the fitted part of the first detector that asks for it by the name ``role``."""
+        """Return the fitted part named ``role`` of the first detector that has it."""
 
     @abstractmethod
     def fitted(self, images: Tensor) -> Tensor:
-        """Return images of any geometry, float32 in [0, 1], in that of the ID set, as data sets."""
+        """Return images of any geometry, float32 in [0, 1], fitted to that of the ID set."""
 
     @abstractmethod
     def mean_ranks(self) -> MeanRanks:
-        """Return how the detectors rank over the OOD sets."""
+        """Return the ranks of the detectors over the OOD sets."""
 
     @abstractmethod
     def feature_map(self) -> FeatureMap:
@@ -276,7 +276,7 @@ class RunView(ABC):
 
 
 class Figure(ABC):
-    """Something to draw from a run: one picture or several.
+    """One or several pictures drawn from a run.
 
     A class without parameters. Importing its module must not import matplotlib or torch.
 
@@ -292,12 +292,12 @@ class Figure(ABC):
 
     @abstractmethod
     def draw(self, run: RunView) -> Mapping[str, Picture]:
-        """Return pictures, `COLUMN_WIDTH` wide, by what tells them apart.
+        """Return pictures, `COLUMN_WIDTH` wide, by their names.
 
         The files are called as the figure, a hyphen and that; as the figure alone if it is empty.
         Fonts, line widths and ten colours that colour-blind readers can tell apart are set while
         it is called: "C0" to "C9".
 
         Raises:
-            FigureUnavailable: if the run has not what it needs; the message says what that is.
+            FigureUnavailable: if the run lacks what it needs; the message says what that is.
         """

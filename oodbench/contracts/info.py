@@ -40,7 +40,7 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """What the registry, the tables and the leaderboard say about a plugin.
+    """The description of a plugin in the registry, the tables and the leaderboard.
 
     Attributes:
         name: the registry name: lower case, digits and hyphens.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CustomClassifier(Classifier):
-    """A classifier with a loss of its own, auxiliary images, or weights that exist already.
+    """A classifier with its own loss, auxiliary images, or existing weights.
 
     Unless `load` finds weights, it is trained as its recipe says, by SGD on the `loss`. Steps are
     as for any other classifier; where there are auxiliary images, each batch is followed by one of
@@ -27,7 +27,7 @@ class CustomClassifier(Classifier):
     """What `load` has to say to the user, in a few words."""
 
     argument: ClassVar[str] = ""
-    """The parameter that follows the name and a slash where such a classifier is asked for."""
+    """The parameter that follows the name and a slash, as in ``outlier-exposure/resnet18``."""
 
     @property
     def full_name(self) -> str:
@@ -36,7 +36,7 @@ class CustomClassifier(Classifier):
         return f"{self.info.name}/{value}" if value else self.info.name
 
     def auxiliary(self) -> str | None:
-        """Return the name of a data set to learn from besides the ID set.
+        """Return the name of a data set to learn from in addition to the ID set.
 
         Its training images are used; its test images where there are no others. A run that tests
         the same images is refused.
@@ -44,7 +44,7 @@ class CustomClassifier(Classifier):
         return None
 
     def load(self, module: nn.Module, num_classes: int) -> bool:
-        """Give a new module weights that exist already; return whether there are any.
+        """Load existing weights into a new module; return whether there are any.
 
         Args:
             module: as `build` returned it, on the CPU.
@@ -57,7 +57,7 @@ class CustomClassifier(Classifier):
         return False
 
     def loss(self, logits: Tensor, labels: Tensor, done: float) -> Tensor:
-        """Return what a step of training minimises: cross-entropy, unless a subclass says other.
+        """Return the loss of a training step: cross-entropy, unless a subclass overrides it.
 
         Args:
             logits: (n, k) float32.
@@ -74,7 +74,7 @@ class CustomClassifier(Classifier):
 
 
 class DerivedClassifier(CustomClassifier):
-    """A classifier with the network, recipe and augmentation of another one.
+    """A classifier with the network, recipe and augmentation of another classifier.
 
     A subclass takes a parameter ``network``, the name of that other classifier, which the harness
     looks up and hands over by `on`.
@@ -102,7 +102,7 @@ class DerivedClassifier(CustomClassifier):
             PluginError: if it was not handed over yet.
         """
         if self._base is None:
-            raise PluginError(f"{self.full_name}: no classifier was handed over by on()")
+            raise PluginError(f"{self.full_name}: no classifier was passed to on()")
         return self._base
 
     @property
@@ -115,5 +115,5 @@ class DerivedClassifier(CustomClassifier):
         return self.base.build(shape, num_classes)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Change training images as the other classifier does."""
+        """Return training images, changed as by the other classifier."""
         return self.base.augment(images, generator)

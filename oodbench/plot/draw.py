@@ -15,7 +15,7 @@ from oodbench.plot.style import house_style, save
 
 @dataclass(frozen=True)
 class Drawn:
-    """What became of a figure.
+    """The outcome of drawing a figure.
 
     Attributes:
         name: of the figure.
@@ -31,7 +31,7 @@ class Drawn:
 
 
 def draw(figures: Sequence[Figure], run: RunView, folder: Path) -> Iterator[Drawn]:
-    """Draw figures of a run into a folder, and yield what became of each.
+    """Draw figures of a run into a folder, and yield the outcome of each.
 
     Raises:
         UserError: if the folder cannot be written to.
@@ -56,7 +56,7 @@ def _draw_one(figure: Figure, run: RunView, folder: Path) -> list[Path]:
     with house_style():
         for suffix, picture in figure.draw(run).items():
             if suffix and not NAME.fullmatch(suffix):
-                raise PluginError(f"'{suffix}' is no ending for the name of a file")
+                raise PluginError(f"'{suffix}' cannot end a file name")
             name = f"{figure.info.name}-{suffix}" if suffix else figure.info.name
             paths += save(picture, folder, name)
     return paths

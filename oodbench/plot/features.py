@@ -11,7 +11,7 @@ from oodbench.contracts import FeatureMap
 from oodbench.errors import FigureUnavailable
 
 NEIGHBOURS = 15
-"""UMAP's default; of fewer images, as many as there are."""
+"""UMAP's default number of neighbours; all images if there are fewer."""
 
 EPOCHS = 200
 """UMAP's default for more than 10,000 images; its 500 for fewer take minutes and change little."""

@@ -58,7 +58,7 @@ def _locate(dataset: Dataset, root: Path) -> Source | None:
 
 
 class _Loader:
-    """Read a data set when images of it are asked for, and fit those to the ID geometry."""
+    """A data set that is read when its images are needed, which are fitted to the ID geometry."""
 
     def __init__(self, source: Source, shape: tuple[int, int, int]) -> None:
         self._source = source

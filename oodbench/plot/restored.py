@@ -21,12 +21,12 @@ from oodbench.stages.modules import load_classifier
 from oodbench.store import Artifact, Store
 
 DEVICE = "cpu"
-"""Figures are drawn anywhere, and show the same on every machine."""
+"""Figures are drawn on any machine and are the same everywhere."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A detector or part, constructed and not restored yet.
+    """A detector or part, constructed but not restored yet.
 
     Attributes:
         trainable: with the parameters that it had in the run.
@@ -56,7 +56,7 @@ class Fitted:
 
 
 class Restorer:
-    """Make the classifier, detectors and parts of a run again.
+    """Restores the classifier, detectors and parts of a run.
 
     Args:
         info: the content of ``run.json``.
@@ -89,7 +89,7 @@ class Restorer:
         return self.open(artifacts_of(self._info)["train_images"], "the set of training images")
 
     def outputs(self, dataset: str, split: str) -> Artifact:
-        """Return the artifact of what the classifier made of a data set."""
+        """Return the artifact of the classifier's outputs for a data set."""
         for entry in self._of_classifier("outputs"):
             if (entry["dataset"], entry["split"]) == (dataset, split):
                 return self.open(entry["artifact"], f"the classifier's output on {dataset}")
@@ -144,7 +144,7 @@ class Restorer:
         return Fitted(made, entries[0], entries[0]["seed"] or 0)
 
     def restore(self, fitted: Fitted) -> Trainable:
-        """Return a detector or part with what it learned.
+        """Return a detector or part with its learned state.
 
         Raises:
             FigureUnavailable: if that is not in the store, or of another version of the plugin.
@@ -160,7 +160,7 @@ class Restorer:
             raise _unreadable(name, error) from error
 
     def restored_detector(self, name: str) -> Detector:
-        """Return a detector with what it learned."""
+        """Return a detector with its learned state."""
         found = self.restore(self.detector(name))
         assert isinstance(found, Detector)
         return found

@@ -22,7 +22,7 @@ COLOURS = (
     "#717581",
     "#94a4a2",
 )
-"""Ten colours that stay apart for colour-blind readers (Petroff, "Accessible color sequences for
+"""Ten colours that colour-blind readers can tell apart (Petroff, "Accessible color sequences for
 data visualization", arXiv 2107.02270), greys last: figures use grey for what is behind."""
 
 DASHES = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
@@ -54,7 +54,7 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in our style within the block, whatever the user's settings are."""
+    """Draw in the house style within the block, whatever the user's settings."""
     import matplotlib.style
     from cycler import cycler
 

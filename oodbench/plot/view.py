@@ -28,7 +28,7 @@ from oodbench.stages.score import checked
 from oodbench.store import Store
 
 MAPPED_IMAGES = 3_000
-"""ID training images that the map of features is made of: enough to show every class."""
+"""ID training images that the map of features is fitted on: enough to show every class."""
 
 
 class StoredRun(RunView):
@@ -88,7 +88,7 @@ class StoredRun(RunView):
         return threshold(percent, self.scores(detector, self.id_dataset, "calibration")[0])
 
     def outputs(self, dataset: str, split: str = "test") -> Outputs:
-        """Return what the classifier made of a data set."""
+        """Return the classifier's outputs for a data set."""
         artifact = self._restorer.outputs(dataset, split)
         names = ("labels", "logits", "features")
         return Outputs(*(np.load(artifact / f"{name}.npy") for name in names))
@@ -138,11 +138,11 @@ class StoredRun(RunView):
         return np.concatenate(scores)
 
     def users_of(self, role: str) -> Sequence[str]:
-        """Return the detectors that ask for a part by the name ``role``."""
+        """Return the detectors that have a part named ``role``."""
         return [name for name, _ in self._with_part(role)]
 
     def part(self, role: str) -> Trainable:
-        """Return the fitted part of the first detector that asks for it."""
+        """Return the fitted part of the first detector that has it."""
         key = f"part {role}"
         if key not in self._restored:
             fitted = next(self._with_part(role), None)
@@ -152,7 +152,7 @@ class StoredRun(RunView):
         return self._restored[key]
 
     def _with_part(self, role: str) -> Iterator[tuple[str, Fitted]]:
-        """Yield detectors that ask for a part, with the part; those that cannot be made do not."""
+        """Yield the detectors that have a part, with it; those that cannot be made are left out."""
         for name in self.detectors:
             with suppress(FigureUnavailable):
                 part = self._restorer.detector(name).find(role)
@@ -168,7 +168,7 @@ class StoredRun(RunView):
         return torch.from_numpy(to_geometry(shown.numpy(), self.shape)).float() / 255
 
     def mean_ranks(self) -> MeanRanks:
-        """Return how the detectors rank over the OOD sets."""
+        """Return the ranks of the detectors over the OOD sets."""
         return mean_ranks(self.records)
 
     def feature_map(self) -> FeatureMap:

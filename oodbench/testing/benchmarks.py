@@ -23,12 +23,12 @@ class BenchmarkSubject:
 
 
 def check_file(subject: BenchmarkSubject) -> None:
-    """Check that the file can be read and has the keys that are needed, and no others."""
+    """Check that the file can be read and has the required keys and no unknown ones."""
     subject.loaded.run()
 
 
 def check_name(subject: BenchmarkSubject) -> None:
-    """Check that the name can be asked for and is that of the file."""
+    """Check that the name is valid and is that of the file."""
     benchmark = subject.loaded.result()
     assert NAME.fullmatch(benchmark.name), f"{benchmark.name!r} is not lower case with hyphens"
     assert benchmark.name == subject.path.stem, f"'{benchmark.name}' is in {subject.path.name}"

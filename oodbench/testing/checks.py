@@ -69,7 +69,9 @@ def checks(plugin: Plugin) -> Iterator[Check]:
         path = Path(plugin)
         yield from _bound(path.stem, benchmarks.CHECKS, benchmarks.BenchmarkSubject(path))
     else:
-        raise TypeError(f"{plugin!r} is no detector, data set, classifier or path of a benchmark")
+        raise TypeError(
+            f"{plugin!r} is not a detector, data set, classifier or path of a benchmark"
+        )
 
 
 def _bound(

@@ -15,7 +15,7 @@ from oodbench.testing import common
 from oodbench.testing.common import Step, Subject
 
 SHAPES = ((1, 28, 28), (3, 32, 32))
-"""Geometries that every classifier can be built for."""
+"""Image shapes that every classifier must support."""
 
 NUM_CLASSES = 7
 COUNT = 6
@@ -90,7 +90,7 @@ def check_images_are_independent(subject: ClassifierSubject) -> None:
 
 
 def check_seed(subject: ClassifierSubject) -> None:
-    """Check that the weights are drawn from torch's global generator, and from nothing else."""
+    """Check that the weights are drawn from torch's global generator only."""
     for shape, module in subject.built.result().items():
         weights = module.state_dict()
         again, other = subject.build(shape, 0).state_dict(), subject.build(shape, 1).state_dict()
@@ -126,7 +126,7 @@ def check_weights_can_be_kept(subject: ClassifierSubject) -> None:
 
 
 def check_augmentation(subject: ClassifierSubject) -> None:
-    """Check that augmented images are images of the same shape, drawn by the generator alone."""
+    """Check that augmentation keeps shape and range, and draws from the given generator only."""
     subject.constructed.result()
     for shape in SHAPES:
         images = random_images(shape)
@@ -139,7 +139,9 @@ def check_augmentation(subject: ClassifierSubject) -> None:
         low, high = float(first.min()), float(first.max())
         assert low >= 0, f"augmented images reach {low}, below 0"
         assert high <= 1, f"augmented images reach {high}, above 1"
-        assert torch.equal(first, second), "augment draws from something else than the generator"
+        assert torch.equal(first, second), (
+            "augment draws random numbers from another source than the generator"
+        )
 
 
 CHECKS: Sequence[Callable[[ClassifierSubject], None]] = (

@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Step(Generic[T]):
-    """A computation that several checks build on; it is done once.
+    """A computation that several checks build on, done once.
 
     One check is about the step itself and fails if the step does. The checks that only build on
     it are skipped then, so that one fault is reported by one check.
@@ -65,7 +65,7 @@ class Step(Generic[T]):
         except SkipTest:
             raise
         except Exception as error:
-            raise SkipTest(f"{self._name} fails, which another check reports") from error
+            raise SkipTest(f"{self._name} failed, as another check reports") from error
 
 
 def label(plugin: object) -> str:
@@ -116,7 +116,7 @@ def check_constructor(subject: Subject) -> None:
 
 
 def assert_stored(plugin: object, given: dict[str, Any]) -> None:
-    """Check that parameters are on the object just as they were given, and nothing learned is."""
+    """Check that parameters are stored on the object unchanged, and that nothing learned is."""
     for name, value in given.items():
         stored = getattr(plugin, name)
         assert stored is value, f"the constructor was given {name}={value!r} and stored {stored!r}"
@@ -125,7 +125,7 @@ def assert_stored(plugin: object, given: dict[str, Any]) -> None:
 
 
 def check_info(subject: Subject) -> None:
-    """Check that there are a name that can be asked for, a summary and a sound citation."""
+    """Check that there are a valid name, a summary and a complete citation."""
     info = getattr(subject.plugin, "info", None)
     assert isinstance(info, Info), f"there is no attribute 'info' of type Info: {info!r}"
     assert NAME.fullmatch(info.name), (

@@ -66,7 +66,7 @@ class DatasetSubject(Subject):
 
 
 def check_declarations(subject: DatasetSubject) -> None:
-    """Check that shape, number of classes and splits are of the form that is promised."""
+    """Check that shape, number of classes and splits have the right form."""
     dataset = subject.dataset
     channels, height, width = dataset.shape
     assert channels in (1, 3), f"shape is {dataset.shape}; it starts with 1 or 3 channels"
@@ -78,7 +78,7 @@ def check_declarations(subject: DatasetSubject) -> None:
 
 
 def check_fitted(subject: DatasetSubject) -> None:
-    """Check that fitted() returns the data set itself, or one in just the geometry asked for."""
+    """Check that fitted() returns the data set itself, or one in exactly the given geometry."""
     subject.constructed.result()
     shape = (3, 20, 24)
     fitted = subject.dataset.fitted(shape)
@@ -88,7 +88,7 @@ def check_fitted(subject: DatasetSubject) -> None:
 
 
 def check_files(subject: DatasetSubject) -> None:
-    """Check that all files lie in the data folder and are named without looking at the disk."""
+    """Check that all files lie in the data folder and are named without reading the disk."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files = subject.files(root)
@@ -106,7 +106,7 @@ def check_missing_files(subject: DatasetSubject) -> None:
 
 
 def check_damaged_files(subject: DatasetSubject) -> None:
-    """Check that damaged files are refused by name."""
+    """Check that damaged files raise an error that names them."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files = [
@@ -126,7 +126,7 @@ def check_damaged_files(subject: DatasetSubject) -> None:
 def _assert_refuses(
     dataset: Dataset, root: Path, split: str, expected: type[UserError], state: str
 ) -> str:
-    """Return the message with which ``load`` refuses files that are missing or damaged."""
+    """Return the message of the error that ``load`` raises for missing or damaged files."""
     try:
         dataset.load(root, split)
     except expected as error:

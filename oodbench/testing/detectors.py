@@ -19,11 +19,11 @@ from oodbench.testing.independence import (
 from oodbench.testing.subject import DetectorSubject, score
 
 TOY_AUROC = 0.7
-"""What a detector must exceed on the toy problem; guessing gives 0.5, give or take 0.04."""
+"""The AUROC that a detector must exceed on the toy problem; guessing gives 0.5 +- 0.04."""
 
 
 def check_declarations(subject: DetectorSubject) -> None:
-    """Check that `needs`, `stochastic`, `space` and `parts` are of the form that is promised."""
+    """Check that `needs`, `stochastic`, `space` and `parts` have the right form."""
     detector = subject.detector
     for attribute, needs in (("needs", detector.needs), ("fit_needs", detector.fit_needs)):
         if attribute == "fit_needs" and needs is None:
@@ -106,7 +106,7 @@ def check_seed(subject: DetectorSubject) -> None:
 
 
 def check_inputs_are_kept(subject: DetectorSubject) -> None:
-    """Check that neither fit nor score writes into the tensors that they are given."""
+    """Check that neither fit nor score modifies the tensors that it is given."""
     fitted = subject.fitted.result()
     needs = subject.detector.needs_to_fit()
     _assert_kept(fitted.train.whole, subject.problem.train(needs).whole, "fit")
@@ -124,7 +124,7 @@ def _assert_kept(batch: Batch, original: Batch, method: str) -> None:
 
 
 def check_state(subject: DetectorSubject) -> None:
-    """Check that a new object that is given the state of a fitted one gives the same scores."""
+    """Check that a new object restored from the state of a fitted one gives the same scores."""
     subject.restored.run()
 
 
@@ -146,7 +146,7 @@ def check_toy_shift(subject: DetectorSubject) -> None:
     Shortcuts are excepted: the noise of the toy problem is about as bright as its ID images.
     """
     if subject.detector.family == SHORTCUT:
-        raise SkipTest("a trivial statistic does not have to tell anything")
+        raise SkipTest("a trivial statistic need not tell anything apart")
     scores = subject.scores.result().double()
     count = len(subject.problem.id_images)
     inside, outside = scores[:count], scores[count:]

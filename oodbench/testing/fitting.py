@@ -37,11 +37,11 @@ class Fitted(Generic[T]):
     device: str
 
     def batch(self, images: Tensor) -> Batch:
-        """Return images (n, 1, 8, 8) as a batch to be scored, holding just what is declared."""
+        """Return images (n, 1, 8, 8) as a batch to be scored, with exactly what is declared."""
         return self.problem.unlabelled(images, self.trainable.needs, self.device)
 
     def restored(self) -> T:
-        """Return a new object that took over what this one learned, as if through the store.
+        """Return a new object with what this one learned, as if restored from the store.
 
         As when the harness scores, there are no parts, and the classifier if ``fit`` needed it.
 
@@ -92,7 +92,7 @@ def fit_parts(
 
 
 def _stored(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state after a way through files: tensors as safetensors, the rest as JSON."""
+    """Return a state written to and read from files: tensors as safetensors, the rest as JSON."""
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     others = {name: value for name, value in state.items() if name not in tensors}
     for name, value in others.items():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check said.
+    """The outcome of a check.
 
     Attributes:
         name: of the check, such as ``"scores_repeat"``.

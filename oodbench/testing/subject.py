@@ -72,7 +72,7 @@ class DetectorSubject(Subject):
             again = score(new, fitted.batch(self.images))
         except Exception as error:
             raise AssertionError(
-                f"restore() does not bring back all that fit learned: {error!r}"
+                f"restore() does not restore all that fit learned: {error!r}"
             ) from error
         assert_same(again, scores, scores, "after state() and restore()")
         return scores

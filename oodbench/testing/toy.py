@@ -66,7 +66,7 @@ def take(batch: Batch, index: slice | Tensor) -> Batch:
 
 
 class Filters(nn.Module):
-    """Compare each quarter of an image with that of several filters.
+    """Filters that compare each quarter of an image with their own.
 
     Args:
         count: number of filters.
@@ -83,7 +83,7 @@ class Filters(nn.Module):
 
 
 class ToyClassifier(nn.Module):
-    """Recognise the patterns of the toy problem by comparing an image with noisy copies of them.
+    """A classifier of the toy problem, by comparing an image with noisy copies of its patterns.
 
     A module as `oodbench.contracts.Classifier.build` returns, with k = 3 classes and d = 32
     features, none of them negative: 12 respond to the patterns, and 20 to textures that the
@@ -228,6 +228,6 @@ def _patterns() -> Tensor:
 
 
 def _orthogonal_to(directions: Tensor, vectors: Tensor) -> Tensor:
-    """Remove from vectors (n, d) what they share with directions (m, d)."""
+    """Return vectors (n, d) without their components along directions (m, d)."""
     basis: Tensor = torch.linalg.qr(directions.T).Q
     return vectors - vectors @ basis @ basis.T

@@ -32,7 +32,7 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Return what tells it from every other candidate."""
+        """Return a label that no other candidate has."""
         return f"{self.name} #{self.number}"
 
 

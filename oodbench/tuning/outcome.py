@@ -13,12 +13,12 @@ from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
 
 SHOWN = 0.01
-"""Percentage points that tables show; what is less looks like no difference."""
+"""The percentage points that tables show; smaller differences are invisible there."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Some settings of a detector, and what came of them.
+    """Some settings of a detector, and their outcome.
 
     Attributes:
         settings: the parameters that are tuned.
@@ -38,7 +38,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What the search has found for one detector.
+    """The outcome of the search for one detector.
 
     Attributes:
         detector: its name.
@@ -50,7 +50,7 @@ class Tuned:
 
     @property
     def default(self) -> Tried:
-        """Return what a run takes without tuning."""
+        """Return the settings of a run without tuning."""
         return self.tried[0]
 
     @property
@@ -65,7 +65,7 @@ class Tuned:
         return {name: value for name, value in self.best.settings.items() if value != before[name]}
 
     def warnings(self) -> list[str]:
-        """Return what is worth knowing of the search, one sentence each."""
+        """Return warnings about the search, one sentence each."""
         failed = [tried.error for tried in self.tried if tried.error]
         done = {tried.mean for tried in self.tried if not tried.error}
         found = []
@@ -74,9 +74,11 @@ class Tuned:
         if len(done) == 1:
             found.append("the search changed nothing: all settings give the same AUROC")
         elif done and not self.changed:
-            found.append("the search changed nothing: the default is the best of what was tried")
+            found.append(
+                "the search changed nothing: the default is the best of the tried settings"
+            )
         elif done and self.default.auroc and 100 * (self.best.mean - self.default.mean) < SHOWN:
-            found.append(f"the best is better than the default by less than {SHOWN} points")
+            found.append(f"the best setting improves on the default by less than {SHOWN} points")
         return found
 
 
@@ -99,7 +101,7 @@ def tuned_benchmark(
 
 
 def write_benchmark(benchmark: Benchmark, comments: Sequence[str], path: Path) -> None:
-    """Write a benchmark definition as TOML; what is as by default is left out.
+    """Write a benchmark definition as TOML, without the keys that have their default.
 
     Args:
         benchmark: the definition.
@@ -127,7 +129,7 @@ def write_benchmark(benchmark: Benchmark, comments: Sequence[str], path: Path) -
 
 
 def _without_none(value: Any) -> Any:
-    """Return a value with the text that stands for None, of which TOML knows nothing."""
+    """Return a value in which a text stands for None, which TOML does not have."""
     if isinstance(value, Mapping):
         return {name: _without_none(item) for name, item in value.items()}
     return "none" if value is None else value

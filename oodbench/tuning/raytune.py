@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or an interrupted search would end as if complete
     "RAY_AIR_NEW_OUTPUT": "0",  # or it would print much, of folders that are gone by then
 }
-"""How Ray Tune has to be set up before it is started."""
+"""The environment variables that Ray Tune needs before it is started."""
 
 
 def run_trials(

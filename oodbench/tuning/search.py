@@ -25,12 +25,12 @@ SAMPLES = 32
 """Settings of a detector that are tried, besides its default, unless a user says otherwise."""
 
 IMAGES = 1_000
-"""Images of each validation set, likewise."""
+"""Images of each validation set, unless a user says otherwise."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What came of tuning.
+    """The outcome of tuning.
 
     Attributes:
         benchmark: the benchmark, with the best settings as parameters.
@@ -83,7 +83,7 @@ def tune(
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     if samples < 1:
-        raise UserError(f"tuning tries at least 1 setting, not {samples}")
+        raise UserError(f"--samples must be at least 1, not {samples}")
     known = registry.load()
     validation = find_validation(options, outliers, images, known)
     resolved, benchmark = validation.resolved, validation.benchmark
@@ -91,7 +91,7 @@ def tune(
     candidates = _list_all(resolved, options, known, samples, seed)
     tunable = {each.name for each in candidates if each.number}
     if not tunable:
-        raise UserError("none of these detectors has anything to tune")
+        raise UserError("none of these detectors has parameters to tune")
     candidates = [each for each in candidates if each.name in tunable]
     opened = Store(store)
     search = plan_search(resolved.request, candidates, opened)
@@ -123,7 +123,7 @@ def _list_all(
 
 
 def _choose_engine(engine: str, address: str | None, search: Search) -> str:
-    """Return ``"ray"`` where trials can run side by side, if the choice is left to us."""
+    """Return ``"ray"`` where trials can run side by side, if the user leaves the choice open."""
     if engine != "auto":
         return engine
     side_by_side = search.request.cpus > 1 and len(search.pending) > 1
@@ -169,7 +169,7 @@ def _run(
 
 
 def _gather(search: Search, failed: dict[str, str], store: Store) -> list[Tuned]:
-    """Return what was tried of each detector, in the order of the candidates."""
+    """Return the tried settings of each detector, in the order of the candidates."""
     tried: dict[str, list[Tried]] = {}
     for trial in search.trials:
         candidate = trial.candidate

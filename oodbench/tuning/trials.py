@@ -48,7 +48,7 @@ class Trial:
         return {title: auroc(inside, _scores(store, ref)) for title, ref in self.outside.items()}
 
     def why_failed(self, results: Results) -> str:
-        """Return why it has failed, or is going to; empty if nothing stands in its way."""
+        """Return why it failed or is bound to fail; empty otherwise."""
         refs = [*self.targets(), *(ref for job in self.jobs for ref in job.inputs.values())]
         blamed = [results.blamed[ref] for ref in refs if ref in results.blamed]
         return results.failed[blamed[0]].error if blamed else ""

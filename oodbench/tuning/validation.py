@@ -23,15 +23,15 @@ from oodbench.stages.selection import positions_of
 from oodbench.userdata import is_path
 
 HELD_OUT_STREAM = 2
-"""Keeps the draw of held-out images apart from other draws by the same seed."""
+"""Separates the draw of held-out images from other draws by the same seed."""
 
 HELD_OUT_SHARE = 5
-"""At most one in so many training images is held out."""
+"""At most one training image out of this many is held out."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What to tune on.
+    """The data to tune on.
 
     Attributes:
         benchmark: the benchmark to tune for, with its test sets.
@@ -90,7 +90,7 @@ def _choose_outliers(
 
 
 def _places(name: str, data: Path) -> Iterator[Path]:
-    """Yield where the images of a data set may be, without a look at them."""
+    """Yield the places where the images of a data set may be, without reading them."""
     base = Path(name) if is_path(name) else data / name
     yield base.resolve()
     for split in ("train", "test"):

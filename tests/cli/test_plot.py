@@ -109,7 +109,7 @@ def test_a_figure_that_breaks_spoils_no_other(
     code, output, errors = plot(drawable, "broken", "sloppy", "seed-norms", "--out", tmp_path / "a")
     assert code == 1
     assert "broken is not drawn: ZeroDivisionError" in errors
-    assert "'../outside' is no ending" in errors
+    assert "'../outside' cannot end a file name" in errors
     assert "seed-norms.png" in output
     assert {path.name for path in tmp_path.iterdir()} == {"a", "site-packages"}
 

@@ -58,7 +58,7 @@ def test_the_plugin_under_test_is_left_unfitted():
 
 
 def test_what_is_no_plugin_is_refused():
-    with pytest.raises(TypeError, match="is no detector, data set, classifier or path"):
+    with pytest.raises(TypeError, match="is not a detector, data set, classifier or path"):
         list(checks(Confidence))
 
 

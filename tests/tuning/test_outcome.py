@@ -37,7 +37,7 @@ def test_the_default_is_kept_if_nothing_is_better() -> None:
     tuned = Tuned("odin", [tried(1, 0.8), tried(2, 0.8), tried(3, 0.7)])
     assert tuned.changed == {}
     assert tuned.warnings() == [
-        "the search changed nothing: the default is the best of what was tried"
+        "the search changed nothing: the default is the best of the tried settings"
     ]
 
 

@@ -91,7 +91,7 @@ def test_what_declares_no_space_is_named(search) -> None:
     tuning = search("maxlogit", "signed")
     assert list(tuning.untunable) == ["maxlogit"]
     assert list(tuning.detectors) == ["maxlogit", "signed"]
-    with pytest.raises(UserError, match="none of these detectors has anything to tune"):
+    with pytest.raises(UserError, match="none of these detectors has parameters to tune"):
         search("maxlogit")
 
 
