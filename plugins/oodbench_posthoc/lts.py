@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from oodbench.contracts import Batch, Info, InvalidParameter, Need, Paper
+from oodbench.contracts import Info, InvalidParameter, Need, Paper
 from oodbench_posthoc.adapter import FeaturesAdapter, Unfitted, nonzero
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class LogitScaling(Unfitted, FeaturesAdapter):
             )
         self.top_share = top_share
 
-    def read(self, batch: Batch) -> Tensor:
-        """Return the penultimate features: (n, d) float32, no image's all 0."""
-        return nonzero(batch.features)
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score features (n, d), those of an image of which none is above 0 too."""
+        factors = original.scaling_factor(nonzero(values.clamp(min=0)), self.top_share)
+        scores: Tensor = original.detector(original.head(values) * factors[:, None])
+        return scores

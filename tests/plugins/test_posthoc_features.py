@@ -186,3 +186,9 @@ def test_features_that_are_all_zero_are_scored_as_small_equal_ones(detector):
     features = torch.tensor([0.0, 1e-30])[:, None].repeat(1, HEAD.in_features)
     zero, small = fitted.score(Batch(torch.tensor([-1, -1]), features=features))
     torch.testing.assert_close(zero, small)
+
+
+def test_lts_scores_images_without_a_feature_above_0():
+    fitted = fit(LogitScaling(), toy_problem()).trainable
+    features = -torch.rand((5, HEAD.in_features), generator=torch.Generator().manual_seed(0))
+    assert fitted.score(Batch(torch.full((5,), -1), features=features)).isfinite().all()
