@@ -21,7 +21,6 @@ LOADED = registry.load()
 
 
 LOST = """
-from oodbench.classifiers import make_classifier
 from oodbench.contracts import Dataset, Info, hookimpl
 
 class LostShelf(Dataset):
