@@ -33,7 +33,8 @@ from oodbench.images import select, to_geometry
 from oodbench.isolation import isolated
 from oodbench.jobs import Request
 from oodbench.measures.metrics import auroc
-from oodbench.request import Options, resolve
+from oodbench.options import Options
+from oodbench.request import resolve
 from oodbench.sources import Source
 from oodbench.stages.score import checked
 from oodbench.stages.stream import ArrayStream

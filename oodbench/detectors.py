@@ -9,10 +9,8 @@ from oodbench.contracts import Detector, Need, Trainable
 from oodbench.errors import PluginError, UnknownName, UserError, describe
 from oodbench.isolation import isolated
 from oodbench.keys import digest, plugin_key
+from oodbench.options import ALL
 from oodbench.registry import Registry
-
-ALL = "all"
-"""Asks for every registered detector."""
 
 FAMILY = "all-"
 """Asks, before the name of a family, for every registered detector of it."""

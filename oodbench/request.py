@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from oodbench.datasets import (
     refuse_copies,
     titles_by_group,
 )
-from oodbench.detectors import ALL, find_detectors, make_detectors
+from oodbench.detectors import find_detectors, make_detectors
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.jobs import Request
-from oodbench.paths import as_name, expanded
+from oodbench.options import Options
+from oodbench.paths import as_name, data_folder, expanded
 from oodbench.registry import Registry
 from oodbench.sources import locate
 from oodbench.userdata import is_path
@@ -35,51 +36,6 @@ Parameters = Mapping[str, Mapping[str, Any]]
 
 SLIP = 0.75
 """Names at least as similar as this (`difflib`) are taken for one, misspelt."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to run, as asked for; the arguments of `oodbench.run` and of ``oodbench run``.
-
-    Attributes:
-        id: name of a benchmark or of an ID data set, or a path to images.
-        benchmark: name of a benchmark, or path of a TOML file; instead of, or beside, ``id``.
-        detectors: names, or detector objects of your own.
-        ood: names of data sets, or paths to images, in place of the benchmark's OOD sets.
-        classifier: name of the classifier, in place of the benchmark's; or a file of its weights.
-        arch: name of the classifier whose network that file is of.
-        images: images of the ID test set, and of each OOD set, that are used at most, in place of
-            the benchmark's number.
-        seeds: seeds of what detectors draw; a number n means 0 to n - 1.
-        classifier_seeds: seeds of the classifiers; likewise.
-        parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
-        data: the data folder.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
-        batch_size: images in a forward pass; by default what suits the device.
-        download: whether to fetch images that are not there.
-        retrain: whether to train even what there are shipped weights of.
-        split: the split that is scored: ``"test"``; or ``"train"``, which tuning asks for, of
-            data sets that have it.
-    """
-
-    id: str | None = None
-    benchmark: str | None = None
-    detectors: Sequence[str | Detector] = (ALL,)
-    ood: Sequence[str] | None = None
-    classifier: str | None = None
-    arch: str | None = None
-    images: int | None = None
-    seeds: int | Sequence[int] = 1
-    classifier_seeds: int | Sequence[int] = 1
-    parameters: Parameters = field(default_factory=dict)
-    data: Path
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    download: bool = True
-    retrain: bool = False
-    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -125,8 +81,14 @@ class Resolved:
         )
 
 
-def resolve(options: Options, registry: Registry) -> Resolved:
+def resolve(options: Options, registry: Registry, split: str = "test") -> Resolved:
     """Find everything that the options name.
+
+    Args:
+        options: what is asked for.
+        registry: finds plugins.
+        split: the split that is scored: ``"test"``; or ``"train"``, which tuning asks for, of data
+            sets that have it.
 
     Raises:
         UserError: if something that cannot be left out is unknown, unusable or not to be had.
@@ -137,8 +99,9 @@ def resolve(options: Options, registry: Registry) -> Resolved:
         raise UserError(f"a set needs at least 1 image, not {options.images}")
     benchmark = find_benchmark(options, registry)
     found, unloaded = find_detectors(options.detectors, registry)
-    makers = names_of(benchmark.classifier, options.arch, registry, options.parameters)
-    parameters = _merge_parameters(benchmark, options.parameters, found, makers, registry)
+    asked, data = options.parameters or {}, data_folder(options.data)
+    makers = names_of(benchmark.classifier, options.arch, registry, asked)
+    parameters = _merge_parameters(benchmark, asked, found, makers, registry)
     detectors, unmade = make_detectors(found, registry, parameters)
     classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
     seeds = _seeds(options.seeds, "seeds")
@@ -149,15 +112,13 @@ def resolve(options: Options, registry: Registry) -> Resolved:
     ood_datasets, lost = make_ood(benchmark, id_dataset, registry, parameters)
     classifier = classifier.suited(id_dataset)
     # What can be refused at once has been; from here on images are looked for, and fetched.
-    train = locate(id_dataset, "train", options.data, download=options.download)
-    test = locate(id_dataset, options.split, options.data, download=options.download)
-    ood, missing = locate_ood(
-        ood_datasets, lost, options.split, options.data, download=options.download
-    )
+    train = locate(id_dataset, "train", data, download=options.download)
+    test = locate(id_dataset, split, data, download=options.download)
+    ood, missing = locate_ood(ood_datasets, lost, split, data, download=options.download)
     refuse_copies(train, test, ood, id_dataset.shape)
     known = train.identities | test.identities
     tested = frozenset().union(*(source.identities for source in ood))
-    auxiliary = Auxiliary(known, tested, id_dataset, options.data, options.download, registry)
+    auxiliary = Auxiliary(known, tested, id_dataset, data, options.download, registry)
     auxiliary.add_detectors(detectors, unmade)
     auxiliary.add_generated(ood)
     auxiliary.add_classifier(classifier)
@@ -200,8 +161,8 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
     Raises:
         UserError: if there is none, or no way to make one up.
     """
-    name = options.benchmark or options.id
-    if name is None:
+    name = str(options.benchmark or options.id or "")
+    if not name:
         raise UserError("name a benchmark or an ID data set: --id mnist, or --benchmark my.toml")
     changes: dict[str, Any] = {}
     if name.endswith(".toml"):
@@ -211,11 +172,11 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
     else:
         benchmark = _made_up(name, options, registry)
     if options.benchmark and options.id:
-        changes["id"] = options.id
+        changes["id"] = str(options.id)
     if options.ood is not None:
-        benchmark = benchmark.with_ood(options.ood)
+        benchmark = benchmark.with_ood([str(each) for each in options.ood])
     if options.classifier is not None:
-        changes["classifier"] = options.classifier
+        changes["classifier"] = str(options.classifier)
     if options.images is not None:
         changes["images_per_set"] = options.images
     return dataclasses.replace(benchmark, **changes)
@@ -232,7 +193,9 @@ def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
             f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
             f"classifier: --ood NAME,... --classifier {'|'.join(registry.classifiers)}"
         )
-    return Benchmark(name=as_name(Path(name).stem), id=name, ood=(), classifier=options.classifier)
+    return Benchmark(
+        name=as_name(Path(name).stem), id=name, ood=(), classifier=str(options.classifier)
+    )
 
 
 def _merge_parameters(

@@ -5,28 +5,28 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oodbench import registry
 from oodbench.collect import Collector
-from oodbench.contracts import Benchmark, Detector
-from oodbench.engine import ENGINES, Observer, Results, find_pending
+from oodbench.contracts import Benchmark
+from oodbench.engine import Observer, Results, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
 from oodbench.errors import InvalidData, OodbenchError, UserError, describe
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.keys import digest
 from oodbench.leases import leased
+from oodbench.options import ENGINES, Options, taking
 from oodbench.overlaps import find_overlaps
-from oodbench.paths import RUNS, data_folder, store_folder
+from oodbench.paths import RUNS, expanded, store_folder
 from oodbench.plan import make_plan
 from oodbench.report.tables import table_files
-from oodbench.request import Options, Resolved, resolve
+from oodbench.request import Resolved, resolve
 from oodbench.results import Run, read_run, write_run
 from oodbench.runfiles import read_info
+from oodbench.runoptions import RunOptions
 from oodbench.store import Store
 
 WRITING = ".writing"
@@ -61,60 +61,9 @@ def prepare(options: Options, store: Store) -> Prepared:
     return Prepared(resolved, plan, pending, found)
 
 
-def run(
-    id: str | Path | None = None,  # noqa: A002 (the command line's name for it)
-    detectors: Sequence[str | Detector] = ("all",),
-    *,
-    benchmark: str | Path | None = None,
-    ood: Sequence[str | Path] | None = None,
-    classifier: str | Path | None = None,
-    arch: str | None = None,
-    images: int | None = None,
-    seeds: int | Sequence[int] = 1,
-    classifier_seeds: int | Sequence[int] = 1,
-    parameters: Mapping[str, Mapping[str, Any]] | None = None,
-    data: str | Path | None = None,
-    store: str | Path | None = None,
-    out: str | Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | None = None,
-    engine: str = "auto",
-    ray_address: str | None = None,
-    download: bool = True,
-    retrain: bool = False,
-    force: bool = False,
-    timeout: float | None = None,
-    observer: Observer | None = None,
-) -> Run:
+@taking(RunOptions)
+def run(options: RunOptions) -> Run:
     """Compare OOD detectors on a benchmark, and leave the run's files.
-
-    Args:
-        id: name of a benchmark or of an ID data set, or a path to images.
-        detectors: names, or detector objects of your own; ``"all"`` for every registered one.
-        benchmark: name of a benchmark or path of a TOML file.
-        ood: names of data sets or paths to images, in place of the benchmark's OOD sets.
-        classifier: name of the classifier, in place of the benchmark's; or a file of its weights.
-        arch: name of the classifier whose network that file is of.
-        images: images of the ID test set, and of each OOD set, that are used at most, in place of
-            the benchmark's number.
-        seeds: seeds of what detectors draw; a number n means 0 to n - 1.
-        classifier_seeds: seeds of the classifiers; likewise.
-        parameters: parameters by plugin name: ``{"ganad": {"recipe": "paper"}}``.
-        data: where images live; a user cache folder by default.
-        store: where what was computed is kept; a user cache folder by default.
-        out: where the run's files go; ``results/runs/<id>-<date>-<key>`` by default.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: of networks: ``"auto"``, ``"bfloat16"`` or ``"float32"``.
-        batch_size: images in a forward pass; by default what suits the device.
-        engine: ``"auto"``, ``"inline"`` or ``"ray"``; the records are the same.
-        ray_address: address of a Ray cluster that shares ``data`` and ``store``.
-        download: whether to fetch images that are not there.
-        retrain: whether to train even what there are shipped weights of.
-        force: whether to replace another request's run in ``out``.
-        timeout: seconds that a job may take; one that takes longer fails, and others go on. By
-            default there is no limit.
-        observer: told what happens; nothing is shown by default.
 
     Returns:
         The finished run: records, scores and predictions as pandas objects.
@@ -122,73 +71,30 @@ def run(
     Raises:
         UserError: if the request cannot be served.
     """
-    options = Options(
-        id=_as_text(id),
-        benchmark=_as_text(benchmark),
-        detectors=detectors,
-        ood=None if ood is None else [str(name) for name in ood],
-        classifier=_as_text(classifier),
-        arch=arch,
-        images=images,
-        seeds=seeds,
-        classifier_seeds=classifier_seeds,
-        parameters=parameters or {},
-        data=data_folder(data),
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        download=download,
-        retrain=retrain,
-    )
-    return run_options(
-        options,
-        store=store_folder(store),
-        out=None if out is None else Path(out).expanduser(),
-        engine=engine,
-        ray_address=ray_address,
-        force=force,
-        timeout=timeout,
-        observer=observer or Progress(quiet=True),
-    )
-
-
-def _as_text(name: str | Path | None) -> str | None:
-    return None if name is None else str(name)
-
-
-def run_options(
-    options: Options,
-    *,
-    store: Path,
-    out: Path | None,
-    engine: str,
-    ray_address: str | None,
-    force: bool,
-    timeout: float | None = None,
-    observer: Observer,
-) -> Run:
-    """Run options; the arguments are those of `run`."""
     started = time.perf_counter()
+    engine, timeout = options.engine, options.timeout
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
-    opened = Store(store)
+    store = Store(store_folder(options.store))
     if timeout is not None and not timeout > 0:
         raise UserError(f"a job cannot end within {timeout:g} s; give --timeout more, or none")
+    out = None if options.out is None else expanded(options.out)
     _try_to_write(out or RUNS)
-    prepared = prepare(options, opened)
+    prepared = prepare(options, store)
     key = digest([[*ref] for ref in prepared.plan.targets()])
     directory = out or _default_directory(prepared.resolved.benchmark, key)
-    _refuse_other_runs(directory, key, force)
+    _refuse_other_runs(directory, key, options.force)
     _make_directory(directory)
     results = Results(reused=prepared.found)
     if engine == "auto":
-        engine = "ray" if ray_address or _pays_off(prepared) else "inline"
-    title = f"{prepared.resolved.benchmark.name}, {engine}, store {store}"
+        engine = "ray" if options.ray_address or _pays_off(prepared) else "inline"
+    title = f"{prepared.resolved.benchmark.name}, {engine}, store {store.root}"
+    observer = options.observer or Progress(quiet=True)
     with RunLog(directory / "run.log", title, observer) as log:
-        _compute(prepared, opened, engine, ray_address, timeout, log, results)
-        collector = _collect(prepared.resolved, prepared.plan, opened, results)
+        _compute(prepared, store, engine, options.ray_address, timeout, log, results)
+        collector = _collect(prepared.resolved, prepared.plan, store, results)
         try:
-            return _write(collector, directory, key, engine, force, started)
+            return _write(collector, directory, key, engine, options.force, started)
         except UserError as error:
             raise UserError(f"{error}; {KEPT}") from error
         except Exception as error:  # whatever it is, hours of work are not to seem lost

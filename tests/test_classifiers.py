@@ -14,7 +14,8 @@ from oodbench.classifiers import make_classifier, names_of, record, remake
 from oodbench.cli import main
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.keys import digest, identify, plugin_key
-from oodbench.request import Options, resolve
+from oodbench.options import Options
+from oodbench.request import resolve
 
 LOADED = registry.load()
 SMALL = {"preact-resnet": {"width": 4, "epochs": 1}}

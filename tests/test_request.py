@@ -14,8 +14,9 @@ from oodbench.classifiers import make_classifier
 from oodbench.contracts import Need
 from oodbench.datasets import make_dataset
 from oodbench.errors import DataUnavailable, InvalidData, InvalidParameter, UnknownName, UserError
+from oodbench.options import Options
 from oodbench.plan import make_plan
-from oodbench.request import Options, Resolved, resolve
+from oodbench.request import Resolved, resolve
 
 LOADED = registry.load()
 

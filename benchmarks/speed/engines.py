@@ -29,10 +29,11 @@ from oodbench.engine.inline import run_inline
 from oodbench.engine.progress import Progress
 from oodbench.engine.ray import run_ray
 from oodbench.jobs import Job, Plan, Resources
+from oodbench.options import Options
 from oodbench.paths import data_folder
 from oodbench.plan import make_plan
 from oodbench.registry import load
-from oodbench.request import Options, resolve
+from oodbench.request import resolve
 from oodbench.store import Store
 
 

@@ -50,10 +50,10 @@ from torch import Tensor, nn
 import oodbench
 from oodbench.hardware import BATCH_SIZES, count_cpus
 from oodbench.jobs import Ref
+from oodbench.options import Options
 from oodbench.paths import DATA_VARIABLE, data_folder
 from oodbench.plan import HEAVY_CPUS
 from oodbench.registry import load
-from oodbench.request import Options
 from oodbench.runner import Prepared, prepare
 from oodbench.stages.modules import autocast, load_classifier
 from oodbench.store import Store
@@ -187,7 +187,7 @@ def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]
     }
     store = Store(arguments.store or folder / "store")
     oodbench.run(**request | {"detectors": ["msp"]}, store=store.root, out=folder / "first")
-    prepared = prepare(Options(**request | {"data": data_folder(None)}), store)
+    prepared = prepare(Options(**request), store)
     for title, reason in prepared.resolved.missing.items():
         print(f"{title} is left out: {reason}")
     return _setting(request | {"store": str(store.root), "engine": "inline"}, prepared, store)

@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-
-def add_data_folder(parser: Any) -> None:
-    """Add ``--data``, the folder of images."""
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="images; default: $OODBENCH_DATA, else a cache folder",
-    )
+from oodbench.options import Options
+from oodbench.runoptions import RunOptions
 
 
-def add_classifier(parser: Any) -> None:
-    """Add ``--classifier``, and ``--arch`` for one that is a file."""
-    parser.add_argument(
-        "--classifier", metavar="NAME", help="name, or a file of weights; default: benchmark's"
-    )
-    parser.add_argument(
-        "--arch", metavar="NAME", help="classifier whose network the weights are of"
-    )
+def add(parser: Any, *chosen: str) -> None:
+    """Add options of a run by their names, as `RunOptions` defines them."""
+    for name in chosen:
+        add_option(parser, name)
 
 
-def add_parameters(parser: Any) -> None:
-    """Add ``--set``, which can be repeated."""
-    parser.add_argument(
-        "--set",
-        dest="parameters",
-        action=Parameters,
-        default={},
-        metavar="PLUGIN.NAME=VALUE",
-        help="a plugin's parameter, such as ganad.recipe=paper; can be repeated",
-    )
+def add_option(parser: Any, name: str, **changes: Any) -> None:
+    """Add an option of a run.
+
+    Args:
+        parser: a parser, or a group of one.
+        name: of the option.
+        changes: what differs here, as argparse calls it.
+    """
+    option = _OPTIONS[name]
+    about = option.metadata
+    given: dict[str, Any] = {"help": about["text"], "dest": name}
+    flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
+    if option.default is True:
+        flag = f"--no-{name}"
+        given |= {"action": "store_false", "help": f"do not {about['text'].partition(';')[0]}"}
+    elif option.default is False:
+        given |= {"action": "store_true"}
+    elif name == "parameters":
+        given |= {"action": Parameters, "default": {}, "metavar": about["metavar"]}
+    else:
+        given |= {"default": option.default, "metavar": about["metavar"]}
+        given |= {"choices": about["choices"], "type": _READERS.get(name, str)}
+    parser.add_argument(flag, **given | changes)
 
 
-def add_no_download(parser: Any) -> None:
-    """Add ``--no-download``."""
-    parser.add_argument(
-        "--no-download",
-        dest="download",
-        action="store_false",
-        help="leave out sets that are not there",
-    )
+def read(options: argparse.Namespace, kind: type[Options] = Options) -> dict[str, Any]:
+    """Return the options of a run that were parsed, as arguments of a kind of them."""
+    return {
+        each.name: getattr(options, each.name)
+        for each in fields(kind)
+        if hasattr(options, each.name)
+    }
 
 
 def add_quiet(parser: Any) -> None:
@@ -97,3 +100,14 @@ class Parameters(argparse.Action):
         merged = {key: dict(found) for key, found in getattr(namespace, self.dest).items()}
         merged.setdefault(plugin, {})[name] = value
         setattr(namespace, self.dest, merged)
+
+
+_OPTIONS = {each.name: each for each in fields(RunOptions)}
+_FLAGS = {"parameters": "set"}
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("detectors", "ood"), names),
+    **dict.fromkeys(("seeds", "classifier_seeds"), seeds),
+    **dict.fromkeys(("images", "batch_size"), int),
+    **dict.fromkeys(("data", "store", "out"), Path),
+    "timeout": float,
+}

@@ -18,14 +18,7 @@ def add(commands: Any) -> None:
     """Add the parser of the command."""
     text = "show which OOD sets a trivial statistic separates and which repeat ID images"
     parser = commands.add_parser("audit", help=text)
-    parser.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
-    parser.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
-    parser.add_argument(
-        "--ood", type=arguments.names, metavar="A,B", help="OOD sets, or paths to images"
-    )
-    arguments.add_parameters(parser)
-    arguments.add_no_download(parser)
-    arguments.add_data_folder(parser)
+    arguments.add(parser, "id", "benchmark", "ood", "parameters", "download", "data")
     arguments.add_quiet(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
@@ -35,17 +28,9 @@ def execute(options: argparse.Namespace) -> int:
     """Audit a benchmark and print what was found in one table."""
     from oodbench.audit import audit
     from oodbench.engine.progress import Progress
-    from oodbench.paths import data_folder
-    from oodbench.request import Options
+    from oodbench.options import Options
 
-    asked = Options(
-        id=options.id,
-        benchmark=options.benchmark,
-        ood=options.ood,
-        parameters=options.parameters,
-        data=data_folder(options.data),
-        download=options.download,
-    )
+    asked = Options(**arguments.read(options))
     with Progress(quiet=options.quiet) as progress:
         found = audit(asked, progress)
     if options.json:

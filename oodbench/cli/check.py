@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     text = "check an installed plugin against the contract"
     parser = commands.add_parser("check", help=text)
     parser.add_argument("name", help="of a detector, data set or classifier")
-    arguments.add_parameters(parser)
+    arguments.add(parser, "parameters")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         action.add_argument(
             "names", nargs="*", metavar="NAME", help="data sets, or paths; default: all"
         )
-        arguments.add_data_folder(action)
+        arguments.add(action, "data")
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from oodbench.cli.output import as_markup
 def add(commands: Any) -> None:
     """Add the parser of the command."""
     parser = commands.add_parser("doctor", help="show versions, devices, Ray and available data")
-    arguments.add_data_folder(parser)
+    arguments.add(parser, "data")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.set_defaults(execute=execute)
 

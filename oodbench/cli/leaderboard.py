@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the Markdown tables to this file"
     )
-    arguments.add_data_folder(parser)
+    arguments.add(parser, "data")
     arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
 

@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="output file (default: report.html in the run's folder)",
     )
-    arguments.add_data_folder(parser)
+    arguments.add(parser, "data")
     arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
 

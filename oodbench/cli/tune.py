@@ -25,26 +25,16 @@ def add(commands: Any) -> None:
     text = "choose parameters of detectors on validation data, without touching test images"
     parser = commands.add_parser("tune", help=text)
     what = parser.add_argument_group("what to tune")
-    what.add_argument("--id", metavar="NAME", help="benchmark, ID data set, or path to images")
-    what.add_argument("--benchmark", metavar="NAME", help="benchmark, or path of a TOML file")
-    what.add_argument(
-        "--detectors",
-        type=arguments.names,
-        required=True,
-        metavar="A,B",
-        help="names, or all-posthoc, ...",
-    )
+    arguments.add(what, "id", "benchmark")
+    arguments.add_option(what, "detectors", required=True)
     what.add_argument(
         "--validation-outliers",
         type=arguments.names,
         metavar="A,B",
         help="sets to validate on, not to test (default: the benchmark's, else made of ID images)",
     )
-    what.add_argument(
-        "--ood", type=arguments.names, metavar="A,B", help="OOD test sets, which are not opened"
-    )
-    arguments.add_classifier(what)
-    arguments.add_parameters(what)
+    arguments.add_option(what, "ood", help="OOD test sets, which are not opened")
+    arguments.add(what, "classifier", "arch", "parameters")
     how = parser.add_argument_group("how")
     how.add_argument(
         "--samples",
@@ -55,25 +45,18 @@ def add(commands: Any) -> None:
     )
     how.add_argument(
         "--images",
+        dest="validation_images",
         type=int,
         default=1_000,
         metavar="N",
         help="images of each validation set at most (default: 1000)",
     )
-    how.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    arguments.add_no_download(how)
-    how.add_argument(
-        "--engine",
-        choices=["auto", "inline", "ray"],
-        default="auto",
-        help="auto: Ray Tune where trials can run side by side; what is found is the same",
-    )
-    how.add_argument("--ray-address", metavar="ADDRESS", help="of a running Ray cluster")
+    arguments.add(how, "device", "download")
+    engines = "auto: Ray Tune where trials can run side by side; what is found is the same"
+    arguments.add_option(how, "engine", help=engines)
+    arguments.add(how, "ray_address")
     where = parser.add_argument_group("where")
-    arguments.add_data_folder(where)
-    where.add_argument(
-        "--store", type=Path, metavar="DIR", help="what was computed; default: a cache folder"
-    )
+    arguments.add(where, "data", "store")
     where.add_argument(
         "--out",
         type=Path,
@@ -90,8 +73,8 @@ def execute(options: argparse.Namespace) -> int:
     """Tune detectors, print the outcome, and write a definition for ``run``."""
     from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
-    from oodbench.paths import data_folder, store_folder
-    from oodbench.request import Options
+    from oodbench.options import Options
+    from oodbench.paths import store_folder
     from oodbench.tuning.outcome import write_benchmark
     from oodbench.tuning.search import tune
 
@@ -100,24 +83,13 @@ def execute(options: argparse.Namespace) -> int:
             raise UserError(f"'{options.out}' does not end in .toml")
         if options.out.exists() and not options.force:
             raise UserError(f"'{options.out}' is there; name another --out, or --force")
-    asked = Options(
-        id=options.id,
-        benchmark=options.benchmark,
-        detectors=options.detectors,
-        ood=options.ood,
-        classifier=options.classifier,
-        arch=options.arch,
-        parameters=options.parameters,
-        data=data_folder(options.data),
-        device=options.device,
-        download=options.download,
-    )
+    asked = Options(**arguments.read(options))
     with Progress(quiet=options.quiet) as progress:
         tuning = tune(
             asked,
             outliers=options.validation_outliers,
             samples=options.samples,
-            images=options.images,
+            images=options.validation_images,
             store=store_folder(options.store),
             engine=options.engine,
             ray_address=options.ray_address,

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="name or TOML file of the benchmark (default: the one that the pack names)",
     )
-    arguments.add_data_folder(parser)
+    arguments.add(parser, "data")
     parser.set_defaults(execute=execute)
 
 

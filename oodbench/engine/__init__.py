@@ -14,8 +14,6 @@ from oodbench.errors import UserError
 from oodbench.jobs import Job, Plan, Ref
 from oodbench.store import Store
 
-ENGINES = ("auto", "inline", "ray")
-
 
 class Observer(Protocol):
     """Told what happens while jobs run."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from oodbench import registry
 from oodbench.errors import InvalidData
-from oodbench.request import Options, find_benchmark
+from oodbench.options import Options
+from oodbench.request import find_benchmark
 from oodbench.results import Run, read_run
 from oodbench.submission.definition import Definition, define
 from oodbench.submission.pack import extract_pack

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from oodbench import registry
 from oodbench.contracts import Benchmark
-from oodbench.engine import ENGINES, Observer, Results
+from oodbench.engine import Observer, Results
 from oodbench.engine.inline import run_inline
 from oodbench.errors import UserError
 from oodbench.jobs import Ref
 from oodbench.keys import digest
-from oodbench.request import Options, Resolved
+from oodbench.options import ENGINES, Options
+from oodbench.request import Resolved
 from oodbench.store import Store
 from oodbench.tuning.candidates import Candidate, list_candidates
 from oodbench.tuning.outcome import Tried, Tuned, tuned_benchmark
@@ -99,7 +100,7 @@ def tune(
     failed = _run(search, opened, chosen, ray_address, observer)
     found = _gather(search, failed, opened)
     return Tuning(
-        benchmark=tuned_benchmark(benchmark, options.parameters, found),
+        benchmark=tuned_benchmark(benchmark, options.parameters or {}, found),
         found=found,
         detectors=list(resolved.request.detectors),
         untunable=[name for name in resolved.request.detectors if name not in tunable],
@@ -117,7 +118,7 @@ def _list_all(
         candidate
         for name, default in resolved.request.detectors.items()
         for candidate in list_candidates(
-            known.detectors[name], default, options.parameters.get(name, {}), samples, seed
+            known.detectors[name], default, (options.parameters or {}).get(name, {}), samples, seed
         )
     ]
 

@@ -16,8 +16,10 @@ import numpy as np
 from oodbench.contracts import Benchmark, Dataset, ImageSet
 from oodbench.errors import UserError
 from oodbench.keys import digest
+from oodbench.options import Options
+from oodbench.paths import data_folder
 from oodbench.registry import Registry
-from oodbench.request import Options, Resolved, find_benchmark, resolve
+from oodbench.request import Resolved, find_benchmark, resolve
 from oodbench.sources import Source
 from oodbench.stages.selection import positions_of
 from oodbench.userdata import is_path
@@ -61,8 +63,8 @@ def find_validation(
     if images < 1:
         raise UserError(f"tuning needs at least 1 image of each set, not {images}")
     benchmark = find_benchmark(options, registry)
-    chosen = _choose_outliers(outliers, benchmark, registry, options.data)
-    resolved = resolve(dataclasses.replace(options, ood=chosen, split="train"), registry)
+    chosen = _choose_outliers(outliers, benchmark, registry, data_folder(options.data))
+    resolved = resolve(dataclasses.replace(options, ood=chosen), registry, split="train")
     whole = resolved.request.train
     held_out, rest = (_part(whole, benchmark, images, is_held_out) for is_held_out in (True, False))
     request = dataclasses.replace(

@@ -10,7 +10,7 @@ import pytest
 from oodbench import registry
 from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
-from oodbench.request import Options
+from oodbench.options import Options
 from oodbench.stages.selection import positions_of
 from oodbench.tuning.validation import Validation, find_validation, hold_out
 

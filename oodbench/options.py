@@ -1,0 +1,113 @@
+"""What can be asked for: each option, its default and meaning, for Python and the command line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from oodbench.contracts import Detector
+
+ALL = "all"
+"""Names every registered detector."""
+
+ENGINES = ("auto", "inline", "ray")
+
+Given = ParamSpec("Given")
+Taken = TypeVar("Taken")
+Result = TypeVar("Result")
+
+
+def option(
+    default: Any, text: str, metavar: str | None = None, choices: Sequence[str] | None = None
+) -> Any:
+    """Return a field with what it means, and how the command line shows its values."""
+    about = {"text": text, "metavar": metavar, "choices": choices}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=about)
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compare, and how; each field says what it means in its metadata."""
+
+    id: str | Path | None = option(None, "benchmark, ID data set, or path to images", "NAME")
+    detectors: Sequence[str | Detector] = option(
+        (ALL,),
+        "names, or all, all-posthoc, ...; in Python also objects (default: all)",
+        "A,B",
+    )
+    _: KW_ONLY
+    benchmark: str | Path | None = option(
+        None, "name of a benchmark, or path of a TOML file", "NAME"
+    )
+    ood: Sequence[str | Path] | None = option(
+        None, "data sets, or paths to images, in place of the benchmark's OOD sets", "A,B"
+    )
+    classifier: str | Path | None = option(
+        None, "name, or a file of weights; default: the benchmark's", "NAME"
+    )
+    arch: str | None = option(None, "classifier whose network the file of weights is of", "NAME")
+    images: int | None = option(
+        None, "images of each test set at most; default: the benchmark's (10000 as a rule)", "N"
+    )
+    seeds: int | Sequence[int] = option(
+        1, "seeds of detectors: a number of them, or a list such as 0,3 (default: 1)", "N|A,B"
+    )
+    classifier_seeds: int | Sequence[int] = option(
+        1, "seeds of classifiers, in the same form (default: 1)", "N|A,B"
+    )
+    parameters: Mapping[str, Mapping[str, Any]] | None = option(
+        {},
+        'of plugins: ganad.recipe=paper, repeatedly; in Python {"ganad": {"recipe": "paper"}}',
+        "PLUGIN.NAME=VALUE",
+    )
+    data: str | Path | None = option(
+        None, "images; default: $OODBENCH_DATA, else a cache folder", "DIR"
+    )
+    device: str = option(
+        "auto", "auto: the GPUs, if there are any", choices=("auto", "cpu", "cuda")
+    )
+    precision: str = option(
+        "auto",
+        "of networks; auto: bfloat16 where the hardware has it",
+        choices=("auto", "bfloat16", "float32"),
+    )
+    batch_size: int | None = option(
+        None, "images in a forward pass; default: 100 on a CPU, 500 on a GPU", "N"
+    )
+    download: bool = option(True, "fetch images that are not there; else leave out such sets")
+    retrain: bool = option(False, "train even where pretrained weights are available")
+
+
+def describe(options: type[Options]) -> dict[str, str]:
+    """Return what each option means, by name."""
+    return {each.name: each.metadata["text"] for each in fields(options)}
+
+
+def taking(
+    options: Callable[Given, Taken],
+) -> Callable[[Callable[[Taken], Result]], Callable[Given, Result]]:
+    """Have a function of options take them as its own arguments, documented as they are."""
+
+    def decorate(function: Callable[[Taken], Result]) -> Callable[Given, Result]:
+        @functools.wraps(function)
+        def taken(*args: Given.args, **named: Given.kwargs) -> Result:
+            return function(options(*args, **named))
+
+        signature = inspect.signature(options)
+        returned = inspect.signature(function).return_annotation
+        taken.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
+        meanings = describe(options)  # type: ignore[arg-type]
+        listed = "\n".join(f"{name}: {text}." for name, text in meanings.items())
+        first, rest = inspect.getdoc(function).split("\n\n", 1)  # type: ignore[union-attr]
+        taken.__doc__ = f"{first}\n\nArgs:\n{textwrap.indent(listed, '    ')}\n\n{rest}"
+        return taken
+
+    return decorate
