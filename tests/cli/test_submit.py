@@ -31,7 +31,7 @@ def verify(folder: Path, tiny: Path) -> int:
 
 def test_a_run_verifies_until_a_score_is_changed(run: Path, tiny: Path, capsys) -> None:
     assert verify(run, tiny) == 0
-    assert "27 figures follow from the scores" in capsys.readouterr().out
+    assert "33 figures follow from the scores" in capsys.readouterr().out
     found = read_run(run)
     scores = found.scores()
     scores.loc[len(scores) - 1, "score"] = 7.0  # of a calibration image

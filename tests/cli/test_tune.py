@@ -105,7 +105,7 @@ def sealed(install, tmp_path: Path) -> None:
 def test_no_test_image_is_opened(oodbench, sealed) -> None:
     code, output, errors = oodbench(
         "tune --benchmark sealed.toml --detectors odin,knn,react,contrast-or-not --images 60 "
-        "--engine inline --json"
+        "--engine inline --json --quiet"
     )
     assert (code, errors) == (0, "")
     found = json.loads(output)["detectors"]
