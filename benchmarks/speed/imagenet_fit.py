@@ -34,7 +34,6 @@ from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.rmd import RelativeMahalanobis
-from oodbench_posthoc.streamed import StreamedAdapter
 from oodbench_posthoc.vim import VirtualLogitMatching
 
 DETECTORS: Mapping[str, Callable[[], Detector]] = {
@@ -196,7 +195,6 @@ def in_new_process(name: str, features: Features, arguments: argparse.Namespace)
 
 def _fit(name: str, features: Features, threads: int, score: int) -> Measured:
     torch.set_num_threads(threads)
-    StreamedAdapter.at_once = 0  # few features would be handed over at once
     detector = DETECTORS[name]()
     context = features.context()
     started = time.perf_counter()

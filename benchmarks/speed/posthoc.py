@@ -16,8 +16,9 @@ pytorch-ood  each of its detectors for itself, as its documentation has it: made
 What the scores of an image differ by is given relative to the score, or to the standard deviation
 of the scores of the ID test images where that is larger. Gram draws which training images it holds
 out, and pytorch-ood's OpenMax scores an image by the classes predicted in its batch: their
-differences are shown and not judged. The eigenvectors of pytorch-ood's ViM and the logits of its
-GEN are taken in float64, as ours are.
+differences are shown and not judged. The eigenvectors of pytorch-ood's ViM, the logits of its GEN
+and the pseudo-inverse of its pNML are taken in float64, as ours are, and its Mahalanobis distances
+by the pseudo-inverse in float64 of a covariance that is divided by the number of images.
 """
 
 from __future__ import annotations

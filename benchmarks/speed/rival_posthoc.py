@@ -59,6 +59,66 @@ class ViMInDouble(detector.ViM):
         return self
 
 
+class PNMLInDouble(detector.PNML):
+    """pNML with the pseudo-inverse of float64, as ours has it."""
+
+    def fit_features(self, features: Tensor, labels: Tensor) -> PNMLInDouble:
+        """Learn what pytorch-ood's fit does, from features in float64."""
+        super().fit_features(features.double(), labels)
+        self._feature_projector = self._feature_projector.float()
+        return self
+
+
+def means_and_precision(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means (k, d) and the pseudo-inverse of the covariance (d, d), float64, as ours are."""
+    features = features.double()
+    means = torch.stack([features[labels == y].mean(dim=0) for y in range(int(labels.max()) + 1)])
+    away = features - means[labels]
+    return means, torch.linalg.pinv(away.T @ away / len(features), hermitian=True)
+
+
+class MahalanobisInDouble(detector.Mahalanobis):
+    """The Mahalanobis distance by a pseudo-inverse in float64."""
+
+    def fit_features(self, z: Tensor, y: Tensor) -> MahalanobisInDouble:
+        """Learn what pytorch-ood's fit does, but for what its docstring says."""
+        self.mu, self.precision = means_and_precision(z, y)
+        return self
+
+
+class RMDInDouble(detector.RMD):
+    """RMD by pseudo-inverses in float64."""
+
+    def fit_features(self, z: Tensor, y: Tensor) -> RMDInDouble:
+        """Learn what pytorch-ood's fit does, but for what its docstring says."""
+        self.mu, self.precision = means_and_precision(z, y)
+        mean, self.background_precision = means_and_precision(z, torch.zeros_like(y))
+        self.background_mu = mean[0]
+        return self
+
+
+class MahalanobisODINInDouble(detector.MahalanobisODIN):
+    """The same of images that are moved.
+
+    Args:
+        encoder: maps images to features (n, d).
+    """
+
+    def __init__(self, encoder: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(encoder)
+        self._base = MahalanobisInDouble(encoder)
+
+
+class MultiMahalanobisInDouble(detector.MultiMahalanobis):
+    """The same of several layers."""
+
+    def fit_structured(self, zs: list[Tensor], y: Tensor) -> MultiMahalanobisInDouble:
+        """Learn what pytorch-ood's fit does, but for what its docstring says."""
+        found = [means_and_precision(z, y) for z in zs]
+        self.mu, self.precision = (list(each) for each in zip(*found, strict=True))
+        return self
+
+
 class Parts:
     """A classifier of `oodbench_classifiers`, taken apart as the constructors want it.
 
@@ -122,8 +182,8 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "temperature-scaling": lambda p: detector.TemperatureScaling(p.whole),
     "klmatching": lambda p: detector.KLMatching(p.whole),
     "openmax": lambda p: detector.OpenMax(p.whole),
-    "mahalanobis": lambda p: detector.Mahalanobis(p.encoder),
-    "rmd": lambda p: detector.RMD(p.encoder),
+    "mahalanobis": lambda p: MahalanobisInDouble(p.encoder),
+    "rmd": lambda p: RMDInDouble(p.encoder),
     "knn": lambda p: detector.KNN(p.encoder),
     "vim": lambda p: ViMInDouble(p.encoder, p.head.in_features // 2, p.head.weight, p.head.bias),
     "she": lambda p: detector.SHE(p.encoder, p.head),
@@ -131,7 +191,7 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "gmm": lambda p: detector.GMM(p.encoder),
     "nci": lambda p: detector.NCI(p.encoder, p.head),
     "nnguide": lambda p: detector.NNGuide(p.encoder, p.head),
-    "pnml": lambda p: detector.PNML(p.encoder, p.head),
+    "pnml": lambda p: PNMLInDouble(p.encoder, p.head),
     "dice": lambda p: detector.DICE(p.encoder, p.head.weight, p.head.bias, 0.7),
     "lts": lambda p: detector.LTS(p.encoder, p.head),
     "react": lambda p: detector.ReAct(p.feature_maps, p.after_features),
@@ -143,9 +203,9 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
         p.whole, lambda name: name.startswith("head.")
     ),
     "odin": lambda p: detector.ODIN(p.whole),
-    "mahalanobis-odin": lambda p: detector.MahalanobisODIN(p.encoder),
+    "mahalanobis-odin": lambda p: MahalanobisODINInDouble(p.encoder),
     "rankfeat": lambda p: detector.RankFeat(nn.Sequential(*p.layers), p.after_layers),
-    "multi-mahalanobis": lambda p: detector.MultiMahalanobis(p.layers),
+    "multi-mahalanobis": lambda p: MultiMahalanobisInDouble(p.layers),
     "gram": lambda p: detector.Gram(p.after_layers, p.layers, p.num_classes),
     "nac-ue": _nac,
 }

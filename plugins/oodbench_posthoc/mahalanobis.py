@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Context, Info, Paper, State, Stream
-from oodbench_posthoc.streamed import StreamedAdapter, inverse_of, moments_of
+from typing import TYPE_CHECKING, Self
+
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
+from oodbench_posthoc.gaussians import Gaussians, Values, moments_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class Mahalanobis(StreamedAdapter):
+class Mahalanobis(Detector):
     """Score by how far the features are from those of every class.
 
-    s(x) = min_y (z - m_y)' S^-1 (z - m_y) / 2, where z are the penultimate features, m_y is their
-    mean over the training images of class y, and S is the covariance about these means that all
-    classes share (section 2.1 of the paper, equations 1 and 2).
+    s(x) = min_y (z - m_y)' S^+ (z - m_y) / 2, where z are the penultimate features, m_y is their
+    mean over the training images of class y, and S^+ is the pseudo-inverse of the covariance about
+    these means that all classes share (section 2.1 of the paper, equations 1 and 2).
     """
 
+    family = "posthoc"
     original = "Mahalanobis"
-    by_class = True
+    needs = frozenset({Need.FEATURES})
     info = Info(
         name="mahalanobis",
         title="Mahalanobis",
@@ -31,12 +37,33 @@ class Mahalanobis(StreamedAdapter):
         deviations=(
             "Penultimate features alone: the paper adds a perturbation of the input, and weighs "
             "the scores of several layers by a regression on OOD images.",
-            "The covariance is not divided by the number of images, but has 1e-6 added to its "
-            "diagonal, which is then relative to it (pytorch-ood).",
         ),
     )
 
-    def learn_from_stream(self, train: Stream, context: Context) -> State:
-        """Return the means "mu" (k, d), and "cov" and its inverse "precision" (d, d), float32."""
-        moments = moments_of(train)
-        return {"mu": moments.means.float(), **inverse_of(moments.within)}
+    def read(self, batch: Batch) -> Tensor:
+        """Return the values of a batch whose distances are taken: (n, d)."""
+        return batch.features
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Learn the means and the covariance of the features, batch by batch.
+
+        Raises:
+            PluginError: if a class has no training images.
+        """
+        self.keep(moments_of(Values(train, self.read), train.num_classes).of_classes())
+        return self
+
+    def keep(self, gaussians: Gaussians) -> None:
+        """Keep what was learned about the classes."""
+        self.origin_ = gaussians.origin
+        self.whitening_ = gaussians.whitening
+        self.means_ = gaussians.means
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return half the squared distance to the nearest class: (n,) float64."""
+        return self.half_distance(self.read(batch))
+
+    def half_distance(self, values: Tensor) -> Tensor:
+        """Return half the squared distance of values (n, d) to the nearest class: (n,) float64."""
+        gaussians = Gaussians(self.origin_, self.whitening_, self.means_)
+        return gaussians.distances(values).amin(dim=1) / 2

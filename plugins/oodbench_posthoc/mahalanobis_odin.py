@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Context, Info, Need, Paper, State, Stream
-from oodbench_posthoc.adapter import PerturbingAdapter
+from oodbench.contracts import Batch, Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_positive
 from oodbench_posthoc.mahalanobis import Mahalanobis
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class PerturbedMahalanobis(PerturbingAdapter):
+
+class PerturbedMahalanobis(Mahalanobis):
     """Score by how far an image stays from every class when it is moved towards the nearest.
 
-    s(x) = M(x'), x' = x - e sign(dM(x) / dx), where M(x) is the score of `Mahalanobis`.
+    s(x) = M(x'), x' = x - e sign(dM(x) / dx), where M(x) is the score of `Mahalanobis`. This takes
+    two passes forward and one back.
 
     Args:
         step: e > 0, in units of pixel values in [0, 1].
@@ -23,8 +26,7 @@ class PerturbedMahalanobis(PerturbingAdapter):
     """
 
     original = "MahalanobisODIN"
-    renamed: ClassVar = {"eps": "step"}
-    of_classifier: ClassVar = {"encoder": lambda classifier: classifier.features}
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
     fit_needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
     info = Info(
         name="mahalanobis-odin",
@@ -50,18 +52,21 @@ class PerturbedMahalanobis(PerturbingAdapter):
         self.step = step
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn means and covariance of the features, as `Mahalanobis` does."""
-        return self.restore(Mahalanobis().fit(train, context).state(), context)
-
-    def state(self) -> State:
-        """Return the means "mu" (k, d) and the inverse covariance "precision" (d, d), float32."""
-        base: Any = self.fitted_._base
-        return {"mu": base.mu, "precision": base.precision}
+        """Learn means and covariance of the features, and take the classifier."""
+        return self.restore(super().fit(train, context).state(), context)
 
     def restore(self, state: State, context: Context) -> Self:
-        """Take back what `state` returned."""
-        self.fitted_ = self.construct(context)
-        for name in ("mu", "precision"):
-            value: Any = state[name]
-            setattr(self.fitted_._base, name, value.to(context.device))
-        return self
+        """Take back what `state` returned, and the classifier."""
+        self.classifier: Any = context.classifier
+        return super().restore(state, context)
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return half the squared distance of the moved images: (n,) float64."""
+        import torch
+
+        with torch.enable_grad():
+            images = batch.inputs.detach().clone().requires_grad_()
+            distances = self.half_distance(self.classifier.features(images))
+            (gradients,) = torch.autograd.grad(distances.sum(), images)
+        moved = images.detach() - self.step * gradients.sign()
+        return self.half_distance(self.classifier.features(moved))

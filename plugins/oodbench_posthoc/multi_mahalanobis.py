@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
-from oodbench.contracts import Context, Info, Paper, State, Stream
-from oodbench_posthoc.adapter import check_classes
-from oodbench_posthoc.layers import LayersAdapter
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, State, Stream
+from oodbench_posthoc.gaussians import Gaussians, moments_of
+from oodbench_posthoc.layers import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class LayeredMahalanobis(LayersAdapter):
+PARTS = tuple(each.name for each in fields(Gaussians))
+
+
+class LayeredMahalanobis(Detector):
     """Score by how far an image is from every class in each of several layers.
 
-    s(x) = sum_l min_y (z_l - m_ly)' S_l^-1 (z_l - m_ly) / 2, where z_l are the means of the maps
-    that layer l puts out, and m_ly and S_l are their class means and common covariance.
+    s(x) = sum_l min_y (z_l - m_ly)' S_l^+ (z_l - m_ly) / 2, where z_l are the means of the maps
+    that layer l puts out, m_ly are their means over class y,
+    and S_l^+ is the pseudo-inverse of the covariance about these that all classes share.
     """
 
+    family = "posthoc"
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
     original = "MultiMahalanobis"
     info = Info(
         name="multi-mahalanobis",
@@ -39,26 +45,32 @@ class LayeredMahalanobis(LayersAdapter):
         ),
     )
 
-    def arguments(self, names: Iterable[str], context: Context | None) -> dict[str, Any]:
-        """Return the arguments of pytorch-ood's constructor, which counts the layers."""
-        return {"model": self.layers.modules}
-
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn means and covariances of every layer."""
+        """Learn means and covariances of every layer.
+
+        Raises:
+            PluginError: if a class has no training images.
+        """
         import torch
 
-        self.fitted_ = self.construct(context)
+        self.layers = Layers(context.classifier, context)
         parts = [(self._means(batch.inputs), batch.labels) for batch in train]
         labels = torch.cat([each for _, each in parts])
-        check_classes(labels, train.num_classes)
         means = [torch.cat(each) for each in zip(*(part for part, _ in parts), strict=True)]
-        self.fitted_.fit_structured(means, labels)
+        self.gaussians = [
+            moments_of([(each, labels)], train.num_classes).of_classes() for each in means
+        ]
         return self
 
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score images (n, c, h, w)."""
-        scores: Tensor = original.predict_structured(self._means(values))
-        return scores
+    def score(self, batch: Batch) -> Tensor:
+        """Return half the squared distances to the nearest class, summed: (n,) float64."""
+        import torch
+
+        distances = [
+            gaussians.distances(means).amin(dim=1) / 2
+            for gaussians, means in zip(self.gaussians, self._means(batch.inputs), strict=True)
+        ]
+        return torch.stack(distances).sum(dim=0)
 
     def _means(self, images: Tensor) -> list[Tensor]:
         """Return the means of the maps of each layer: (n, c)."""
@@ -68,17 +80,19 @@ class LayeredMahalanobis(LayersAdapter):
             return [maps.mean(dim=(2, 3)) for maps in self.layers(images)[0]]
 
     def state(self) -> State:
-        """Return means "mu-l" (k, c) and inverse covariances "precision-l" (c, c) of layers l."""
+        """Return "origin-l", "whitening-l" and "means-l" of layers l, as `Gaussians` has them."""
         return {
             f"{name}-{number}": value
-            for name in ("mu", "precision")
-            for number, value in enumerate(getattr(self.fitted_, name))
+            for number, gaussians in enumerate(self.gaussians)
+            for name, value in vars(gaussians).items()
         }
 
     def restore(self, state: State, context: Context) -> Self:
-        """Take back what `state` returned."""
-        self.fitted_ = self.construct(context)
-        for name in ("mu", "precision"):
-            found: list[Any] = [state[f"{name}-{number}"] for number in range(len(self.layers))]
-            setattr(self.fitted_, name, [value.to(context.device) for value in found])
+        """Find the layers of the classifier, and take back what `state` returned."""
+        self.layers = Layers(context.classifier, context)
+        tensors: dict[str, Any] = dict(state)
+        self.gaussians = [
+            Gaussians(*(tensors[f"{name}-{number}"].to(context.device) for name in PARTS))
+            for number in range(len(self.layers))
+        ]
         return self

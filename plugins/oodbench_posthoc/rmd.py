@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Context, Info, Paper, State, Stream
-from oodbench_posthoc.streamed import StreamedAdapter, inverse_of, moments_of
+from typing import TYPE_CHECKING, Self
+
+from oodbench.contracts import Batch, Context, Info, Paper, Stream
+from oodbench_posthoc.gaussians import Values, moments_of
+from oodbench_posthoc.mahalanobis import Mahalanobis
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class RelativeMahalanobis(StreamedAdapter):
+class RelativeMahalanobis(Mahalanobis):
     """Score by how much farther the features are from every class than from the data as a whole.
 
-    s(x) = min_y (z - m_y)' S^-1 (z - m_y) - (z - m)' T^-1 (z - m), where z are the penultimate
+    s(x) = min_y (z - m_y)' S^+ (z - m_y) - (z - m)' T^+ (z - m), where z are the penultimate
     features, m_y their mean over the training images of class y and S the covariance about these
     means, m the mean over all training images and T the covariance about it (section 2 of the
-    paper). What is unusual in every respect, class or not, cancels out.
+    paper); S^+ is the pseudo-inverse of S. What is unusual in every respect, class or not, cancels
+    out.
     """
 
     original = "RMD"
-    by_class = True
     info = Info(
         name="rmd",
         title="RMD",
@@ -28,18 +34,21 @@ class RelativeMahalanobis(StreamedAdapter):
             year=2021,
             url="https://arxiv.org/abs/2106.09022",
         ),
-        deviations=(
-            "The covariances are not divided by the number of images, but have 1e-6 added to "
-            "their diagonals, which is then relative to it (pytorch-ood).",
-        ),
     )
 
-    def learn_from_stream(self, train: Stream, context: Context) -> State:
-        """Return what `Mahalanobis` learns, and of all images the same as "background_..."."""
-        moments = moments_of(train)
-        background = {"mu": moments.mean.float(), **inverse_of(moments.total)}
-        return {
-            "mu": moments.means.float(),
-            **inverse_of(moments.within),
-            **{f"background_{name}": value for name, value in background.items()},
-        }
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Learn the means and covariances of the features, batch by batch.
+
+        Raises:
+            PluginError: if a class has no training images.
+        """
+        moments = moments_of(Values(train, self.read), train.num_classes)
+        self.keep(moments.of_classes())
+        self.background_ = moments.of_all().whitening
+        return self
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the difference of the squared distances: (n,) float64."""
+        values = self.read(batch)
+        background = ((values.double() - self.origin_) @ self.background_).square().sum(dim=1)
+        return 2 * self.half_distance(values) - background

@@ -42,7 +42,6 @@ class VirtualLogitMatching(StreamedAdapter):
         ),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
-    at_once = 0  # the eigenvectors of a covariance in float32 hang on the last digits of features
     space: ClassVar = {"dimension": (16, 32, 64, 128, 256, 512)}
 
     def __init__(self, *, dimension: int | None = None) -> None:

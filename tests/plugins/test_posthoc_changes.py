@@ -9,8 +9,6 @@ from oodbench.testing import fit, toy_problem
 from oodbench_posthoc.ash import ActivationShaping
 from oodbench_posthoc.gradnorm import GradientNorm
 from oodbench_posthoc.graduncertainty import GradientUncertainty
-from oodbench_posthoc.mahalanobis import Mahalanobis
-from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
 from oodbench_posthoc.odin import Odin
 from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.scale import ActivationScaling
@@ -111,14 +109,6 @@ def test_odin_scores_as_in_pytorch_ood(step):
 def test_odin_does_not_tie_at_high_temperatures():
     scores = scores_of(Odin(temperature=1e6))
     assert len(scores.unique()) == len(scores)
-
-
-def test_mahalanobis_of_moved_images_scores_as_in_pytorch_ood():
-    theirs = pytorch_ood.MahalanobisODIN(CLASSIFIER.features)
-    theirs.fit([(PROBLEM.train_images, PROBLEM.train_labels)])
-    scores = scores_of(PerturbedMahalanobis())
-    torch.testing.assert_close(scores, theirs.predict(IMAGES), rtol=1e-5, atol=0)
-    assert (scores < scores_of(Mahalanobis())).all()
 
 
 def test_parameters_that_mean_nothing_are_refused():

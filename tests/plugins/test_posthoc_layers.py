@@ -11,7 +11,6 @@ from oodbench.testing import ToyClassifier, fit, toy_problem
 from oodbench_classifiers.preact_resnet import PreactResNet
 from oodbench_posthoc.gram import GramMatrices, row_sums
 from oodbench_posthoc.layers import Layers
-from oodbench_posthoc.multi_mahalanobis import LayeredMahalanobis
 from oodbench_posthoc.nac import NeuronCoverage
 from oodbench_posthoc.rankfeat import RankFeature, without_dominant
 
@@ -29,11 +28,6 @@ def logits_of(maps):
     return CLASSIFIER.head((maps.sum(dim=(2, 3)) + CLASSIFIER.bias).relu())
 
 
-class Maps(nn.Module):
-    def forward(self, images):
-        return maps_of(images)
-
-
 def scores_of(detector):
     """Return the scores of a detector that was fitted and restored."""
     fitted = fit(detector, PROBLEM)
@@ -44,11 +38,6 @@ def scores_of(detector):
 def test_rankfeat_scores_as_in_pytorch_ood():
     expected = pytorch_ood.RankFeat(maps_of, logits_of).predict(IMAGES)
     torch.testing.assert_close(scores_of(RankFeature()), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_multi_mahalanobis_scores_as_in_pytorch_ood():
-    expected = pytorch_ood.MultiMahalanobis([Maps()]).fit(TRAIN).predict(IMAGES)
-    torch.testing.assert_close(scores_of(LayeredMahalanobis()), expected, rtol=1e-4, atol=0)
 
 
 def test_gram_scores_as_in_pytorch_ood():

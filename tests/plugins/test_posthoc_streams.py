@@ -19,14 +19,12 @@ from oodbench_posthoc.gram import GramMatrices
 from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.mahalanobis import Mahalanobis
-from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
 from oodbench_posthoc.nci import NeuralCollapse
 from oodbench_posthoc.nnguide import NeighbourGuidance
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.rmd import RelativeMahalanobis
 from oodbench_posthoc.she import HopfieldEnergy
-from oodbench_posthoc.streamed import StreamedAdapter
 from oodbench_posthoc.vim import VirtualLogitMatching
 
 CLASSES, WIDTH = 3, 12
@@ -62,16 +60,8 @@ def context():
     return Context(torch.device("cpu"), 0, (1, 1, WIDTH), CLASSES, _classifier=NETWORK)
 
 
-@pytest.fixture
-def streamed(monkeypatch):
-    """Stream however few features there are."""
-    monkeypatch.setattr(StreamedAdapter, "at_once", 0)
-
-
 HEAD = NETWORK.head
 STREAMED = [
-    pytest.param(Mahalanobis(), pytorch_ood.Mahalanobis(None), id="mahalanobis"),
-    pytest.param(RelativeMahalanobis(), pytorch_ood.RMD(None), id="rmd"),
     pytest.param(
         VirtualLogitMatching(),
         pytorch_ood.ViM(None, WIDTH // 2, HEAD.weight, HEAD.bias),
@@ -93,7 +83,6 @@ STREAMED = [
 ]
 
 
-@pytest.mark.usefixtures("streamed")
 @pytest.mark.parametrize(("ours", "theirs"), STREAMED)
 def test_scores_after_a_streamed_fit_are_those_of_pytorch_ood(ours, theirs):
     features, labels = features_of(600, seed=0)
@@ -112,14 +101,6 @@ def test_scores_after_a_streamed_fit_are_those_of_pytorch_ood(ours, theirs):
         torch.testing.assert_close(scores, expected, rtol=1e-5, atol=rounding)
 
 
-@pytest.mark.usefixtures("streamed")
-def test_mahalanobis_of_moved_images_is_fitted_from_a_stream_as_well():
-    problem = toy_problem()
-    state = fit(PerturbedMahalanobis(), problem).trainable.state()
-    expected = fit(Mahalanobis(), problem).trainable.state()
-    assert torch.equal(state["precision"], expected["precision"])
-
-
 class Fleeting(TensorStream):
     """Notes how many batches that it made are in use at once."""
 
@@ -135,11 +116,10 @@ class Fleeting(TensorStream):
             yield Batch(batch.labels, features=copied)
 
 
-@pytest.mark.usefixtures("streamed")
 @pytest.mark.parametrize(
     "detector",
-    [each.values[0] for each in STREAMED],
-    ids=[each.id for each in STREAMED],
+    [*(each.values[0] for each in STREAMED), Mahalanobis(), RelativeMahalanobis()],
+    ids=lambda detector: detector.info.name,
 )
 def test_no_more_than_a_few_batches_are_in_memory(detector):
     features, labels = features_of(600, seed=0)
@@ -149,7 +129,6 @@ def test_no_more_than_a_few_batches_are_in_memory(detector):
     assert train.most <= 3
 
 
-@pytest.mark.usefixtures("streamed")
 def test_a_class_without_images_is_named_by_a_streamed_fit():
     batch = Batch(torch.tensor([0, 2, 0, 2]), features=torch.rand(4, WIDTH))
     train = TensorStream(batch, shape=(1, 1, WIDTH), num_classes=3)
@@ -158,7 +137,6 @@ def test_a_class_without_images_is_named_by_a_streamed_fit():
             detector.fit(train, context())
 
 
-@pytest.mark.usefixtures("streamed")
 def test_a_covariance_that_cannot_be_inverted_is_named():
     features, labels = features_of(600, seed=0)
     features[labels == 1] = 1e6
@@ -196,7 +174,7 @@ def test_what_does_not_fit_into_memory_says_what_it_needs(detector):
         fit(detector, toy_problem())
 
 
-@pytest.mark.usefixtures("little_memory", "streamed")
+@pytest.mark.usefixtures("little_memory")
 def test_sums_need_no_memory_to_speak_of():
     fit(Mahalanobis(), toy_problem())
     fit(Energy(), toy_problem())
