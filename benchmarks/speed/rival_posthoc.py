@@ -119,6 +119,23 @@ class MultiMahalanobisInDouble(detector.MultiMahalanobis):
         return self
 
 
+class Rectified(detector.VRA):
+    """VRA that sets low features to 0, as the paper has it."""
+
+    def _clip(self, z: Tensor) -> Tensor:
+        return torch.where(z < self._lower_threshold, 0, torch.minimum(z, self._upper_threshold))
+
+
+class OpenMaxOfCorrect(detector.OpenMax):
+    """OpenMax of the training images that are classified correctly, as the paper has it."""
+
+    def fit_logits(self, logits: Tensor, y: Tensor) -> OpenMaxOfCorrect:
+        """Learn what pytorch-ood's fit does, from these images."""
+        correct = logits.argmax(dim=1) == y
+        super().fit_logits(logits[correct], y[correct])
+        return self
+
+
 class Parts:
     """A classifier of `oodbench_classifiers`, taken apart as the constructors want it.
 
@@ -181,7 +198,7 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "gen": lambda p: detector.GEN(nn.Sequential(p.whole, InDouble())),
     "temperature-scaling": lambda p: detector.TemperatureScaling(p.whole),
     "klmatching": lambda p: detector.KLMatching(p.whole),
-    "openmax": lambda p: detector.OpenMax(p.whole),
+    "openmax": lambda p: OpenMaxOfCorrect(p.whole, 20),
     "mahalanobis": lambda p: MahalanobisInDouble(p.encoder),
     "rmd": lambda p: RMDInDouble(p.encoder),
     "knn": lambda p: detector.KNN(p.encoder),
@@ -192,12 +209,12 @@ DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "nci": lambda p: detector.NCI(p.encoder, p.head),
     "nnguide": lambda p: detector.NNGuide(p.encoder, p.head),
     "pnml": lambda p: PNMLInDouble(p.encoder, p.head),
-    "dice": lambda p: detector.DICE(p.encoder, p.head.weight, p.head.bias, 0.7),
+    "dice": lambda p: detector.DICE(p.encoder, p.head.weight, p.head.bias, 0.9),
     "lts": lambda p: detector.LTS(p.encoder, p.head),
     "react": lambda p: detector.ReAct(p.feature_maps, p.after_features),
-    "vra": lambda p: detector.VRA(p.feature_maps, p.after_features),
-    "ash": lambda p: detector.ASH(p.feature_maps, p.after_features),
-    "scale": lambda p: detector.SCALE(p.feature_maps, p.after_features),
+    "vra": lambda p: Rectified(p.feature_maps, p.after_features, 0.6, 0.9),
+    "ash": lambda p: detector.ASH(p.feature_maps, p.after_features, "ash-s", 0.95),
+    "scale": lambda p: detector.SCALE(p.feature_maps, p.after_features, 0.85),
     "gradnorm": lambda p: detector.GradNorm(p.whole, lambda name: name == "head.weight"),
     "graduncertainty": lambda p: detector.GradUncertainty(
         p.whole, lambda name: name.startswith("head.")

@@ -31,6 +31,7 @@ class ClassGaussians(StreamedAdapter):
         name="gmm",
         title="GMM",
         summary="Low likelihood of the features under a Gaussian for each class",
+        deviations=("OpenOOD's method of this name fits mixtures to several layers.",),
     )
 
     def __init__(self, *, regularization: float = 1e-6) -> None:

@@ -37,6 +37,7 @@ class LogitScaling(Unfitted, FeaturesAdapter):
             year=2025,
             url="https://arxiv.org/abs/2409.01175",
         ),
+        deviations=("Made for features that are not negative, as after a ReLU.",),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
     space: ClassVar = {"top_share": (0.01, 0.05, 0.1, 0.2)}

@@ -65,6 +65,7 @@ class MonteCarloDropout(Detector):
         deviations=(
             "The networks are drawn once and are the same for all images, so that a score depends "
             "on its image alone; pytorch-ood draws anew for each image.",
+            "OpenOOD's method of this name is another, the discrepancy between two heads.",
         ),
     )
     space: ClassVar = {"mode": MODES}

@@ -22,7 +22,7 @@ class NeighbourGuidance(FeaturesAdapter):
     logits f(x).
 
     Args:
-        neighbours: k.
+        neighbours: k; the default is the authors' for ImageNet, OpenOOD takes 100.
 
     Raises:
         InvalidParameter: if it is less than 1.
@@ -41,7 +41,9 @@ class NeighbourGuidance(FeaturesAdapter):
             year=2023,
             url="https://arxiv.org/abs/2309.14888",
         ),
-        deviations=("Compares with all training images; the paper draws some of them.",),
+        deviations=(
+            "Compares with all training images; the authors draw 1 % of those of ImageNet.",
+        ),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
     space: ClassVar = {"neighbours": (1, 5, 10, 50, 100)}

@@ -24,10 +24,12 @@ class OpenMax(FittedLogitsAdapter):
     f(x) are the logits of the k classes, w_y is the probability that a training image of class y is
     less far from the mean logits of the class than this image is, by a Weibull distribution of the
     largest distances, and a_y falls from 1 to 1/m over the m classes with the largest logits and
-    is 0 for the others.
+    is 0 for the others. Mean and distances are those of the training images of a class that are
+    classified correctly (algorithms 1 and 2 of the paper).
 
     Args:
-        tail: number of the largest distances that the distribution of a class is fitted to.
+        tail: number of the largest distances that the distribution of a class is fitted to; the
+            paper takes 20.
         top_classes: m, the number of classes whose logits are revised.
         euclidean: weight of the Euclidean against the cosine distance, in [0, 1].
 
@@ -50,8 +52,8 @@ class OpenMax(FittedLogitsAdapter):
             url="https://arxiv.org/abs/1511.06233",
         ),
         deviations=(
-            "Classes are described by all of their training images, not just by those that are "
-            "classified correctly (pytorch-ood).",
+            "A class of which no training image is classified correctly is described by all of "
+            "them.",
             "Distances to all classes count; in pytorch-ood those alone that are predicted for "
             "some image of the same batch.",
         ),
@@ -62,7 +64,7 @@ class OpenMax(FittedLogitsAdapter):
         "euclidean": (0.0, 0.25, 0.5, 0.75, 1.0),
     }
 
-    def __init__(self, *, tail: int = 25, top_classes: int = 10, euclidean: float = 1.0) -> None:
+    def __init__(self, *, tail: int = 20, top_classes: int = 10, euclidean: float = 1.0) -> None:
         check_count("tail", tail)
         check_count("top_classes", top_classes)
         if not 0 <= euclidean <= 1:
@@ -70,6 +72,15 @@ class OpenMax(FittedLogitsAdapter):
         self.tail = tail
         self.top_classes = top_classes
         self.euclidean = euclidean
+
+    def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
+        """Fit on logits (n, k) and labels (n,) of images that are classified correctly."""
+        import torch
+
+        correct = values.argmax(dim=1) == labels
+        recognised = torch.isin(labels, labels[correct])
+        kept = correct | ~recognised
+        super().learn(original, values[kept], labels[kept])
 
     def judge(self, original: Any, values: Tensor) -> Tensor:
         """Return the probability of the unknown class for logits (n, k): (n,) float64."""

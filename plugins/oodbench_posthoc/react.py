@@ -34,6 +34,7 @@ class RectifiedActivations(RectifyingAdapter):
             year=2021,
             url="https://arxiv.org/abs/2111.12797",
         ),
+        deviations=("Made for features that are not negative, as after a ReLU.",),
     )
     space: ClassVar = {"percentile": (0.85, 0.9, 0.95, 0.99)}
 

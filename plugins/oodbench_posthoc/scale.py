@@ -19,7 +19,8 @@ class ActivationScaling(Unfitted, RectifyingAdapter):
     penultimate features.
 
     Args:
-        percentile: share of the features that do not count as the largest, in [0, 1).
+        percentile: share of the features that do not count as the largest, in [0, 1); the
+            default is that of the authors' configuration.
 
     Raises:
         InvalidParameter: if it is outside of [0, 1).
@@ -38,11 +39,14 @@ class ActivationScaling(Unfitted, RectifyingAdapter):
             year=2024,
             url="https://arxiv.org/abs/2310.00227",
         ),
-        deviations=("Post-hoc only, without the paper's change of training.",),
+        deviations=(
+            "Post-hoc only, without the paper's change of training.",
+            "Made for features that are not negative, as after a ReLU.",
+        ),
     )
     space: ClassVar = {"percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)}
 
-    def __init__(self, *, percentile: float = 0.65) -> None:
+    def __init__(self, *, percentile: float = 0.85) -> None:
         check_fraction("percentile", percentile)
         self.percentile = percentile
 

@@ -1,19 +1,23 @@
-"""VRA: the energy of features rectified on both sides."""
+"""VRA: the energy of features, the low ones set to 0 and the high ones cut off."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.contracts import Info, InvalidParameter, Paper
 from oodbench_posthoc.adapter import RectifyingAdapter
 from oodbench_posthoc.checks import check_fraction
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class VariationalRectification(RectifyingAdapter):
-    """Score by the energy after each feature is clipped to its usual range (VRA).
+    """Score by the energy after low features are set to 0 and high ones are cut off (VRA).
 
-    s(x) = -log sum_y exp(head(clip(z, l, u))_y), where z are the penultimate features, and l and u
-    are percentiles of each of them over the training images.
+    s(x) = -log sum_y exp(head(v(z))_y), where z are the penultimate features, and v sets a feature
+    below l to 0 and one above u to u, l and u being percentiles of this feature over the training
+    images (the paper's piecewise function). The defaults are the authors' for CIFAR-10.
 
     Args:
         lower_percentile: of l, in [0, 1).
@@ -27,7 +31,7 @@ class VariationalRectification(RectifyingAdapter):
     info = Info(
         name="vra",
         title="VRA",
-        summary="High free energy of the logits of features that are clipped to their usual range",
+        summary="High free energy of the logits of features without low and high values",
         paper=Paper(
             title="Variational Rectified Activation for Out-of-distribution Detection",
             authors="Xu et al.",
@@ -36,16 +40,16 @@ class VariationalRectification(RectifyingAdapter):
             url="https://arxiv.org/abs/2302.11716",
         ),
         deviations=(
-            "Features are clipped at both ends, each by its own percentiles; low ones are not "
-            "set to 0 (pytorch-ood).",
+            "Made for features that are not negative, as after a ReLU; those below 0 are set to 0 "
+            "if they are below their percentile.",
         ),
     )
     space: ClassVar = {
-        "lower_percentile": (0.01, 0.05, 0.1, 0.15),
+        "lower_percentile": (0.5, 0.6, 0.65, 0.7),
         "upper_percentile": (0.85, 0.9, 0.95, 0.99),
     }
 
-    def __init__(self, *, lower_percentile: float = 0.01, upper_percentile: float = 0.99) -> None:
+    def __init__(self, *, lower_percentile: float = 0.6, upper_percentile: float = 0.9) -> None:
         check_fraction("lower_percentile", lower_percentile)
         check_fraction("upper_percentile", upper_percentile)
         if lower_percentile > upper_percentile:
@@ -55,3 +59,15 @@ class VariationalRectification(RectifyingAdapter):
             )
         self.lower_percentile = lower_percentile
         self.upper_percentile = upper_percentile
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Score maps (n, d, 1, 1); pytorch-ood raises low features to their percentile."""
+        import torch
+
+        lower, upper = (
+            each.to(values.device)
+            for each in (original._lower_threshold, original._upper_threshold)
+        )
+        rectified = torch.where(values < lower, 0, torch.minimum(values, upper))
+        scores: Tensor = original.detector(original.head(rectified))
+        return scores

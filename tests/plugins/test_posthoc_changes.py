@@ -1,21 +1,26 @@
 """The detectors by pytorch-ood that change activations or images, or that take gradients."""
 
+import numpy as np
 import pytest
 import torch
 from pytorch_ood import detector as pytorch_ood
 
-from oodbench.contracts import Batch, InvalidParameter, PluginError
-from oodbench.testing import fit, toy_problem
+from oodbench import registry
+from oodbench.contracts import Batch, InvalidParameter, PluginError, parameters
+from oodbench.testing import TensorStream, fit, toy_problem
 from oodbench_posthoc.ash import ActivationShaping
+from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.gradnorm import GradientNorm
 from oodbench_posthoc.graduncertainty import GradientUncertainty
 from oodbench_posthoc.odin import Odin
+from oodbench_posthoc.openmax import OpenMax
 from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.scale import ActivationScaling
 from oodbench_posthoc.vra import VariationalRectification
 
 PROBLEM = toy_problem()
 CLASSIFIER = PROBLEM.classifier
+BENCHMARKS = registry.load().benchmarks
 IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
 
 
@@ -43,8 +48,9 @@ def scores_of(detector):
             pytorch_ood.ReAct(maps_of, logits_of, percentile=0.5),
             id="react-0.5",
         ),
-        pytest.param(VariationalRectification(), pytorch_ood.VRA(maps_of, logits_of), id="vra"),
-        pytest.param(ActivationShaping(), pytorch_ood.ASH(maps_of, logits_of), id="ash-s"),
+        pytest.param(
+            ActivationShaping(), pytorch_ood.ASH(maps_of, logits_of, "ash-s", 0.95), id="ash-s"
+        ),
         pytest.param(
             ActivationShaping(variant="ash-b", percentile=0.9),
             pytorch_ood.ASH(maps_of, logits_of, "ash-b", 0.9),
@@ -52,15 +58,59 @@ def scores_of(detector):
         ),
         pytest.param(
             ActivationShaping(variant="ash-p"),
-            pytorch_ood.ASH(maps_of, logits_of, "ash-p"),
+            pytorch_ood.ASH(maps_of, logits_of, "ash-p", 0.95),
             id="ash-p",
         ),
-        pytest.param(ActivationScaling(), pytorch_ood.SCALE(maps_of, logits_of), id="scale"),
+        pytest.param(ActivationScaling(), pytorch_ood.SCALE(maps_of, logits_of, 0.85), id="scale"),
     ],
 )
 def test_changed_activations_score_as_in_pytorch_ood(ours, theirs):
     theirs.fit([(PROBLEM.train_images, PROBLEM.train_labels)])
     torch.testing.assert_close(scores_of(ours), theirs.predict(IMAGES), rtol=1e-5, atol=0)
+
+
+def test_vra_sets_low_features_to_0_and_cuts_off_high_ones():
+    """Against the paper's formula in numpy, with features that are negative, equal and dead."""
+    generator = np.random.default_rng(0)
+    features = np.round(generator.normal(size=(90, 32)), 1)
+    features[:, :4] = 0
+    scored = np.round(generator.normal(size=(20, 32)), 1)
+    weight, bias = (each.double().numpy() for each in CLASSIFIER.head.parameters())
+    low, high = np.quantile(features.astype(np.float32), [0.6, 0.9], axis=0).astype(np.float32)
+    scored = scored.astype(np.float32)
+    shaped = np.where(scored < low, 0, np.where(scored > high, high, scored))
+    expected = -np.log(np.exp(shaped @ weight.T + bias).sum(axis=1))
+    train = TensorStream(
+        Batch(torch.arange(90) % 3, features=torch.from_numpy(features).float()),
+        shape=(1, 8, 8),
+        num_classes=3,
+    )
+    detector = VariationalRectification()
+    detector.fit(train, PROBLEM.context(detector.needs))
+    scores = detector.score(Batch(torch.full((20,), -1), features=torch.from_numpy(scored)))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("detector", "published"),
+    [
+        (ActivationShaping(), {"percentile": 0.95, "variant": "ash-s"}),
+        (ActivationScaling(), {"percentile": 0.85}),
+        (SparseHead(), {"sparsity": 0.9}),
+        (VariationalRectification(), {"lower_percentile": 0.6, "upper_percentile": 0.9}),
+        (OpenMax(), {"tail": 20}),
+    ],
+    ids=lambda value: getattr(getattr(value, "info", None), "name", ""),
+)
+def test_defaults_are_those_of_the_authors_on_cifar(detector, published):
+    assert parameters(detector).items() >= published.items()
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if "imagenet" in name])
+def test_benchmarks_of_imagenet_take_what_the_authors_take_there(name):
+    found = BENCHMARKS[name].target.parameters
+    assert found["ash"] == {"percentile": 0.9}
+    assert found["dice"] == {"sparsity": 0.7}
 
 
 def test_the_gradients_of_the_head_alone_are_those_that_the_network_has_there():

@@ -36,7 +36,7 @@ EQUIVALENT = [
     pytest.param(
         NeighbourGuidance(neighbours=3), pytorch_ood.NNGuide(None, HEAD, 3), id="nnguide-3"
     ),
-    pytest.param(SparseHead(), pytorch_ood.DICE(None, HEAD.weight, HEAD.bias, 0.7), id="dice"),
+    pytest.param(SparseHead(), pytorch_ood.DICE(None, HEAD.weight, HEAD.bias, 0.9), id="dice"),
     pytest.param(LogitScaling(), pytorch_ood.LTS(None, HEAD), id="lts"),
     pytest.param(LogitScaling(top_share=0.2), pytorch_ood.LTS(None, HEAD, 0.2), id="lts-0.2"),
 ]

@@ -78,7 +78,7 @@ STREAMED = [
     pytest.param(NeighbourGuidance(), pytorch_ood.NNGuide(None, HEAD), id="nnguide"),
     pytest.param(NeuralCollapse(), pytorch_ood.NCI(None, HEAD), id="nci"),
     pytest.param(BoundaryDistance(), pytorch_ood.fDBD(None, HEAD), id="fdbd"),
-    pytest.param(SparseHead(), pytorch_ood.DICE(None, HEAD.weight, HEAD.bias, 0.7), id="dice"),
+    pytest.param(SparseHead(), pytorch_ood.DICE(None, HEAD.weight, HEAD.bias, 0.9), id="dice"),
     pytest.param(HopfieldEnergy(), pytorch_ood.SHE(None, HEAD), id="she"),
 ]
 
