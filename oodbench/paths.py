@@ -6,8 +6,6 @@ import os
 import re
 from pathlib import Path
 
-import platformdirs
-
 from oodbench.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -42,6 +40,8 @@ def expanded(path: str | Path) -> Path:
 
 
 def _cache() -> Path:
+    import platformdirs  # not for --help
+
     return platformdirs.user_cache_path("oodbench")
 
 

@@ -9,7 +9,6 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +114,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(MISUSED, f"oodbench: {printable(message)} (see '{self.prog} --help')\n")
 
 
+class _Version(argparse.Action):
+    """The version, looked up when asked for: that takes as long as all else of ``--help``."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print the version and exit."""
+        from importlib.metadata import version
+
+        print(f"oodbench {version('oodbench')}")
+        parser.exit()
+
+
 def _path(text: str) -> Path:
     try:
         return expanded(text)
@@ -128,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="oodbench",
         description="Compare out-of-distribution detectors, with tables that can be trusted.",
     )
-    parser.add_argument("--version", action="version", version=f"oodbench {version('oodbench')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for command in COMMANDS:
         import_module(f"oodbench.cli.{command}").add(commands)
