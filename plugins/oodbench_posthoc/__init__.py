@@ -1,10 +1,12 @@
-"""Post-hoc detectors of a trained classifier, computed by pytorch-ood."""
+"""Post-hoc detectors of a trained classifier, most of them computed by pytorch-ood."""
 
 from collections.abc import Sequence
 
 from oodbench.contracts import Detector, hookimpl
 from oodbench_posthoc.ash import ActivationShaping
+from oodbench_posthoc.cosine import CosineSimilarity
 from oodbench_posthoc.dice import SparseHead
+from oodbench_posthoc.doctor import Doctor
 from oodbench_posthoc.energy import Energy
 from oodbench_posthoc.entropy import Entropy
 from oodbench_posthoc.fdbd import BoundaryDistance
@@ -18,6 +20,8 @@ from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.lts import LogitScaling
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.mahalanobis_odin import PerturbedMahalanobis
+from oodbench_posthoc.mahalanobis_pp import NormalisedMahalanobis
+from oodbench_posthoc.margin import Margin
 from oodbench_posthoc.maxlogit import MaximumLogit
 from oodbench_posthoc.mcd import MonteCarloDropout
 from oodbench_posthoc.msp import MaximumSoftmax
@@ -30,7 +34,9 @@ from oodbench_posthoc.openmax import OpenMax
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.rankfeat import RankFeature
 from oodbench_posthoc.react import RectifiedActivations
+from oodbench_posthoc.residual import Residual
 from oodbench_posthoc.rmd import RelativeMahalanobis
+from oodbench_posthoc.rmd_pp import NormalisedRelativeMahalanobis
 from oodbench_posthoc.scale import ActivationScaling
 from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.temperature_scaling import TemperatureScaling
@@ -63,11 +69,17 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         TemperatureScaling,
         PosteriorMatching,
         OpenMax,
+        Margin,
+        Doctor,
         # of features
         Mahalanobis,
         RelativeMahalanobis,
+        NormalisedMahalanobis,
+        NormalisedRelativeMahalanobis,
+        CosineSimilarity,
         NearestNeighbours,
         VirtualLogitMatching,
+        Residual,
         HopfieldEnergy,
         BoundaryDistance,
         ClassGaussians,

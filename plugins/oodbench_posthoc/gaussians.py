@@ -97,6 +97,29 @@ def moments_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> Mom
     Raises:
         PluginError: if a class has no images.
     """
+    means, shares = means_of(values, num_classes)
+    mean = shares @ means
+    within = means.new_zeros((means.shape[1], means.shape[1]))
+    count = 0
+    for batch, labels in values:
+        deviations = batch.double() - means[labels]
+        within.addmm_(deviations.T, deviations)
+        count += len(batch)
+    within /= count
+    apart = (means - mean) * shares.sqrt()[:, None]
+    return Moments(means, within, mean, within + apart.T @ apart)
+
+
+def means_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of each class (k, d), and its share of the images (k,), float64.
+
+    Args:
+        values: the values (n, d) and labels (n,) of batches.
+        num_classes: k.
+
+    Raises:
+        PluginError: if a class has no images.
+    """
     import torch
 
     # Nothing small may be kept of a batch: it would split the memory that the next one could take.
@@ -108,15 +131,7 @@ def moments_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> Mom
         sums.index_add_(0, labels, batch.double())
         counts += torch.bincount(labels, minlength=num_classes)
     check_classes(counts.nonzero()[:, 0], num_classes)
-    shares = counts.double() / counts.sum()
-    means, mean = sums / counts[:, None], sums.sum(dim=0) / counts.sum()
-    within = sums.new_zeros((sums.shape[1], sums.shape[1]))
-    for batch, labels in values:
-        deviations = batch.double() - means[labels]
-        within.addmm_(deviations.T, deviations)
-    within /= counts.sum()
-    apart = (means - mean) * shares.sqrt()[:, None]
-    return Moments(means, within, mean, within + apart.T @ apart)
+    return sums / counts[:, None], counts.double() / counts.sum()
 
 
 def whitening_of(covariance: Tensor) -> Tensor:

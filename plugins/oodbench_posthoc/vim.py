@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from oodbench.contracts import Context, Info, InvalidParameter, Need, Paper, State, Stream
+from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_count
+from oodbench_posthoc.principal import outside_of, principal_dimension
 from oodbench_posthoc.streamed import StreamedAdapter
 
 
@@ -56,14 +57,7 @@ class VirtualLogitMatching(StreamedAdapter):
             InvalidParameter: if that leaves nothing outside of the principal space.
         """
         found = super().arguments(names, context)
-        features = found["w"].shape[1]
-        if self.dimension is None:
-            found["d"] = 1000 if features >= 2048 else 512 if features >= 768 else features // 2
-        elif self.dimension >= features:
-            raise InvalidParameter(
-                f"dimension must be less than {features}, the number of features that this "
-                f"classifier has, not {self.dimension}"
-            )
+        found["d"] = principal_dimension(self.dimension, found["w"].shape[1])
         return found
 
     def learn_from_stream(self, train: Stream, context: Context) -> State:
@@ -76,12 +70,7 @@ class VirtualLogitMatching(StreamedAdapter):
 
         original = self.construct(context)
         weights, bias, origin = (each.double() for each in (original.w, original.b, original.u))
-        squares = weights.new_zeros((len(origin), len(origin)))
-        for batch in train:
-            centred = batch.features.double() - origin
-            squares.addmm_(centred.T, centred)
-        vectors = torch.linalg.eigh(squares).eigenvectors  # those that vary least come first
-        outside = vectors[:, : len(origin) - original.d].contiguous()
+        outside = outside_of(train, origin, original.d)
         logits = norms = torch.zeros((), dtype=torch.float64, device=origin.device)
         for batch in train:
             features = batch.features.double()

@@ -9,7 +9,9 @@ import pytorch_ood.detector
 
 from oodbench_posthoc import ABSENT, oodbench_detectors
 
-ADAPTERS = {adapter.original: adapter for adapter in oodbench_detectors()}
+ADAPTERS = {
+    detector.original: detector for detector in oodbench_detectors() if "original" in vars(detector)
+}
 
 ABSENT_CLASSES = {
     "MCM": "mcm",

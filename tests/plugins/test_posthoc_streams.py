@@ -23,6 +23,7 @@ from oodbench_posthoc.nci import NeuralCollapse
 from oodbench_posthoc.nnguide import NeighbourGuidance
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.react import RectifiedActivations
+from oodbench_posthoc.residual import Residual
 from oodbench_posthoc.rmd import RelativeMahalanobis
 from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.vim import VirtualLogitMatching
@@ -118,7 +119,7 @@ class Fleeting(TensorStream):
 
 @pytest.mark.parametrize(
     "detector",
-    [*(each.values[0] for each in STREAMED), Mahalanobis(), RelativeMahalanobis()],
+    [*(each.values[0] for each in STREAMED), Mahalanobis(), RelativeMahalanobis(), Residual()],
     ids=lambda detector: detector.info.name,
 )
 def test_no_more_than_a_few_batches_are_in_memory(detector):

@@ -1,0 +1,60 @@
+"""The space in which the features of training images vary most, and what is outside of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from oodbench.contracts import InvalidParameter, Stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def principal_dimension(dimension: int | None, features: int) -> int:
+    """Return the dimension of the principal space of so many features.
+
+    Args:
+        dimension: as asked for; None: as ViM's authors choose it, 1,000 for 2,048 features or more,
+            512 for 768 or more, and half as many as there are features below.
+        features: d.
+
+    Raises:
+        InvalidParameter: if that leaves nothing outside of the principal space.
+    """
+    if dimension is None:
+        return 1000 if features >= 2048 else 512 if features >= 768 else features // 2
+    if dimension >= features:
+        raise InvalidParameter(
+            f"dimension must be less than {features}, the number of features that this "
+            f"classifier has, not {dimension}"
+        )
+    return dimension
+
+
+def head_origin(head: Any) -> Tensor:
+    """Return the features (d,) float64 that a linear head maps to logits of 0, as near to 0 as any.
+
+    Where there are none, those that it maps to the smallest logits.
+    """
+    import torch
+
+    origin: Tensor = -torch.linalg.pinv(head.weight.double()) @ head.bias.double()
+    return origin
+
+
+def outside_of(train: Stream, origin: Tensor, dimension: int) -> Tensor:
+    """Return the directions in which features vary least: (d, d - dimension) float64.
+
+    Args:
+        train: the images.
+        origin: (d,) float64, about which they vary.
+        dimension: number of directions in which they vary most, which are left out.
+    """
+    import torch
+
+    squares = origin.new_zeros((len(origin), len(origin)))
+    for batch in train:
+        centred = batch.features.double() - origin
+        squares.addmm_(centred.T, centred)
+    vectors: Tensor = torch.linalg.eigh(squares).eigenvectors  # those that vary least come first
+    return vectors[:, : len(origin) - dimension].contiguous()

@@ -1,0 +1,37 @@
+"""RMD++: the relative Mahalanobis distance of features of length 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import Batch, Info, Paper
+from oodbench_posthoc.knn import directions
+from oodbench_posthoc.rmd import RelativeMahalanobis
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class NormalisedRelativeMahalanobis(RelativeMahalanobis):
+    """Score as `RelativeMahalanobis` does, by features that are scaled to length 1.
+
+    The length of the features varies between classes and images, which a Gaussian does not describe
+    (the paper's sections 4 and 5). Features that are all 0 stay as they are.
+    """
+
+    info = Info(
+        name="rmd-pp",
+        title="RMD++",
+        summary="Relative Mahalanobis distance of features that are scaled to length 1",
+        paper=Paper(
+            title="Mahalanobis++: Improving OOD Detection via Feature Normalization",
+            authors="Mueller and Hein",
+            venue="ICML",
+            year=2025,
+            url="https://arxiv.org/abs/2505.18032",
+        ),
+    )
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the features scaled to length 1: (n, d) float64."""
+        return directions(batch.features.double())
