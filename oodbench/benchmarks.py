@@ -41,7 +41,8 @@ def load_benchmark(path: Path) -> Benchmark:
         raise UserError(f"{path}: {describe(error)}") from error
     if not NAME.fullmatch(benchmark.name):
         raise UserError(
-            f"{path}: key 'name': '{benchmark.name}' is no name: use lower case, digits and hyphens"
+            f"{path}: key 'name': '{benchmark.name}' is not a valid name: use lower case, digits "
+            "and hyphens"
         )
     for key, least in (("images_per_set", 1), ("calibration_images", 1), ("selection_seed", 0)):
         if not least <= getattr(benchmark, key) <= MOST:

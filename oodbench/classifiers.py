@@ -76,7 +76,9 @@ def _make_checkpoint(
 ) -> Classifier:
     sha256 = digest_checkpoint(path)
     if arch is None:
-        raise UserError(f"{path}: say of which classifier's network these are the weights: --arch")
+        raise UserError(
+            f"{path}: name the classifier whose network these weights belong to: --arch"
+        )
     base = make_classifier(arch, registry, chosen)
     return UserCheckpoint(path=path, network=arch, sha256=sha256).on(base)
 

@@ -109,7 +109,7 @@ def locate_ood(
         lost: reasons of those that break, likewise.
         split: of those that have it; of the others it is the test split.
         folder: the data folder.
-        download: whether to fetch images that are not there.
+        download: whether to fetch missing images.
 
     Raises:
         UserError: if no set can be had.
@@ -123,7 +123,7 @@ def locate_ood(
         except (DataUnavailable, PluginError) as error:
             missing[title] = str(error)
     if not sources:
-        raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
+        raise UserError("no OOD set is available: " + "; ".join(missing.values()))
     return sources, missing
 
 
@@ -176,7 +176,7 @@ class Auxiliary:
         tested: what identifies the OOD images.
         id_dataset: to whose geometry images are fitted.
         folder: the data folder.
-        download: whether to fetch images that are not there.
+        download: whether to fetch missing images.
         registry: finds data sets.
         found: what was found, by name.
     """

@@ -1,4 +1,4 @@
-"""What can be asked for: each option, its default and meaning, for Python and the command line."""
+"""The options of a run: their defaults and meanings, for Python and the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 def option(
     default: Any, text: str, metavar: str | None = None, choices: Sequence[str] | None = None
 ) -> Any:
-    """Return a field with what it means, and how the command line shows its values."""
+    """Return a field with its meaning, and the form of its values on the command line."""
     about = {"text": text, "metavar": metavar, "choices": choices}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=about)
@@ -35,7 +35,7 @@ def option(
 
 @dataclass(frozen=True)
 class Options:
-    """What to compare, and how; each field says what it means in its metadata."""
+    """What to compare, and how; the metadata of each field hold its meaning."""
 
     id: str | Path | None = option(None, "benchmark, ID data set, or path to images", "NAME")
     detectors: Sequence[str | Detector] = option(
@@ -53,9 +53,11 @@ class Options:
     classifier: str | Path | None = option(
         None, "name, or a file of weights; default: the benchmark's", "NAME"
     )
-    arch: str | None = option(None, "classifier whose network the file of weights is of", "NAME")
+    arch: str | None = option(
+        None, "classifier whose network the file of weights belongs to", "NAME"
+    )
     images: int | None = option(
-        None, "images of each test set at most; default: the benchmark's (10000 as a rule)", "N"
+        None, "images of each test set at most; default: the benchmark's (usually 10000)", "N"
     )
     seeds: int | Sequence[int] = option(
         1, "seeds of detectors: a number of them, or a list such as 0,3 (default: 1)", "N|A,B"
@@ -65,36 +67,34 @@ class Options:
     )
     parameters: Mapping[str, Mapping[str, Any]] | None = option(
         {},
-        'of plugins: ganad.recipe=paper, repeatedly; in Python {"ganad": {"recipe": "paper"}}',
+        'of plugins: ganad.recipe=paper, can be repeated; in Python {"ganad": {"recipe": "paper"}}',
         "PLUGIN.NAME=VALUE",
     )
     data: str | Path | None = option(
-        None, "images; default: $OODBENCH_DATA, else a cache folder", "DIR"
+        None, "folder of images; default: $OODBENCH_DATA, else a cache folder", "DIR"
     )
-    device: str = option(
-        "auto", "auto: the GPUs, if there are any", choices=("auto", "cpu", "cuda")
-    )
+    device: str = option("auto", "auto: GPUs if there are any", choices=("auto", "cpu", "cuda"))
     precision: str = option(
         "auto",
-        "of networks; auto: bfloat16 where the hardware has it",
+        "precision of networks; auto: bfloat16 where the hardware supports it",
         choices=("auto", "bfloat16", "float32"),
     )
     batch_size: int | None = option(
         None, "images in a forward pass; default: 100 on a CPU, 500 on a GPU", "N"
     )
-    download: bool = option(True, "fetch images that are not there; else leave out such sets")
-    retrain: bool = option(False, "train even where pretrained weights are available")
+    download: bool = option(True, "fetch missing images; else leave out such sets")
+    retrain: bool = option(False, "retrain even where pretrained weights are available")
 
 
 def describe(options: type[Options]) -> dict[str, str]:
-    """Return what each option means, by name."""
+    """Return the meaning of each option, by name."""
     return {each.name: each.metadata["text"] for each in fields(options)}
 
 
 def taking(
     options: Callable[Given, Taken],
 ) -> Callable[[Callable[[Taken], Result]], Callable[Given, Result]]:
-    """Have a function of options take them as its own arguments, documented as they are."""
+    """Return a decorator that lets a function of options take them as documented arguments."""
 
     def decorate(function: Callable[[Taken], Result]) -> Callable[Given, Result]:
         @functools.wraps(function)

@@ -226,7 +226,9 @@ def load() -> Registry:
                 raise PluginError(f"{getattr(item, '__name__', item)} is no {base.__name__}")
             name = item.info.name  # type: ignore[attr-defined]
             if not NAME.fullmatch(name):
-                raise PluginError(f"'{name}' is no name: use lower case, digits and hyphens")
+                raise PluginError(
+                    f"'{name}' is not a valid name: use lower case, digits and hyphens"
+                )
             return name, item
 
         return read_class

@@ -68,7 +68,7 @@ class Resolved:
         ood = [source for title, source in sets if title not in lost]
         missing = self.missing | dict(lost)
         if not ood:
-            raise UserError("no OOD set can be had: " + "; ".join(missing.values()))
+            raise UserError("no OOD set is available: " + "; ".join(missing.values()))
         groups = {
             group: tuple(title for title in titles if title not in lost)
             for group, titles in self.groups.items()

@@ -106,7 +106,7 @@ def verified(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
         require_size(path, RECORDS_BYTES if name.endswith(".csv") else TABLE_BYTES)
         digest = sha256(path)
     except FileNotFoundError as error:
-        raise InvalidData(f"the run in '{directory}' has lost its {name}") from error
+        raise InvalidData(f"the run in '{directory}' lacks its {name}") from error
     except OSError as error:
         raise InvalidData(f"cannot read '{path}': {error.strerror}") from error
     except ValueError as error:
@@ -262,7 +262,7 @@ def require_columns(found: Iterable[str], columns: Iterable[str], path: Path) ->
     if missing:
         raise InvalidData(
             f"'{path}' is not a run's {path.name}: it has no column {', '.join(missing)} "
-            "('oodbench recompute' brings a run of an older version up to date)"
+            "('oodbench recompute' updates a run of an older version)"
         )
 
 

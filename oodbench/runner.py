@@ -32,7 +32,7 @@ from oodbench.store import Store
 WRITING = ".writing"
 """The lease, in a run's folder, of the process that writes the run's files."""
 
-KEPT = "what was computed is kept: the same command goes on from here, also with another --out"
+KEPT = "results are kept: the same command resumes from here, also with another --out"
 """What to say when the end of a run fails."""
 
 
@@ -138,7 +138,7 @@ def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
     if found != key and not force:
         raise UserError(
             f"{directory} holds the run of another request (or of other data or plugin versions); "
-            "name another --out, or --force to replace it"
+            "name another --out, or use --force to replace it"
         )
 
 

@@ -1,4 +1,4 @@
-"""The options of `oodbench.run`: what can be asked for, and where and how it is run."""
+"""The options of `oodbench.run`: what to compare, and where and how to run it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ class RunOptions(Options):
 
     store: str | Path | None = option(None, "artifact store; default: a cache folder", "DIR")
     out: str | Path | None = option(
-        None, "the run's files; default: results/runs/<id>-<date>-<key>", "DIR"
+        None, "output folder; default: results/runs/<id>-<date>-<key>", "DIR"
     )
     engine: str = option(
-        "auto", "auto: ray where that pays off; the records are the same", choices=ENGINES
+        "auto", "auto: ray where it saves time; the records are the same", choices=ENGINES
     )
     ray_address: str | None = option(
-        None, "of a running Ray cluster, all of which sees data and store", "ADDRESS"
+        None,
+        "address of a running Ray cluster; all its machines must see data and store",
+        "ADDRESS",
     )
     force: bool = option(False, "replace another request's run in out")
     timeout: float | None = option(
-        None, "a job that takes longer fails, and others go on; default: none does", "SECONDS"
+        None,
+        "time limit of a job, after which it fails; default: no limit",
+        "SECONDS",
     )
-    observer: Observer | None = option(None, "told what happens; by default nothing is shown")
+    observer: Observer | None = option(
+        None, "object that is told about progress; by default nothing is shown"
+    )

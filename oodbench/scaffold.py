@@ -66,7 +66,7 @@ def _refuse(name: str, taken: frozenset[str]) -> None:
     """Refuse names that would not work, before anything is written."""
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UserError(
-            f"'{name}' is no name for a plugin; use lower case, digits and hyphens: my-detector"
+            f"'{name}' is not a valid plugin name; use lower case, digits and hyphens: my-detector"
         )
     if name in taken:
         raise UserError(f"there is a detector called '{name}' already; name another")

@@ -155,7 +155,7 @@ class Store:
             StoreError: if stage or key could lead elsewhere; a run of a stranger may name anything.
         """
         if not all(re.fullmatch(r"\w+", part) for part in (stage, key)):
-            raise StoreError(f"'{stage}/{key}' is no artifact of a store")
+            raise StoreError(f"'{stage}/{key}' is not a valid artifact name")
         return self.root / stage / key
 
     @property

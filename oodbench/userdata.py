@@ -143,7 +143,7 @@ class _Part:
         if self.folder and self.folder.others:
             count = self.folder.others.total()
             suffixes = ", ".join(sorted(filter(None, self.folder.others))) or "no suffix"
-            text += f", files that are not taken for images: {count:,} ({suffixes})"
+            text += f", files that are not images: {count:,} ({suffixes})"
         return text
 
 

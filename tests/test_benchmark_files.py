@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, complai
 )
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, LEAST.replace("mine", name))
-    with pytest.raises(UserError, match=r"key 'name': (.|\n)* is no name: use lower case"):
+    with pytest.raises(UserError, match=r"key 'name': (.|\n)* is not a valid name: use lower case"):
         load_benchmark(path)
 
 

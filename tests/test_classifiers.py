@@ -131,7 +131,7 @@ def test_a_strangers_classifier_that_raises_is_one_sentence(
 def test_arch_is_for_files_and_files_need_it(weights: Path) -> None:
     with pytest.raises(UserError, match="--arch is for files of weights"):
         make("preact-resnet", "resnet18")
-    with pytest.raises(UserError, match=r"say of which classifier's network .*: --arch"):
+    with pytest.raises(UserError, match=r"name the classifier whose network .*: --arch"):
         make(str(weights))
 
 
@@ -264,7 +264,7 @@ def test_detectors_are_tuned_on_the_users_own_network(
     asked = ["tune", "--detectors", "energy", "--images", "60", "--engine", "inline"]
     asked += ["--out", "a.toml", "--benchmark", str(tiny), "--store", str(store)]
     assert main([*asked, "--classifier", "mine.safetensors"]) == 2
-    assert "say of which classifier's network these are the weights: --arch" in (
+    assert "name the classifier whose network these weights belong to: --arch" in (
         capsys.readouterr().err
     )
     assert main([*asked, "--classifier", "mine.safetensors", "--arch", "preact-resnet"]) == 0

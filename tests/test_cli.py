@@ -45,7 +45,7 @@ def test_run_prints_the_table_and_says_what_was_done(oodbench, tmp_path: Path) -
     assert code == 0
     assert errors == ""
     assert "PhotoPatches-bw" in output
-    assert "images passed through the classifier, of 700 different ones, " in output
+    assert "forward passes over 700 distinct images, " in output
     assert output.endswith("run/\n")
     assert (tmp_path / "run" / "run.json").exists()
 
@@ -183,7 +183,7 @@ MISTAKES = {
     ),
     "nothing to be had": (
         "run TINY --ood svhn --no-download",
-        "no OOD set can be had: data set 'svhn'",
+        "no OOD set is available: data set 'svhn'",
     ),
     "one class": (
         "run --id ./single --ood uniform --classifier preact-resnet --detectors msp --store store",

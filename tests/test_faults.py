@@ -333,7 +333,7 @@ def test_whatever_fails_at_the_end_keeps_what_was_computed(run, monkeypatch) -> 
         raise pyarrow.ArrowInvalid("no such type")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
-    said = r"the run's files cannot be made: ArrowInvalid: no such type .*what was computed is kept"
+    said = r"the run's files cannot be made: ArrowInvalid: no such type .*results are kept"
     with pytest.raises(OodbenchError, match=said):
         run(SOUND)
 

@@ -201,7 +201,9 @@ def test_a_name_that_could_lead_elsewhere_is_a_failure_of_the_plugin(install, na
     install("mine", DETECTOR.replace('"mine"', repr(name)))
     loaded = registry.load()
     assert name not in loaded.detectors
-    assert any("is no name: use lower case" in failure.reason for failure in loaded.failures)
+    assert any(
+        "is not a valid name: use lower case" in failure.reason for failure in loaded.failures
+    )
 
 
 def test_a_number_that_no_run_could_be_read_with_is_refused() -> None:

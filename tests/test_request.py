@@ -207,7 +207,7 @@ def test_a_set_that_cannot_be_had_is_named_and_the_rest_goes_on(ask) -> None:
         ({"benchmark": "./no.toml"}, UserError, r"no\.toml: cannot be read"),
         ({"id": None}, UserError, "name a benchmark or an ID data set"),
         ({"id": "./nowhere", "ood": ["uniform"], "classifier": "preact-resnet"}, UserError, "nowh"),
-        ({"ood": ["svhn"]}, UserError, r"no OOD set can be had: .*svhn-test\.npz"),
+        ({"ood": ["svhn"]}, UserError, r"no OOD set is available: .*svhn-test\.npz"),
         ({"ood": ["unifrom"]}, UnknownName, "unknown data set 'unifrom'; did you mean 'uniform'"),
         ({"ood": ["digits"]}, UserError, "two data sets are called Digits: 'digits' and 'digits'"),
         ({"ood": ["uniform", "uniform"]}, UserError, "two data sets are called Uniform"),

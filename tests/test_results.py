@@ -176,7 +176,7 @@ def test_run_json_has_the_run_and_the_checksums_of_its_files(run: Path) -> None:
 def test_records_need_no_scores(run: Path) -> None:
     (run / "scores.parquet").unlink()
     assert len(read_run(run).records) == 3
-    with pytest.raises(InvalidData, match=r"has lost its scores\.parquet"):
+    with pytest.raises(InvalidData, match=r"lacks its scores\.parquet"):
         read_run(run).scores()
 
 
@@ -374,7 +374,7 @@ def test_runs_that_contradict_each_other_are_not_combined(
         combine([read_run(run), read_run(other)])
     assert str(raised.value) == (
         f"'{run}' and '{other}' have different results for ganad on glyphs (ID digits, "
-        "classifier resnet, seeds 0 and 3); show them in tables of their own"
+        "classifier resnet, seeds 0 and 3); show them in separate tables"
     )
 
 

@@ -51,10 +51,10 @@ def test_it_passes_its_own_test(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("My Detector", "is no name for a plugin"),
-        ("../evil", "is no name for a plugin"),
-        ("2nd", "is no name for a plugin"),
-        ("class", "is no name for a plugin"),
+        ("My Detector", "is not a valid plugin name"),
+        ("../evil", "is not a valid plugin name"),
+        ("2nd", "is not a valid plugin name"),
+        ("class", "is not a valid plugin name"),
         ("energy", "there is a detector called 'energy' already"),
         ("numpy", "there is a Python package called 'numpy' already"),
     ],

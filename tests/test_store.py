@@ -258,5 +258,5 @@ def test_a_place_that_leads_elsewhere_is_not_found_and_left_alone(
     assert store.find_written(place) is None
     assert len(list(tmp_path.rglob("thesis.tex"))) == 3
     stage, _, key = place.partition("/")
-    with pytest.raises(StoreError, match="is no artifact of a store"):
+    with pytest.raises(StoreError, match="is not a valid artifact name"):
         store.open(stage, key)

@@ -312,7 +312,7 @@ def test_what_was_taken_is_said(tmp_path: Path) -> None:
     dataset = pictures(tmp_path / "id", *names, "train/fox/1.png")
     assert dataset.load(tmp_path, "test").note == (
         "train: 7 images in 4 classes (cat, dog, eel, fox); test: 6 images in 3 classes "
-        "(cat, dog, eel), files that are not taken for images: 1 (.heic)"
+        "(cat, dog, eel), files that are not images: 1 (.heic)"
     )
     assert dataset.load(tmp_path, "train").note == ""
 

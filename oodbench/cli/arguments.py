@@ -54,7 +54,7 @@ def read(options: argparse.Namespace, kind: type[Options] = Options) -> dict[str
 
 def add_quiet(parser: Any) -> None:
     """Add ``--quiet``."""
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="print no progress")
 
 
 def names(text: str) -> list[str]:

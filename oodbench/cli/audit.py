@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("audit", help=text)
     arguments.add(parser, "id", "benchmark", "ood", "parameters", "download", "data")
     arguments.add_quiet(parser)
-    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=execute)
 
 
@@ -92,7 +92,7 @@ def _print(found: Audit) -> None:
     console.print(
         f"\nAUROC in % of trivial statistics of the image. {separated} of {len(findings)} OOD sets "
         f"are separated by one of them (* AUROC of at least {SEPARATES:.0%}): there, a detector "
-        "that does well may have seen no more than that.\n"
+        "that does well may have used nothing else.\n"
         f"Duplicates of ID training images, {as_markup(DEFINITION)}.",
         highlight=False,
     )

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("check", help=text)
     parser.add_argument("name", help="of a detector, data set or classifier")
     arguments.add(parser, "parameters")
-    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=execute)
 
 

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     """Add the parser of the command."""
     parser = commands.add_parser("doctor", help="show versions, devices, Ray and available data")
     arguments.add(parser, "data")
-    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=execute)
 
 

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "kind", nargs="?", choices=["detectors", "datasets", "classifiers", "figures", "benchmarks"]
     )
-    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=execute)
 
 
@@ -57,7 +57,7 @@ def execute(options: argparse.Namespace) -> int:
         console.print(table)
         console.print()
     for name, reason in absent.items():
-        console.print(f"[yellow]not there[/]: {as_markup(name)}: {as_markup(reason)}")
+        console.print(f"[yellow]unavailable[/]: {as_markup(name)}: {as_markup(reason)}")
     for failure in failures:
         console.print(
             f"[red]failed to load[/]: {as_markup(str(failure['plugin']))} "

@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
     """Add the parser of the command."""
     for name, text, execute in (
         ("run", "compare detectors on a benchmark", execute_run),
-        ("plan", "show what 'run' would do, and what of it is in the store", execute_plan),
+        ("plan", "show what 'run' would compute and what is already in the store", execute_plan),
     ):
         parser = commands.add_parser(name, help=text)
         parser.set_defaults(execute=execute)
@@ -29,12 +29,12 @@ def add(commands: Any) -> None:
         where = parser.add_argument_group("where")
         arguments.add(where, "data", "store")
         if name == "plan":
-            parser.add_argument("--json", action="store_true", help="machine-readable")
+            parser.add_argument("--json", action="store_true", help="print JSON")
             continue
         arguments.add(how, "engine", "ray_address", "timeout")
         arguments.add(where, "out", "force")
         parser.add_argument("--dry-run", action="store_true", help="the same as 'plan'")
-        parser.add_argument("--quiet", action="store_true", help="no progress, no table")
+        parser.add_argument("--quiet", action="store_true", help="print neither progress nor table")
         parser.set_defaults(json=False)
 
 
@@ -62,18 +62,17 @@ def _print_run(finished: Run) -> None:
     for title, reason in info["missing"].items():
         say(f"left out: {title}: {reason}")
     if info["shipped"]:
-        say(f"shipped weights were taken (--retrain trains again): {', '.join(info['shipped'])}")
+        say(f"pretrained weights used (--retrain trains anew): {', '.join(info['shipped'])}")
     say(
-        f"{info['images_forwarded']:,} images passed through the classifier, of "
-        f"{info['distinct_images']:,} different ones, {info['jobs_run']} jobs run, "
-        f"{info['jobs_reused']} taken from the store, "
+        f"{info['images_forwarded']:,} forward passes over {info['distinct_images']:,} distinct "
+        f"images, {info['jobs_run']} jobs run, {info['jobs_reused']} reused from the store, "
         f"{info['wall_seconds']:.1f} s"
     )
     say(f"{finished.directory}/")
 
 
 def execute_plan(options: argparse.Namespace) -> int:
-    """Show the jobs of a run, and which of them are in the store."""
+    """Print the jobs that a run would do, and how many results are in the store."""
     from rich.console import Console
     from rich.table import Table
 

@@ -65,7 +65,7 @@ def add(commands: Any) -> None:
     )
     where.add_argument("--force", action="store_true", help="replace --out if it exists")
     arguments.add_quiet(parser)
-    parser.add_argument("--json", action="store_true", help="machine-readable")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=execute)
 
 
@@ -82,7 +82,7 @@ def execute(options: argparse.Namespace) -> int:
         if options.out.suffix != ".toml":
             raise UserError(f"'{options.out}' does not end in .toml")
         if options.out.exists() and not options.force:
-            raise UserError(f"'{options.out}' is there; name another --out, or --force")
+            raise UserError(f"'{options.out}' exists; name another --out, or use --force")
     asked = Options(**arguments.read(options))
     with Progress(quiet=options.quiet) as progress:
         tuning = tune(

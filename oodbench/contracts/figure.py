@@ -142,7 +142,7 @@ class MeanRanks:
             found = f"Over the {self.sets} OOD sets no difference of the detectors is supported"
         return (
             f"{found} (Friedman's test, p {shown}). A bar joins detectors whose mean ranks are at "
-            f"most {self.difference:.2f} apart, which is no difference at 5 % (Nemenyi's test)."
+            f"most {self.difference:.2f} apart, which is not significant at 5 % (Nemenyi's test)."
         )
 
     def draw_on(self, axes: Axes, labels: Sequence[str] | None = None) -> None:
@@ -288,7 +288,7 @@ class Figure(ABC):
 
     info: ClassVar[Info]
     numbers: ClassVar[tuple[int, ...]] = ()
-    needs: ClassVar[str] = "the run's files"
+    needs: ClassVar[str] = "output folder of the run"
 
     @abstractmethod
     def draw(self, run: RunView) -> Mapping[str, Picture]:

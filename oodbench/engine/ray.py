@@ -108,8 +108,8 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
         yield ray
     except ray.exceptions.RayError as error:
         raise UserError(
-            f"Ray was lost: {_one_line(error)}; the same command goes on from here, and "
-            "--engine inline does without Ray"
+            f"Ray was lost: {_one_line(error)}; the same command resumes from here, and "
+            "--engine inline works without Ray"
         ) from error
     finally:
         if ours:

@@ -45,7 +45,7 @@ def accepted_classes(shown: Shown) -> tuple[list[Plot], str]:
             others.append(title)
     if not others:
         return plots, ""
-    return plots, f"No classes are shown of sets whose images have none: {', '.join(others)}."
+    return plots, f"Sets without classes are not shown: {', '.join(others)}."
 
 
 def shares_by_class(judged: Judged, failed: Flags) -> dict[int, float]:

@@ -201,5 +201,5 @@ def _describe_conflict(conflicts: pd.DataFrame) -> str:
         f"'{directories}' have different results for {row['detector']} on "
         f"{row['ood_dataset'] or row['id_dataset']} (ID {row['id_dataset']}, classifier "
         f"{row['classifier']}, seeds {row['classifier_seed']} and {row['seed']}); "
-        "show them in tables of their own"
+        "show them in separate tables"
     )

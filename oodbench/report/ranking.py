@@ -48,13 +48,13 @@ def compare_ranks(names: Sequence[str], values: Floats) -> MeanRanks:
     detectors, sets = values.shape
     if detectors < 3 or sets < 2:
         raise FigureUnavailable(
-            "A diagram of critical differences needs at least three detectors on two OOD sets, and "
+            "A critical-difference diagram needs at least three detectors on two OOD sets, and "
             f"there are {detectors} on {sets} without a failure."
         )
     found = friedman(values)
     if math.isnan(found.critical_difference):
         raise FigureUnavailable(
-            "A diagram of critical differences needs detectors that differ, and all are alike."
+            "A critical-difference diagram needs detectors that differ, but all are equal."
         )
     return MeanRanks(tuple(names), found.mean_ranks, found.p_value, found.critical_difference, sets)
 

@@ -44,7 +44,7 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
     galleries, unseen = make_galleries(shown, images or {})
     if unseen:
         missing.append(
-            f"No images of {', '.join(unseen)} are shown: they are not at hand as the run saw "
+            f"No images of {', '.join(unseen)} are shown: they are not available as the run saw "
             "them (oodbench report RUN --data DIR says where images are)."
         )
     return (

@@ -60,7 +60,8 @@ class Verifier:
         # What a stranger's pack names must not be a path.
         if self._benchmark is None and named not in list(self._registry.benchmarks):
             raise InvalidData(
-                f"run.json names {named!r}, which is no installed benchmark; give it by --benchmark"
+                f"run.json names {named!r}, which is not an installed benchmark; name it by "
+                "--benchmark"
             )
         return verify(run, self._define(named))
 

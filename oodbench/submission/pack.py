@@ -52,7 +52,7 @@ def write_pack(run: Run, path: Path) -> None:
     """
     missing = [name for name in REQUIRED if not (run.directory / name).is_file()]
     if missing:
-        raise UserError(f"the run in '{run.directory}' has lost its {', '.join(missing)}")
+        raise UserError(f"the run in '{run.directory}' lacks its {', '.join(missing)}")
     try:
         with zipfile.ZipFile(path, "w") as archive:
             for name in LIMITS:
@@ -109,7 +109,7 @@ def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
     names = archive.namelist()
     for name in names:
         if name not in LIMITS:
-            raise InvalidData(f"'{path}' holds {name!r}, which is no file of a run")
+            raise InvalidData(f"'{path}' holds {name!r}, which is not a file of a run")
     if len(names) != len(set(names)):
         raise InvalidData(f"'{path}' holds a file twice")
     missing = [name for name in REQUIRED if name not in names]

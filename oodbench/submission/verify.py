@@ -106,7 +106,7 @@ def _check_protocol(run: Run, definition: Definition) -> Iterator[str]:
             yield f"the ID set of the records is {title}, not {definition.id_title}"
     titles = set(run.records["ood_dataset"]) - {""}
     for title in sorted(titles - set(definition.ood_titles)):
-        yield f"{title} is no OOD set of benchmark '{benchmark.name}'"
+        yield f"{title} is not an OOD set of benchmark '{benchmark.name}'"
     for title in sorted(set(definition.ood_titles) - titles):
         yield f"the OOD set {title} was left out"
     prints = request["fingerprints"]

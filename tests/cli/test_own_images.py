@@ -101,7 +101,7 @@ def test_without_another_ood_set_a_broken_picture_ends_the_run(here: Path, capsy
     write_folder(here / "cut", count=5, seed=4)
     damage(here / "cut" / "3.png")
     assert run("./cut") == 2
-    assert "no OOD set can be had: cut/3.png: not a readable" in capsys.readouterr().err
+    assert "no OOD set is available: cut/3.png: not a readable" in capsys.readouterr().err
 
 
 def test_a_broken_picture_of_the_id_set_ends_the_run(here: Path, capsys) -> None:

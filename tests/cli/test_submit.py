@@ -56,7 +56,7 @@ def test_a_pack_cannot_name_a_benchmark_by_its_path(run: Path, tiny: Path, capsy
     pack = run.parent / "pack.zip"
     main(["submit", str(run), "--out", str(pack)])
     assert main(["verify", str(pack)]) == 1
-    assert "which is no installed benchmark" in capsys.readouterr().err
+    assert "which is not an installed benchmark" in capsys.readouterr().err
 
 
 def test_without_out_the_pack_has_the_name_of_the_run(run: Path, monkeypatch, capsys) -> None:

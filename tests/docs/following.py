@@ -68,9 +68,8 @@ def make_environment(folder: Path, cache: Path) -> dict[str, str]:
     (packages / "installed.pth").write_text("\n".join(paths), encoding="utf-8")
     for program, module in PROGRAMS.items():
         path = folder / "bin" / program
-        path.write_text(
-            f"#!{folder}/bin/python\nfrom {module} import main\nraise SystemExit(main())\n"
-        )
+        run = 'if __name__ == "__main__": raise SystemExit(main())'  # not when it is spawned
+        path.write_text(f"#!{folder}/bin/python\nfrom {module} import main\n{run}\n", "utf-8")
         path.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"XDG_CACHE_HOME": str(cache), "MPLCONFIGDIR": matplotlib_folder()}

@@ -137,6 +137,6 @@ def test_that_ray_cannot_be_started_is_one_sentence(monkeypatch, raised, said: s
 
 
 def test_that_ray_is_lost_is_one_sentence(ray) -> None:
-    expected = r"Ray was lost: .*; the same command goes on from here"
+    expected = r"Ray was lost: .*; the same command resumes from here"
     with pytest.raises(UserError, match=expected), connected(1, 0, None):
         raise ray.exceptions.RaySystemError("the raylet is gone")

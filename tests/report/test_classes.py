@@ -46,7 +46,7 @@ def test_accepted_ood_classes_have_a_picture_for_each_set() -> None:
 def test_a_set_without_classes_is_named() -> None:
     plots, sentence = accepted_classes(shown([-1] * 5))
     assert plots == []
-    assert sentence == "No classes are shown of sets whose images have none: Other."
+    assert sentence == "Sets without classes are not shown: Other."
 
 
 def test_of_many_classes_the_worst_are_shown() -> None:

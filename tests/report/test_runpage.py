@@ -43,7 +43,7 @@ def test_curves_are_those_of_the_ten_best_detectors(tmp_path: Path) -> None:
 def test_a_page_says_what_it_cannot_show(tmp_path: Path) -> None:
     text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}))
     assert text.count("No images of Digits, Glyphs, Uniform are shown") == 1
-    assert "No classes are shown of sets whose images have none: Glyphs, Uniform." in text
+    assert "Sets without classes are not shown: Glyphs, Uniform." in text
     assert "needs at least three detectors" in text
 
 

@@ -155,5 +155,5 @@ def test_what_is_no_pack_is_named(verifier: Verifier, tmp_path: Path) -> None:
 def test_a_pack_of_no_installed_benchmark_is_refused(honest: Run, tmp_path: Path) -> None:
     write_pack(honest, tmp_path / "theirs.zip")
     verifier = Verifier(data_folder(None))
-    with pytest.raises(InvalidData, match="'tiny', which is no installed benchmark"):
+    with pytest.raises(InvalidData, match="'tiny', which is not an installed benchmark"):
         verifier.open(tmp_path / "theirs.zip").__enter__()

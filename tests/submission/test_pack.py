@@ -54,14 +54,14 @@ def test_equal_runs_give_equal_packs(run: Run, tmp_path: Path) -> None:
 
 def test_a_run_without_scores_is_refused(run: Run, tmp_path: Path) -> None:
     (run.directory / "scores.parquet").unlink()
-    with pytest.raises(UserError, match=r"has lost its scores\.parquet"):
+    with pytest.raises(UserError, match=r"lacks its scores\.parquet"):
         write_pack(run, tmp_path / "pack.zip")
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil", "a/run.json", "code.pkl", "x\\..\\y"])
 def test_any_other_name_is_refused(run: Run, folder: Path, tmp_path: Path, name: str) -> None:
     path = write_zip(tmp_path / "pack.zip", *members(run), (name, b"x"))
-    with pytest.raises(InvalidData, match="which is no file of a run"):
+    with pytest.raises(InvalidData, match="which is not a file of a run"):
         extract_pack(path, folder)
     assert list(folder.iterdir()) == []
 
