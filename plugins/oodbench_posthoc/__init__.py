@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from oodbench.contracts import Detector, hookimpl
 from oodbench_posthoc.ash import ActivationShaping
+from oodbench_posthoc.cop import CosinePrincipalComponents
 from oodbench_posthoc.cosine import CosineSimilarity
 from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.doctor import Doctor
@@ -15,6 +16,8 @@ from oodbench_posthoc.gmm import ClassGaussians
 from oodbench_posthoc.gradnorm import GradientNorm
 from oodbench_posthoc.graduncertainty import GradientUncertainty
 from oodbench_posthoc.gram import GramMatrices
+from oodbench_posthoc.iodin import InfluentialOdin
+from oodbench_posthoc.kernel_pca import KernelPrincipalComponents
 from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.lts import LogitScaling
@@ -28,12 +31,14 @@ from oodbench_posthoc.msp import MaximumSoftmax
 from oodbench_posthoc.multi_mahalanobis import LayeredMahalanobis
 from oodbench_posthoc.nac import NeuronCoverage
 from oodbench_posthoc.nci import NeuralCollapse
+from oodbench_posthoc.neco import NeuralCollapseRatio
 from oodbench_posthoc.nnguide import NeighbourGuidance
 from oodbench_posthoc.odin import Odin
 from oodbench_posthoc.openmax import OpenMax
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.rankfeat import RankFeature
 from oodbench_posthoc.react import RectifiedActivations
+from oodbench_posthoc.relation import NeuralRelation
 from oodbench_posthoc.residual import Residual
 from oodbench_posthoc.rmd import RelativeMahalanobis
 from oodbench_posthoc.rmd_pp import NormalisedRelativeMahalanobis
@@ -80,6 +85,10 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         NearestNeighbours,
         VirtualLogitMatching,
         Residual,
+        NeuralCollapseRatio,
+        CosinePrincipalComponents,
+        KernelPrincipalComponents,
+        NeuralRelation,
         HopfieldEnergy,
         BoundaryDistance,
         ClassGaussians,
@@ -97,6 +106,7 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         GradientNorm,
         GradientUncertainty,
         Odin,
+        InfluentialOdin,
         PerturbedMahalanobis,
         # of several layers
         RankFeature,

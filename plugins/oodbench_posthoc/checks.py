@@ -33,3 +33,13 @@ def check_fraction(name: str, value: float) -> None:
     """
     if not 0 <= value < 1:
         raise InvalidParameter(f"{name} must be at least 0 and less than 1, not {value}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise an error unless a value is a number between 0 and 1.
+
+    Raises:
+        InvalidParameter: naming the parameter.
+    """
+    if not 0 < value < 1:
+        raise InvalidParameter(f"{name} must be greater than 0 and less than 1, not {value}")

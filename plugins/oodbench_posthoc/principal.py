@@ -58,3 +58,31 @@ def outside_of(train: Stream, origin: Tensor, dimension: int) -> Tensor:
         squares.addmm_(centred.T, centred)
     vectors: Tensor = torch.linalg.eigh(squares).eigenvectors  # those that vary least come first
     return vectors[:, : len(origin) - dimension].contiguous()
+
+
+def components_of(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variances (d,) along the principal directions, from large to small, and these.
+
+    Args:
+        covariance: (d, d) float64.
+
+    Returns:
+        The variances, at least 0, and the directions as columns (d, d), float64.
+    """
+    import torch
+
+    values, vectors = torch.linalg.eigh(covariance)
+    return values.flip(0).clamp(min=0), vectors.flip(1)
+
+
+def unexplained(covariance: Tensor, share: float) -> Tensor:
+    """Return the directions (d, r) beyond those that explain a share of the variance.
+
+    Args:
+        covariance: (d, d) float64.
+        share: in (0, 1); as few principal directions are left out as explain so much.
+    """
+    variances, vectors = components_of(covariance)
+    explained = variances.cumsum(0)
+    dimension = int((explained < share * explained[-1]).sum()) + 1
+    return vectors[:, dimension:].contiguous()
