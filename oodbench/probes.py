@@ -1,4 +1,4 @@
-"""Plan the probe of a detector: what it takes in, given the jobs in which the detector scores."""
+"""The probe of a detector: its inputs, given the jobs in which the detector scores."""
 
 from __future__ import annotations
 
