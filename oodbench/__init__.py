@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oodbench.results import Run, read_run
-    from oodbench.runner import run
+    from oodbench.results.run import Run, read_run
+    from oodbench.runs.runner import run
 
 __all__ = ["Run", "read_run", "run"]
 
@@ -17,11 +17,11 @@ __all__ = ["Run", "read_run", "run"]
 def __getattr__(name: str) -> Any:
     """Import what the package offers when it is first asked for, since pandas takes a second."""
     if name == "run":
-        from oodbench.runner import run
+        from oodbench.runs.runner import run
 
         return run
     if name in ("Run", "read_run"):
-        from oodbench import results
+        from oodbench.results.run import Run, read_run
 
-        return getattr(results, name)
+        return {"Run": Run, "read_run": read_run}[name]
     raise AttributeError(f"module 'oodbench' has no attribute '{name}'")

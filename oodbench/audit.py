@@ -15,27 +15,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from oodbench import registry
-from oodbench.contracts import (
-    SHORTCUT,
-    Context,
-    Detector,
-    GeneratedDataset,
-    Need,
-    PluginError,
-)
-from oodbench.detectors import FAMILY
-from oodbench.duplicates import Reference
+from oodbench.contracts import SHORTCUT, Context, Detector, GeneratedDataset, Need, PluginError
 from oodbench.engine.progress import Progress
 from oodbench.errors import InvalidData, UserError, describe
 from oodbench.hardware import BATCH_SIZES
-from oodbench.images import select, to_geometry
-from oodbench.isolation import isolated
-from oodbench.jobs import Request
+from oodbench.images.duplicates import Reference
+from oodbench.images.geometry import select, to_geometry
+from oodbench.images.sources import Source
 from oodbench.measures.metrics import auroc
-from oodbench.options import Options
-from oodbench.request import resolve
-from oodbench.sources import Source
+from oodbench.registry.isolation import isolated
+from oodbench.registry.lookup import load_registry
+from oodbench.request.detectors import FAMILY
+from oodbench.request.options import Options
+from oodbench.request.request import Request
+from oodbench.request.resolution import resolve
 from oodbench.stages.score import checked
 from oodbench.stages.stream import ArrayStream
 
@@ -53,7 +46,7 @@ class Finding:
         auroc: AUROC of each trivial statistic, as a fraction; NaN where it failed.
         exact: (m, 2) int64, positions in the data set, and in the ID training set, of images whose
             pixels are the same once they are fitted to the ID geometry.
-        near: (p, 2) int64, likewise of near duplicates (`oodbench.duplicates.DEFINITION`).
+        near: (p, 2) int64, likewise of near duplicates (`oodbench.images.duplicates.DEFINITION`).
     """
 
     dataset: str
@@ -95,7 +88,7 @@ def audit(options: Options, progress: Progress) -> Audit:
         UserError: if the request cannot be served.
     """
     options = dataclasses.replace(options, detectors=[FAMILY + SHORTCUT])
-    resolved = resolve(options, registry.load())
+    resolved = resolve(options, load_registry())
     request = resolved.request
     progress.planned(1 + len(request.ood))
     with progress.step(f"fit the statistics to {request.train.dataset.info.label}"):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench.measures.evaluation import recompute
-from oodbench.results import Run, read_run, write_run
+from oodbench.results.run import Run, read_run, write_run
 
 ID = "Digits"
 SETS = ("Glyphs", "Uniform")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.scaffold import FILES
-from oodbench.sourcecode import read_source
+from oodbench.identity.sourcecode import read_source
+from oodbench.registry.scaffold import FILES
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +45,9 @@ def test_a_plugin_may_import_the_contracts(checkout: Path) -> None:
     assert check_imports(checkout) == ""
 
 
-@pytest.mark.parametrize("module", ["oodbench.keys", "oodbench.contracts.data", "oodbench"])
+@pytest.mark.parametrize(
+    "module", ["oodbench.identity.keys", "oodbench.contracts.data", "oodbench"]
+)
 def test_a_plugin_that_imports_anything_else_fails_the_check(checkout: Path, module: str) -> None:
     add_plugin(checkout, f"def late():\n    from {module} import run", module="within")
     assert f"plugins.oodbench_new.within -> {module}" in check_imports(checkout)
@@ -72,7 +74,7 @@ def test_a_new_plugin_folder_and_its_files_are_part_of_the_wheel(checkout: Path)
     builder = wheel.WheelBuilder(str(checkout))
     found = {file.distribution_path for file in builder.recurse_included_files()}
     assert {"oodbench_new/__init__.py", "oodbench_new/weights.json"} <= found
-    assert {"oodbench/keys.py", "oodbench/py.typed"} <= found
+    assert {"oodbench/identity/keys.py", "oodbench/py.typed"} <= found
     assert "oodbench_benchmarks/new.toml" in found
     assert {f"oodbench/template/{file}" for file in FILES} <= found
     tops = {name.partition("/")[0] for name in found}

@@ -23,18 +23,18 @@ from pathlib import Path
 from tabulate import tabulate
 
 from oodbench import hardware
-from oodbench.collect import versions
-from oodbench.engine import Results
+from oodbench.engine import Outcomes
 from oodbench.engine.inline import run_inline
 from oodbench.engine.progress import Progress
 from oodbench.engine.ray import run_ray
-from oodbench.jobs import Job, Plan, Resources
-from oodbench.options import Options
-from oodbench.paths import data_folder
-from oodbench.plan import make_plan
-from oodbench.registry import load
-from oodbench.request import resolve
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Plan, Resources
+from oodbench.plan.planning import make_plan
+from oodbench.registry.lookup import load_registry
+from oodbench.request.options import Options
+from oodbench.request.resolution import resolve
+from oodbench.runs.collector import versions
+from oodbench.store.artifacts import Store
+from oodbench.store.paths import data_folder
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         parameters={"ganad": {"anomaly_steps": arguments.steps}},
         device="cpu",
     )
-    plan = make_plan(resolve(options, load()).request)
+    plan = make_plan(resolve(options, load_registry()).request)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(arguments.store or Path(folder) / "store")
         fits = _fits(plan)
@@ -91,7 +91,7 @@ def _fill(plan: Plan, fits: Sequence[Job], store: Store) -> None:
             before.insert(0, job)
             wanted |= set(job.inputs.values())
     missing = [job for job in before if store.find(*job.ref) is None]
-    run_inline(missing, store, "cpu", Progress(), Results())
+    run_inline(missing, store, "cpu", Progress(), Outcomes())
 
 
 def _with_cpus(jobs: Sequence[Job], cpus: int) -> list[Job]:
@@ -105,7 +105,7 @@ def _forget(jobs: Sequence[Job], store: Store) -> None:
 
 def _inline(jobs: Sequence[Job], store: Store) -> float:
     started = time.perf_counter()
-    _finish(jobs, run := Results(), lambda: run_inline(jobs, store, "cpu", Progress(), run))
+    _finish(jobs, run := Outcomes(), lambda: run_inline(jobs, store, "cpu", Progress(), run))
     return time.perf_counter() - started
 
 
@@ -113,13 +113,13 @@ def _ray(jobs: Sequence[Job], store: Store) -> float:
     started = time.perf_counter()
     _finish(
         jobs,
-        run := Results(),
+        run := Outcomes(),
         lambda: run_ray(jobs, store, "cpu", Progress(), run, cpus=hardware.count_cpus(), gpus=0),
     )
     return time.perf_counter() - started
 
 
-def _finish(jobs: Sequence[Job], results: Results, way: Callable[[], None]) -> None:
+def _finish(jobs: Sequence[Job], results: Outcomes, way: Callable[[], None]) -> None:
     way()
     if len(results.done) != len(jobs):
         raise SystemExit(f"a training failed: {results.failed}")

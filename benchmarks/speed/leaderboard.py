@@ -23,7 +23,7 @@ import pandas as pd
 from common import Figures, machine, spread, write_figures
 
 from oodbench.measures.evaluation import recompute
-from oodbench.results import write_run
+from oodbench.results.run import write_run
 
 ID, SETS = "Digits", ("Glyphs", "Photos", "Uniform")
 SEEDS, DETECTORS = 8, 25

@@ -42,7 +42,7 @@ from tabulate import tabulate
 
 import oodbench
 from oodbench.hardware import BATCH_SIZES
-from oodbench.paths import DATA_VARIABLE
+from oodbench.store.paths import DATA_VARIABLE
 
 NOT_JUDGED = frozenset({"gram", "openmax"})
 """Detectors whose scores are not determined by image, classifier and training images alone."""

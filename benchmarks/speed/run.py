@@ -49,14 +49,14 @@ from torch import Tensor, nn
 
 import oodbench
 from oodbench.hardware import BATCH_SIZES, count_cpus
-from oodbench.jobs import Ref
-from oodbench.options import Options
-from oodbench.paths import DATA_VARIABLE, data_folder
-from oodbench.plan import HEAVY_CPUS
-from oodbench.registry import load
-from oodbench.runner import Prepared, prepare
+from oodbench.plan.jobs import Ref
+from oodbench.plan.planning import HEAVY_CPUS
+from oodbench.registry.lookup import load_registry
+from oodbench.request.options import Options
+from oodbench.runs.runner import Planned, plan_options
 from oodbench.stages.modules import autocast, load_classifier
-from oodbench.store import Store
+from oodbench.store.artifacts import Store
+from oodbench.store.paths import DATA_VARIABLE, data_folder
 
 KEPT = ("prepare", "train")
 """The kinds of artifact that are in the store before the clock starts."""
@@ -172,7 +172,7 @@ def count_threads() -> int:
 
 def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]) -> Setting:
     """Train the classifier and prepare the images, where that is not done yet."""
-    classifier = load().benchmarks[arguments.id].target.classifier
+    classifier = load_registry().benchmarks[arguments.id].target.classifier
     chosen = {} if arguments.epochs is None else {classifier: {"epochs": arguments.epochs}}
     request = {
         "benchmark": arguments.id,
@@ -187,13 +187,13 @@ def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]
     }
     store = Store(arguments.store or folder / "store")
     oodbench.run(**request | {"detectors": ["msp"]}, store=store.root, out=folder / "first")
-    prepared = prepare(Options(**request), store)
+    prepared = plan_options(Options(**request), store)
     for title, reason in prepared.resolved.missing.items():
         print(f"{title} is left out: {reason}")
     return _setting(request | {"store": str(store.root), "engine": "inline"}, prepared, store)
 
 
-def _setting(request: Mapping[str, Any], prepared: Prepared, store: Store) -> Setting:
+def _setting(request: Mapping[str, Any], prepared: Planned, store: Store) -> Setting:
     """Load the classifier and the images that a run finds in the store."""
     plan, resolved = prepared.plan, prepared.resolved.request
     by_stage = {

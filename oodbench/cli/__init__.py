@@ -14,8 +14,8 @@ from typing import Any
 
 from oodbench.cli.output import complain
 from oodbench.errors import OodbenchError, UserError
-from oodbench.paths import expanded
 from oodbench.report.layout import printable
+from oodbench.store.paths import expanded
 
 COMMANDS = (
     "run",

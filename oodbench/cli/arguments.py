@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from oodbench.options import Options
-from oodbench.runoptions import RunOptions
+from oodbench.request.options import Options
+from oodbench.runs.options import RunOptions
 
 
 def add(parser: Any, *chosen: str) -> None:

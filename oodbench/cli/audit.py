@@ -28,7 +28,7 @@ def execute(options: argparse.Namespace) -> int:
     """Audit a benchmark and print what was found in one table."""
     from oodbench.audit import audit
     from oodbench.engine.progress import Progress
-    from oodbench.options import Options
+    from oodbench.request.options import Options
 
     asked = Options(**arguments.read(options))
     with Progress(quiet=options.quiet) as progress:
@@ -42,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def _content(found: Audit) -> dict[str, Any]:
     from oodbench.audit import SEPARATES
-    from oodbench.duplicates import DEFINITION
+    from oodbench.images.duplicates import DEFINITION
 
     sets = {
         finding.dataset: {
@@ -70,7 +70,7 @@ def _print(found: Audit) -> None:
     from rich.table import Table
 
     from oodbench.audit import SEPARATES
-    from oodbench.duplicates import DEFINITION
+    from oodbench.images.duplicates import DEFINITION
 
     findings = found.findings
     names = list(findings[0].auroc)

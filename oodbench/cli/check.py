@@ -10,7 +10,7 @@ from oodbench.cli import arguments
 from oodbench.cli.output import as_markup
 
 if TYPE_CHECKING:
-    from oodbench.registry import Entry, Registry
+    from oodbench.registry.lookup import Entry, Registry
 
 SIGNS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[yellow]–[/]"}
 
@@ -29,11 +29,11 @@ def execute(options: argparse.Namespace) -> int:
     """Check a plugin, print each outcome, and return 1 if one failed."""
     from rich.console import Console
 
-    from oodbench import registry
-    from oodbench.classifiers import make_classifier
     from oodbench.errors import UnknownName
+    from oodbench.registry.lookup import load_registry
+    from oodbench.request.classifiers import make_classifier
 
-    loaded = registry.load()
+    loaded = load_registry()
     entry = _find(options.name, loaded)
     for name in options.parameters:
         if name != entry.name:

@@ -27,10 +27,10 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print the differences between two runs."""
-    from oodbench.comparison import compare, report
+    from oodbench.report.comparison import compare, report
     from oodbench.report.markup import latex, markdown, page
     from oodbench.report.terminal import terminal
-    from oodbench.results import read_run
+    from oodbench.results.run import read_run
 
     found = report(compare(read_run(options.first), read_run(options.second)))
     if options.format == "terminal":

@@ -25,9 +25,9 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Write the figures that trainings reported: losses, accuracies."""
     from oodbench.errors import UserError
-    from oodbench.paths import as_name, store_folder
-    from oodbench.results import read_run
-    from oodbench.store import Store
+    from oodbench.results.run import read_run
+    from oodbench.store.artifacts import Store
+    from oodbench.store.paths import as_name, store_folder
 
     run = read_run(options.run)
     store = Store(store_folder(options.store))

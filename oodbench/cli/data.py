@@ -35,13 +35,13 @@ def execute(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from oodbench import registry
-    from oodbench.datasets import make_dataset
     from oodbench.errors import PluginError
-    from oodbench.paths import data_folder
+    from oodbench.registry.lookup import load_registry
+    from oodbench.request.datasets import make_dataset
+    from oodbench.store.paths import data_folder
 
     root = data_folder(options.data)
-    loaded = registry.load()
+    loaded = load_registry()
     names = options.names or list(loaded.datasets)
     table = Table("data set", "split", "state", box=None, header_style="bold", padding=(0, 2, 0, 0))
     failed = False
@@ -69,9 +69,9 @@ def _state(dataset: Dataset, split: str, root: Path, action: str) -> tuple[str, 
     import numpy as np
 
     from oodbench.errors import DataUnavailable, OodbenchError, describe
-    from oodbench.images import CHUNK
-    from oodbench.isolation import isolated
-    from oodbench.sources import locate
+    from oodbench.images.geometry import CHUNK
+    from oodbench.images.sources import locate
+    from oodbench.registry.isolation import isolated
 
     try:
         source = locate(dataset, split, root, download=action == "prepare")

@@ -27,15 +27,16 @@ def execute(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from oodbench import hardware, registry
-    from oodbench.collect import versions
+    from oodbench import hardware
     from oodbench.errors import DataUnavailable, OodbenchError, describe
-    from oodbench.isolation import isolated
-    from oodbench.paths import data_folder, store_folder
-    from oodbench.sources import locate
+    from oodbench.images.sources import locate
+    from oodbench.registry.isolation import isolated
+    from oodbench.registry.lookup import load_registry
+    from oodbench.runs.collector import versions
+    from oodbench.store.paths import data_folder, store_folder
 
     root = data_folder(options.data)
-    loaded = registry.load()
+    loaded = load_registry()
     there, failed = [], []
     for name in loaded.datasets:
         try:

@@ -37,10 +37,10 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Write the weights of the classifiers, detectors and parts of a run."""
     from oodbench.errors import UserError
-    from oodbench.paths import as_name, store_folder
-    from oodbench.pretrained import export
-    from oodbench.results import read_run
-    from oodbench.store import Store
+    from oodbench.identity.pretrained import export
+    from oodbench.results.run import read_run
+    from oodbench.store.artifacts import Store
+    from oodbench.store.paths import as_name, store_folder
 
     info = read_run(options.run).info
     store = Store(store_folder(options.store))

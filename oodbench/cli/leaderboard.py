@@ -72,7 +72,7 @@ def _opener(data: Path | None, progress: Progress) -> OpenPack:
 
     @functools.cache
     def verifier() -> Verifier:
-        from oodbench.paths import data_folder
+        from oodbench.store.paths import data_folder
         from oodbench.submission.admission import Verifier
 
         return Verifier(data_folder(data))

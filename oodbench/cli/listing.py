@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oodbench.cli.output import as_markup
 
 if TYPE_CHECKING:
-    from oodbench.registry import Entry, Registry
+    from oodbench.registry.lookup import Entry, Registry
 
 
 def add(commands: Any) -> None:
@@ -27,9 +27,9 @@ def execute(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from oodbench import registry
+    from oodbench.registry.lookup import load_registry
 
-    loaded = registry.load()
+    loaded = load_registry()
     every = ["benchmarks", "classifiers", "datasets", "detectors", "figures"]
     kinds = [options.kind] if options.kind else every
     found = {kind: [_describe(entry) for entry in _entries(loaded, kind)] for kind in kinds}

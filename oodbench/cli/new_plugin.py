@@ -26,10 +26,10 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the package and say what to do next."""
-    from oodbench import registry
-    from oodbench.scaffold import write_plugin
+    from oodbench.registry.lookup import load_registry
+    from oodbench.registry.scaffold import write_plugin
 
-    taken = frozenset(registry.load().detectors)
+    taken = frozenset(load_registry().detectors)
     folder = write_plugin(options.name, options.to, taken)
     module = options.name.replace("-", "_")
     print_document(

@@ -10,7 +10,7 @@ from oodbench.cli import arguments
 from oodbench.cli.output import as_markup, complain, say
 
 if TYPE_CHECKING:
-    from oodbench.registry import Registry
+    from oodbench.registry.lookup import Registry
 
 
 def add(commands: Any) -> None:
@@ -43,10 +43,10 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Draw figures; return 1 if one broke, or one named by the user cannot be drawn."""
-    from oodbench import registry
     from oodbench.errors import UserError
+    from oodbench.registry.lookup import load_registry
 
-    loaded = registry.load()
+    loaded = load_registry()
     if options.list:
         _print_figures(loaded)
         return 0
@@ -55,11 +55,11 @@ def execute(options: argparse.Namespace) -> int:
     chosen = [loaded.figures[name].create() for name in options.figures or loaded.figures]
 
     from oodbench.engine.progress import Progress
-    from oodbench.paths import store_folder
     from oodbench.plot.draw import draw
     from oodbench.plot.view import StoredRun
-    from oodbench.results import read_run
-    from oodbench.store import Store
+    from oodbench.results.run import read_run
+    from oodbench.store.artifacts import Store
+    from oodbench.store.paths import store_folder
 
     store = Store(store_folder(options.store))
     other = StoredRun(read_run(options.other), store, loaded) if options.other else None

@@ -27,20 +27,20 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the page of a run."""
-    from oodbench import registry
     from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
-    from oodbench.paths import data_folder
     from oodbench.plot.images import find_images
+    from oodbench.registry.lookup import load_registry
     from oodbench.report.runpage import run_page
-    from oodbench.results import read_run
+    from oodbench.results.run import read_run
+    from oodbench.store.paths import data_folder
 
     path = options.out or options.run / "report.html"
     run = read_run(options.run)
     with Progress(quiet=options.quiet) as progress:
         progress.planned(2)
         with progress.step("find the images"):
-            images = find_images(run, registry.load(), data_folder(options.data))
+            images = find_images(run, load_registry(), data_folder(options.data))
         with progress.step("make tables and plots"):
             text = run_page(run, images)
     try:

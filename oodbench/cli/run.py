@@ -10,7 +10,7 @@ from oodbench.cli import arguments
 from oodbench.cli.output import as_markup, print_ansi, say, width
 
 if TYPE_CHECKING:
-    from oodbench.results import Run
+    from oodbench.results.run import Run
 
 
 def add(commands: Any) -> None:
@@ -43,8 +43,8 @@ def execute_run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return execute_plan(options)
     from oodbench.engine.progress import Progress
-    from oodbench.runner import run
-    from oodbench.runoptions import RunOptions
+    from oodbench.runs.options import RunOptions
+    from oodbench.runs.runner import run
 
     with Progress(quiet=options.quiet) as progress:
         finished = run(**arguments.read(options, RunOptions), observer=progress)
@@ -76,13 +76,13 @@ def execute_plan(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from oodbench.options import Options
-    from oodbench.paths import store_folder
-    from oodbench.runner import prepare
-    from oodbench.store import Store
+    from oodbench.request.options import Options
+    from oodbench.runs.runner import plan_options
+    from oodbench.store.artifacts import Store
+    from oodbench.store.paths import store_folder
 
     asked = Options(**arguments.read(options) | {"download": False})
-    prepared = prepare(asked, Store(store_folder(options.store)))
+    planned = plan_options(asked, Store(store_folder(options.store)))
     jobs = [
         {
             "job": job.title,
@@ -91,12 +91,12 @@ def execute_plan(options: argparse.Namespace) -> int:
             "cpus": job.resources.cpus,
             "gpus": job.resources.gpus,
         }
-        for job in prepared.pending
+        for job in planned.pending
     ]
-    taken = prepared.resolved.request.describe_images()
+    taken = planned.resolved.request.describe_images()
     if options.json:
-        content = {"to_run": jobs, "in_store": len(prepared.found), "images": taken}
-        print(json.dumps(content | {"missing": prepared.resolved.missing}, indent=2))
+        content = {"to_run": jobs, "in_store": len(planned.found), "images": taken}
+        print(json.dumps(content | {"missing": planned.resolved.missing}, indent=2))
         return 0
     table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
     for job in jobs:
@@ -106,7 +106,7 @@ def execute_plan(options: argparse.Namespace) -> int:
     Console().print(table)
     for title, text in taken.items():
         say(f"{title}: {text}")
-    for title, reason in prepared.resolved.missing.items():
+    for title, reason in planned.resolved.missing.items():
         say(f"left out: {title}: {reason}")
-    say(f"{len(jobs)} jobs to run, {len(prepared.found)} results in the store")
+    say(f"{len(jobs)} jobs to run, {len(planned.found)} results in the store")
     return 0

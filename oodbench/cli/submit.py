@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Pack a run: records, scores, predictions and provenance."""
-    from oodbench.results import read_run
+    from oodbench.results.run import read_run
     from oodbench.submission.pack import write_pack
 
     run = read_run(options.run)

@@ -48,7 +48,7 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.report.prevalence import BALANCED, add_balanced
     from oodbench.report.resampled import resampled
     from oodbench.report.tables import render
-    from oodbench.results import Run, read_run
+    from oodbench.results.run import Run, read_run
 
     def read(path: Path) -> Run:
         run = read_run(path)

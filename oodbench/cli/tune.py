@@ -73,8 +73,8 @@ def execute(options: argparse.Namespace) -> int:
     """Tune detectors, print the outcome, and write a definition for ``run``."""
     from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
-    from oodbench.options import Options
-    from oodbench.paths import store_folder
+    from oodbench.request.options import Options
+    from oodbench.store.paths import store_folder
     from oodbench.tuning.outcome import write_benchmark
     from oodbench.tuning.search import tune
 

@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Verify a pack; name each misfit and return 1 if there is one."""
     from oodbench.errors import InvalidData
-    from oodbench.paths import data_folder
+    from oodbench.store.paths import data_folder
     from oodbench.submission.admission import Verifier
 
     verifier = Verifier(data_folder(options.data), options.benchmark)

@@ -29,7 +29,7 @@ GROUP = "oodbench"
 """The entry-point group in which a distribution names its plugin modules."""
 
 hookimpl = HookimplMarker(GROUP)
-"""Mark a function of a plugin module as one of the hooks in `oodbench.hookspecs`."""
+"""Mark a function of a plugin module as one of the hooks in `oodbench.registry.hookspecs`."""
 
 __all__ = [
     "COLUMN_WIDTH",

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from oodbench.engine.worker import Outcome
 from oodbench.errors import UserError
-from oodbench.jobs import Job, Plan, Ref
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Plan, Ref
+from oodbench.store.artifacts import Store
 
 
 class Observer(Protocol):
@@ -35,7 +35,7 @@ class Observer(Protocol):
 
 
 @dataclass
-class Results:
+class Outcomes:
     """What became of the jobs of a plan.
 
     Attributes:

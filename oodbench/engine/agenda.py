@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from oodbench.engine import Observer, Results
+from oodbench.engine import Observer, Outcomes
 from oodbench.engine.worker import Outcome
-from oodbench.jobs import Job, Ref
-from oodbench.leases import POLL_SECONDS, Leases
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Ref
+from oodbench.store.artifacts import Store
+from oodbench.store.leases import POLL_SECONDS, Leases
 
 
 class Agenda:
@@ -28,7 +28,7 @@ class Agenda:
     """
 
     def __init__(
-        self, jobs: Iterable[Job], store: Store, observer: Observer, results: Results
+        self, jobs: Iterable[Job], store: Store, observer: Observer, results: Outcomes
     ) -> None:
         self._store = store
         self._observer = observer

@@ -28,8 +28,8 @@ from oodbench.engine.memory import occupied
 from oodbench.engine.worker import Outcome, Report, execute, took_too_long
 from oodbench.errors import describe
 from oodbench.hardware import free_memory
-from oodbench.isolation import isolated
-from oodbench.jobs import Job
+from oodbench.plan.jobs import Job
+from oodbench.registry.isolation import isolated
 
 WATCH_SECONDS = 0.05
 """How often time and memory of a job are looked at."""

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from oodbench.contracts import Classifier, Dataset, Trainable
-from oodbench.engine import Observer, Results
+from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.child import Child
 from oodbench.engine.worker import execute
-from oodbench.jobs import Job
-from oodbench.plugins import is_shipped
-from oodbench.sources import Source
-from oodbench.store import Store
+from oodbench.images.sources import Source
+from oodbench.plan.jobs import Job
+from oodbench.registry.loading import is_shipped
+from oodbench.store.artifacts import Store
 
 IN_PROCESS = "OODBENCH_IN_PROCESS"
 """The environment variable that, if it is set, keeps all jobs in this process, for debuggers."""
@@ -28,7 +28,7 @@ def run_inline(
     store: Store,
     device: str,
     observer: Observer,
-    results: Results,
+    results: Outcomes,
     timeout: float | None = None,
 ) -> None:
     """Run jobs in their order, except those that another run works on; ``results`` is filled in.

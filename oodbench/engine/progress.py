@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from oodbench.engine.worker import Outcome
-from oodbench.jobs import Job, Ref
+from oodbench.plan.jobs import Job, Ref
 from oodbench.report.layout import printable
 
 

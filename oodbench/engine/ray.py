@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from oodbench.engine import Observer, Results
+from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import UserError, describe
-from oodbench.isolation import isolated
-from oodbench.jobs import Job, Ref
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Ref
+from oodbench.registry.isolation import isolated
+from oodbench.store.artifacts import Store
 
 POLL_SECONDS = 0.2
 REACH_SECONDS = 10
@@ -40,7 +40,7 @@ def run_ray(
     store: Store,
     device: str,
     observer: Observer,
-    results: Results,
+    results: Outcomes,
     *,
     cpus: int,
     gpus: int,
@@ -155,7 +155,7 @@ class _Scheduler:
         store: Store,
         device: str,
         observer: Observer,
-        results: Results,
+        results: Outcomes,
         timeout: float | None = None,
     ) -> None:
         self._ray = ray

@@ -15,7 +15,7 @@ from typing import Self
 from oodbench.engine import Observer
 from oodbench.engine.progress import Tally
 from oodbench.engine.worker import Outcome
-from oodbench.jobs import Job
+from oodbench.plan.jobs import Job
 
 
 class RunLog:

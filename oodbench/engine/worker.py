@@ -19,10 +19,10 @@ from threadpoolctl import ThreadpoolController
 
 from oodbench.engine.memory import PeakMemory
 from oodbench.errors import StoreError, UserError, describe
-from oodbench.isolation import isolated
-from oodbench.jobs import Job
+from oodbench.plan.jobs import Job
+from oodbench.registry.isolation import isolated
 from oodbench.stages import Work
-from oodbench.store import Artifact, Draft, Store
+from oodbench.store.artifacts import Artifact, Draft, Store
 
 REPORT_SECONDS = 0.2
 """Reports of progress that come faster than this are kept for the curves but not passed on."""

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 from oodbench.measures.paired import Components, Floats, Seeds
 
 Row: TypeAlias = Mapping[str, Any]
-"""A record, see `oodbench.results.read_rows`."""
+"""A record, see `oodbench.results.run.read_rows`."""
 
 COSTS = ("peak_memory", "peak_gpu_memory", "parameters", "forward_passes")
-"""What ``run.json`` notes down of each detector's costs, see `oodbench.costs`."""
+"""What ``run.json`` notes down of each detector's costs, see `oodbench.runs.costs`."""
 
 
 @dataclass(frozen=True)

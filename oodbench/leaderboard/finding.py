@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow
 
-from oodbench.conditions import conditions_of
 from oodbench.errors import InvalidData, OodbenchError, UserError
 from oodbench.leaderboard.entries import (
     COSTS,
@@ -28,8 +27,9 @@ from oodbench.leaderboard.entries import (
 )
 from oodbench.leaderboard.scores import Scored, take_apart
 from oodbench.measures.paired import components
-from oodbench.results import read_rows, read_score_table
-from oodbench.runfiles import RUN, read_info
+from oodbench.report.conditions import conditions_of
+from oodbench.results.files import RUN, read_info
+from oodbench.results.run import read_rows, read_score_table
 
 TOLERANCE = 1e-9
 """How far a recorded AUROC may be from the one that the scores give, for rounding."""

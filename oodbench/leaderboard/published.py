@@ -12,8 +12,8 @@ from oodbench.errors import InvalidData
 from oodbench.leaderboard.boards import Board
 from oodbench.leaderboard.standings import labels
 from oodbench.report.layout import MISSING
-from oodbench.runfiles import RECORDS_BYTES
-from oodbench.validation import require_size
+from oodbench.results.files import RECORDS_BYTES
+from oodbench.store.validation import require_size
 
 COLUMNS = (
     "source",

@@ -9,8 +9,8 @@ from pathlib import Path
 from oodbench.contracts import Figure, RunView
 from oodbench.contracts.info import NAME
 from oodbench.errors import FigureUnavailable, PluginError, UserError, describe
-from oodbench.isolation import isolated
 from oodbench.plot.style import house_style, save
+from oodbench.registry.isolation import isolated
 
 
 @dataclass(frozen=True)

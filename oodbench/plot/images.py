@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from oodbench.contracts import Dataset, GeneratedDataset
-from oodbench.datasets import make_dataset
 from oodbench.errors import OodbenchError
-from oodbench.images import title_in, to_geometry
-from oodbench.registry import Registry
+from oodbench.images.geometry import title_in, to_geometry
+from oodbench.images.sources import Source, locate
+from oodbench.registry.lookup import Registry
 from oodbench.report.gallery import Images, Pixels
-from oodbench.results import Run
-from oodbench.sources import Source, locate
+from oodbench.request.datasets import make_dataset
+from oodbench.results.run import Run
 
 
 def find_images(run: Run, registry: Registry, root: Path) -> dict[str, Images]:

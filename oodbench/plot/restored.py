@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from oodbench.artifacts import artifacts_of
-from oodbench.classifiers import remake
 from oodbench.contracts import Context, Detector, Trainable
 from oodbench.errors import FigureUnavailable, UserError, describe
-from oodbench.isolation import isolated
-from oodbench.registry import Registry
+from oodbench.registry.isolation import isolated
+from oodbench.registry.lookup import Registry
+from oodbench.request.classifiers import remake
+from oodbench.runs.networks import artifacts_of
 from oodbench.stages.fit import restore
 from oodbench.stages.modules import load_classifier
-from oodbench.store import Artifact, Store
+from oodbench.store.artifacts import Artifact, Store
 
 DEVICE = "cpu"
 """Figures are drawn on any machine and are the same everywhere."""

@@ -16,16 +16,16 @@ from oodbench.contracts import Batch, Detector, FeatureMap, Outputs, RunView, Tr
 from oodbench.contracts.figure import MeanRanks
 from oodbench.errors import FigureUnavailable
 from oodbench.hardware import BATCH_SIZES
-from oodbench.images import select, to_geometry
+from oodbench.images.geometry import select, to_geometry
 from oodbench.measures.metrics import threshold
 from oodbench.plot.features import map_features
 from oodbench.plot.restored import Fitted, Restorer
-from oodbench.registry import Registry
+from oodbench.registry.lookup import Registry
 from oodbench.report.ranking import mean_ranks
-from oodbench.results import Run
+from oodbench.results.run import Run
 from oodbench.stages.finite import images_not_finite, refuse_outputs
 from oodbench.stages.score import checked
-from oodbench.store import Store
+from oodbench.store.artifacts import Store
 
 MAPPED_IMAGES = 3_000
 """ID training images that the map of features is fitted on: enough to show every class."""

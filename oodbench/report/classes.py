@@ -9,7 +9,7 @@ import numpy as np
 
 from oodbench.measures.arrays import Flags
 from oodbench.report.pictures import Plot, Values, finish, heat_map
-from oodbench.report.shown import PERCENT, Judged, Shown
+from oodbench.report.samples import PERCENT, Judged, Shown
 
 MOST_CLASSES = 20
 """Of more classes, those on which the detectors fail most are shown."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oodbench.report.layout import clean
-from oodbench.report.shown import Judged, Shown
+from oodbench.report.samples import Judged, Shown
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Images: TypeAlias = Callable[[npt.NDArray[np.int64]], Pixels]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from oodbench.conditions import conditions_of
 from oodbench.errors import UserError
+from oodbench.report.conditions import conditions_of
 from oodbench.report.values import flatten, show
-from oodbench.results import KEY, MEASURES, Run
+from oodbench.results.run import KEY, MEASURES, Run
 
 _COMPARED = [*MEASURES, "n_id", "n_ood", "ties", "status"]
 

@@ -17,7 +17,7 @@ from oodbench.report.layout import clean
 from oodbench.report.names import Mark, find_room
 from oodbench.report.pictures import STYLE, Plot, Values, finish, heat_map, new_figure, plain
 from oodbench.report.ranking import draw_mean_ranks, mean_ranks
-from oodbench.report.shown import Shown
+from oodbench.report.samples import Shown
 from oodbench.report.summary import summarise
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
     """Draw every plot of a run.
 
     Args:
-        records: columns as in `oodbench.results.RECORD`.
+        records: columns as in `oodbench.results.run.RECORD`.
         shown: scores, labels and predictions of the same run.
     """
     import matplotlib as mpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from oodbench.measures.bootstrap import bootstrap_auroc, percentile_interval
-from oodbench.report.scored import Key, beside, scored_runs
+from oodbench.report.derived import Key, beside, scored_runs
 
 
 def resampled(
@@ -14,9 +14,9 @@ def resampled(
     """Return records with the percentile intervals of a stratified bootstrap of the images.
 
     Args:
-        records: columns as in `oodbench.results.RECORD`; ``auroc_low`` and ``auroc_high`` are
+        records: columns as in `oodbench.results.run.RECORD`; ``auroc_low`` and ``auroc_high`` are
             replaced.
-        scores: columns as in `oodbench.results.SCORE`, of the same run.
+        scores: columns as in `oodbench.results.run.SCORE`, of the same run.
         samples: number of samples; all detectors see the same ones.
         threads: samples are computed in as many threads.
     """

@@ -16,8 +16,8 @@ from oodbench.report.layout import Cell, Table, clean
 from oodbench.report.merging import texts_of
 from oodbench.report.plots import draw_plots
 from oodbench.report.prevalence import prevalence_table
-from oodbench.report.shown import read_shown
-from oodbench.results import Run
+from oodbench.report.samples import read_shown
+from oodbench.results.run import Run
 
 _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_seconds")
 """What a page says of ``run.json``, where it is there; the file itself has all."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import UnknownName
+from oodbench.report.arrangement import arrange, arrangement, comparisons_alone
 from oodbench.report.build import DELONG, Groups, build
 from oodbench.report.columns import COLUMNS, DEFAULT, checked
-from oodbench.report.like import arrange, arrangement, comparisons_alone
 from oodbench.report.markup import latex, markdown, page
 from oodbench.report.summary import summarise
 from oodbench.report.terminal import WIDTH, terminal
@@ -44,7 +44,7 @@ def render(
     precision, see `oodbench.report.summary.summarise`.
 
     Args:
-        records: columns as in `oodbench.results.RECORD`, and for measures that those have not
+        records: columns as in `oodbench.results.run.RECORD`, and for measures that those have not
             (`oodbench.report.prevalence.BALANCED`) as `add_balanced` there returns.
         format: one of `FORMATS`; ``terminal`` contains ANSI codes for bold type.
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
@@ -79,7 +79,7 @@ def table_files(records: pd.DataFrame, **texts: Any) -> dict[str, str]:
     """Return the tables that a run leaves, by the name of their file.
 
     Args:
-        records: columns as in `oodbench.results.RECORD`.
+        records: columns as in `oodbench.results.run.RECORD`.
         texts: notes, deviations and groups, as `render` takes them.
     """
     styles = {"table.md": "markdown", "table.csv": "csv"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench.store import Artifact, Draft
+from oodbench.store.artifacts import Artifact, Draft
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from oodbench.measures.evaluation import correctness, evaluate_id, evaluate_ood
 from oodbench.stages import Work
 
 if TYPE_CHECKING:
-    from oodbench.specs import EvaluateSpec
+    from oodbench.plan.specs import EvaluateSpec
 
 
 def run(spec: EvaluateSpec, work: Work) -> None:  # noqa: ARG001 (all is in the inputs)

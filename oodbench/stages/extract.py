@@ -22,7 +22,7 @@ from oodbench.stages.modules import autocast, load_classifier
 from oodbench.stages.selection import positions_of
 
 if TYPE_CHECKING:
-    from oodbench.specs import ExtractSpec
+    from oodbench.plan.specs import ExtractSpec
 
 
 def run(spec: ExtractSpec, work: Work) -> None:

@@ -15,15 +15,15 @@ from safetensors.torch import load_file, save_file
 
 from oodbench.contracts import Context, GeneratedDataset, Need, PluginError, Trainable
 from oodbench.hardware import BATCH_SIZES
-from oodbench.pretrained import origin_of
+from oodbench.identity.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.stream import training_stream
-from oodbench.store import Artifact, Draft
+from oodbench.store.artifacts import Artifact, Draft
 
 if TYPE_CHECKING:
-    from oodbench.specs import FitSpec, ProbeSpec, ScoreSpec
+    from oodbench.plan.specs import FitSpec, ProbeSpec, ScoreSpec
 
 Fitted = TypeVar("Fitted", bound=Trainable)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from oodbench.contracts import Context, GeneratedDataset
-from oodbench.images import check_images
+from oodbench.images.geometry import check_images
 from oodbench.stages import Work
 from oodbench.stages.fit import restore_parts
 from oodbench.stages.prepare import write_images
 
 if TYPE_CHECKING:
-    from oodbench.specs import GenerateSpec
+    from oodbench.plan.specs import GenerateSpec
 
 
 def run(spec: GenerateSpec, work: Work) -> None:

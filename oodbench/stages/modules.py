@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from oodbench.contracts import Classifier
-from oodbench.store import Artifact, Draft
+from oodbench.store.artifacts import Artifact, Draft
 
 WEIGHTS = "model.safetensors"
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oodbench.contracts import ImageSet
-from oodbench.duplicates import hash_images
-from oodbench.images import select, to_geometry
-from oodbench.pretrained import HASHES
-from oodbench.sources import Source
+from oodbench.identity.pretrained import HASHES
+from oodbench.images.duplicates import hash_images
+from oodbench.images.geometry import select, to_geometry
+from oodbench.images.sources import Source
 from oodbench.stages import Work
 
 if TYPE_CHECKING:
-    from oodbench.specs import PrepareSpec, Selection
+    from oodbench.plan.specs import PrepareSpec, Selection
 
 
 def run(spec: PrepareSpec, work: Work) -> None:

@@ -21,17 +21,17 @@ import torch
 
 from oodbench.contracts import Batch, Detector, Need, PluginError
 from oodbench.errors import describe
-from oodbench.images import select
+from oodbench.images.geometry import select
 from oodbench.stages import Work
 from oodbench.stages.fit import make_context, restore
 from oodbench.stages.forwards import Forwards
 from oodbench.stages.score import checked
 from oodbench.stages.selection import positions_of
 from oodbench.stages.stream import ArrayStream, Rows
-from oodbench.store import Artifact
+from oodbench.store.artifacts import Artifact
 
 if TYPE_CHECKING:
-    from oodbench.specs import ProbeSpec
+    from oodbench.plan.specs import ProbeSpec
 
 IMAGES = 256
 """Images that are scored again, as many of each set; one of each where there are more sets."""

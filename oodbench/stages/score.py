@@ -22,7 +22,7 @@ from oodbench.stages.selection import positions_of
 from oodbench.stages.stream import scoring_stream
 
 if TYPE_CHECKING:
-    from oodbench.specs import ScoreSpec
+    from oodbench.plan.specs import ScoreSpec
 
 
 def run(spec: ScoreSpec, work: Work) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oodbench.images import select
+from oodbench.images.geometry import select
 
 CALIBRATION_STREAM = 1
 """Keeps the draw of calibration images apart from the draw of test images by the same seed."""

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from oodbench.contracts import Batch, Need, Stream
 from oodbench.stages.selection import positions_of
-from oodbench.store import Artifact
+from oodbench.store.artifacts import Artifact
 
 if TYPE_CHECKING:
-    from oodbench.specs import Part
+    from oodbench.plan.specs import Part
 
 
 class Rows:

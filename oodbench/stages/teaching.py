@@ -21,7 +21,7 @@ from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import autocast
 
 if TYPE_CHECKING:
-    from oodbench.specs import TrainSpec
+    from oodbench.plan.specs import TrainSpec
 
 REPORT_EVERY = 20
 """Steps between two reports of the loss; reading it makes a GPU wait."""

@@ -13,16 +13,16 @@ import torch
 
 from oodbench.contracts import Classifier, CustomClassifier, Need, PluginError, Stream
 from oodbench.errors import InvalidData, UserError
-from oodbench.pretrained import origin_of
+from oodbench.identity.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.finite import not_finite
 from oodbench.stages.modules import save_module
 from oodbench.stages.stream import training_stream
 from oodbench.stages.teaching import teach
-from oodbench.store import Artifact
+from oodbench.store.artifacts import Artifact
 
 if TYPE_CHECKING:
-    from oodbench.specs import TrainSpec
+    from oodbench.plan.specs import TrainSpec
 
 
 def run(spec: TrainSpec, work: Work) -> None:

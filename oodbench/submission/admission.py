@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oodbench import registry
 from oodbench.errors import InvalidData
-from oodbench.options import Options
-from oodbench.request import find_benchmark
-from oodbench.results import Run, read_run
+from oodbench.registry.lookup import load_registry
+from oodbench.request.options import Options
+from oodbench.request.resolution import find_benchmark
+from oodbench.results.run import Run, read_run
 from oodbench.submission.definition import Definition, define
 from oodbench.submission.pack import extract_pack
 from oodbench.submission.verify import Verdict, verify
@@ -30,7 +30,7 @@ class Verifier:
     def __init__(self, data: Path, benchmark: str | None = None) -> None:
         self._data = data
         self._benchmark = benchmark
-        self._registry = registry.load()
+        self._registry = load_registry()
         self._define = functools.cache(self._definition)
 
     @contextmanager

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.classifiers import make_classifier, record
 from oodbench.contracts import Benchmark, Dataset
-from oodbench.datasets import make_dataset
 from oodbench.errors import OodbenchError
-from oodbench.images import select, title_in
-from oodbench.registry import Registry
-from oodbench.sources import locate
+from oodbench.images.geometry import select, title_in
+from oodbench.images.sources import locate
+from oodbench.registry.lookup import Registry
+from oodbench.request.classifiers import make_classifier, record
+from oodbench.request.datasets import make_dataset
 from oodbench.stages.selection import positions_of
 
 Integers = npt.NDArray[np.int64]

@@ -9,10 +9,10 @@ import zipfile
 from pathlib import Path
 
 from oodbench.errors import InvalidData, UserError
-from oodbench.images import BROKEN_ZIP
-from oodbench.results import Run
-from oodbench.runfiles import INFO_BYTES, RECORDS_BYTES, TABLE_BYTES
-from oodbench.validation import require_size
+from oodbench.images.geometry import BROKEN_ZIP
+from oodbench.results.files import INFO_BYTES, RECORDS_BYTES, TABLE_BYTES
+from oodbench.results.run import Run
+from oodbench.store.validation import require_size
 
 REQUIRED = ("run.json", "records.csv", "scores.parquet", "predictions.parquet")
 """The files that a pack must hold."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark
+from oodbench.registry.benchmarks import load_benchmark
 from oodbench.testing.common import NAME, Step
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import Classifier, Dataset, Detector
-from oodbench.isolation import isolated
+from oodbench.registry.isolation import isolated
 from oodbench.testing import benchmarks, classifiers, datasets, detectors
 from oodbench.testing.common import label
 from oodbench.testing.subject import DetectorSubject

@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from unittest import SkipTest
 
 from oodbench.contracts import Info, Paper, parameters
-from oodbench.isolation import isolated
-from oodbench.keys import digest
+from oodbench.identity.keys import digest
+from oodbench.registry.isolation import isolated
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from oodbench.contracts import Dataset, GeneratedDataset, ImageSet, InvalidData
 from oodbench.errors import UserError
-from oodbench.images import check_images
+from oodbench.images.geometry import check_images
 from oodbench.testing import common, toy
 from oodbench.testing.common import Step, Subject
 

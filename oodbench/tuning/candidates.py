@@ -11,7 +11,7 @@ import numpy as np
 
 from oodbench.contracts import Detector, parameters
 from oodbench.errors import InvalidParameter
-from oodbench.registry import Entry
+from oodbench.registry.lookup import Entry
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oodbench.engine import Observer, Results
+from oodbench.engine import Observer, Outcomes
 from oodbench.engine.inline import run_inline
 from oodbench.engine.progress import Progress
 from oodbench.engine.ray import connected
 from oodbench.engine.worker import Outcome
-from oodbench.jobs import Job, Ref, Request, Resources
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Ref, Resources
+from oodbench.request.request import Request
+from oodbench.store.artifacts import Store
 from oodbench.tuning.trials import Trial
 
 ENVIRONMENT = {
@@ -124,7 +125,7 @@ def _attempt(config: dict[str, str], trials: dict[str, Trial], root: Path, devic
 
     trial = trials[config["candidate"]]
     store = Store(root)
-    results = Results()
+    results = Outcomes()
     run_inline(trial.jobs, store, device, Progress(quiet=True), results)
     failure = trial.why_failed(results)
     found = {} if failure else trial.measure(store)

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench import registry
 from oodbench.contracts import Benchmark
-from oodbench.engine import Observer, Results
+from oodbench.engine import Observer, Outcomes
 from oodbench.engine.inline import run_inline
 from oodbench.errors import UserError
-from oodbench.jobs import Ref
-from oodbench.keys import digest
-from oodbench.options import ENGINES, Options
-from oodbench.request import Resolved
-from oodbench.store import Store
+from oodbench.identity.keys import digest
+from oodbench.plan.jobs import Ref
+from oodbench.registry.lookup import Registry, load_registry
+from oodbench.request.options import ENGINES, Options
+from oodbench.request.resolution import Resolved
+from oodbench.store.artifacts import Store
 from oodbench.tuning.candidates import Candidate, list_candidates
 from oodbench.tuning.outcome import Tried, Tuned, tuned_benchmark
 from oodbench.tuning.raytune import run_trials
@@ -85,7 +85,7 @@ def tune(
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     if samples < 1:
         raise UserError(f"--samples must be at least 1, not {samples}")
-    known = registry.load()
+    known = load_registry()
     validation = find_validation(options, outliers, images, known)
     resolved, benchmark = validation.resolved, validation.benchmark
     seed = benchmark.selection_seed
@@ -112,7 +112,7 @@ def tune(
 
 
 def _list_all(
-    resolved: Resolved, options: Options, known: registry.Registry, samples: int, seed: int
+    resolved: Resolved, options: Options, known: Registry, samples: int, seed: int
 ) -> list[Candidate]:
     return [
         candidate
@@ -150,7 +150,7 @@ def _run(
         UserError: if the request or the data is at fault.
     """
     device = "cuda" if search.request.gpus else "cpu"
-    results = Results()
+    results = Outcomes()
     run_inline(search.shared, store, device, observer, results)
     for outcome in results.failed.values():
         if outcome.is_users:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oodbench.engine import Results, find_pending
-from oodbench.jobs import Job, Plan, Ref, Request
+from oodbench.engine import Outcomes, find_pending
 from oodbench.measures.metrics import auroc
-from oodbench.plan import make_plan
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Plan, Ref
+from oodbench.plan.planning import make_plan
+from oodbench.request.request import Request
+from oodbench.store.artifacts import Store
 from oodbench.tuning.candidates import Candidate
 
 
@@ -47,7 +48,7 @@ class Trial:
         inside = _scores(store, self.inside)
         return {title: auroc(inside, _scores(store, ref)) for title, ref in self.outside.items()}
 
-    def why_failed(self, results: Results) -> str:
+    def why_failed(self, results: Outcomes) -> str:
         """Return why it failed or is bound to fail; empty otherwise."""
         refs = [*self.targets(), *(ref for job in self.jobs for ref in job.inputs.values())]
         blamed = [results.blamed[ref] for ref in refs if ref in results.blamed]

@@ -15,14 +15,14 @@ import numpy as np
 
 from oodbench.contracts import Benchmark, Dataset, ImageSet
 from oodbench.errors import UserError
-from oodbench.keys import digest
-from oodbench.options import Options
-from oodbench.paths import data_folder
-from oodbench.registry import Registry
-from oodbench.request import Resolved, find_benchmark, resolve
-from oodbench.sources import Source
+from oodbench.identity.keys import digest
+from oodbench.images.sources import Source
+from oodbench.images.userdata import is_path
+from oodbench.registry.lookup import Registry
+from oodbench.request.options import Options
+from oodbench.request.resolution import Resolved, find_benchmark, resolve
 from oodbench.stages.selection import positions_of
-from oodbench.userdata import is_path
+from oodbench.store.paths import data_folder
 
 HELD_OUT_STREAM = 2
 """Separates the draw of held-out images from other draws by the same seed."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import oodbench
-from oodbench import registry
 from oodbench.cli import main
-from oodbench.pretrained import read_weights
+from oodbench.identity.pretrained import read_weights
+from oodbench.registry.lookup import load_registry
 
 
 def export(run: Path, store: Path, folder: Path, *options: str) -> int:
@@ -36,8 +36,8 @@ def test_what_was_exported_is_taken_by_another_store(
 ) -> None:
     export(drawable, store, tmp_path / "weights")
     found = dict(read_weights(path) for path in (tmp_path / "weights").iterdir())
-    loaded = dataclasses.replace(registry.load(), weights=found)
-    monkeypatch.setattr(registry, "load", lambda: loaded)
+    loaded = dataclasses.replace(load_registry(), weights=found)
+    monkeypatch.setattr("oodbench.runs.runner.load_registry", lambda: loaded)
     run = oodbench.run(
         benchmark=str(tiny),
         detectors=["ganad"],

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from oodbench.cli import main
-from oodbench.scaffold import write_plugin
+from oodbench.registry.scaffold import write_plugin
 
 BACKWARDS = """
 from oodbench.contracts import Detector, Info, Need, hookimpl

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from oodbench.cli import main
-from oodbench.results import read_run, write_run
+from oodbench.results.run import read_run, write_run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from following import SITE, blocks, follow, make_environment
 
 from oodbench.cli import main
-from oodbench.scaffold import write_plugin
+from oodbench.registry.scaffold import write_plugin
 
 GUIDES = sorted(path.stem for path in (SITE / "plugins").glob("*.md") if path.stem != "index")
 

@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 from following import ROOT, SITE
 
-from oodbench.results import PREDICTION, RECORD, SCORE
-from oodbench.runschema import json_schema
+from oodbench.results.run import PREDICTION, RECORD, SCORE
+from oodbench.results.schema import json_schema
 
 SCHEMA = SITE / "schema" / "run.schema.json"
 KEPT = sorted((ROOT / "results").glob("*/run.json"))

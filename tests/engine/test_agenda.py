@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.engine import Results
+from oodbench.engine import Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.progress import Progress
 from oodbench.engine.worker import Outcome
-from oodbench.jobs import Job, Ref, Resources
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Ref, Resources
+from oodbench.store.artifacts import Store
 
 FIRST = Job(Ref("fit", "first"), "first", {}, {}, Resources(1, 0.0))
 AFTER = Job(Ref("score", "after"), "after", {}, {"fit": FIRST.ref}, Resources(1, 0.0))
@@ -40,7 +40,7 @@ class Run:
     """The agenda of one run, what became of its jobs, and what it was told."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.results, self.observer = store, Results(), Watches()
+        self.store, self.results, self.observer = store, Outcomes(), Watches()
         self.agenda = Agenda(JOBS, store, self.observer, self.results)
 
     def complete(self, job: Job) -> None:
@@ -78,8 +78,8 @@ def test_two_runs_share_the_jobs_out(runs) -> None:
     assert one.agenda.take() is None
     assert not one.agenda.unfinished
     assert not two.agenda.unfinished
-    assert one.results == Results(done={FIRST.ref}, reused={AFTER.ref, OTHER.ref})
-    assert two.results == Results(done={AFTER.ref, OTHER.ref}, reused={FIRST.ref})
+    assert one.results == Outcomes(done={FIRST.ref}, reused={AFTER.ref, OTHER.ref})
+    assert two.results == Outcomes(done={AFTER.ref, OTHER.ref}, reused={FIRST.ref})
     assert one.observer.told == ["finished first", "reused after", "reused other"]
 
 

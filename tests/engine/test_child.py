@@ -18,8 +18,8 @@ import sample_detectors as sample
 from oodbench.engine import child as module
 from oodbench.engine.child import Child
 from oodbench.engine.worker import Outcome
-from oodbench.jobs import Job, Ref, Resources
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Ref, Resources
+from oodbench.store.artifacts import Store
 
 IMAGES = np.arange(10 * 36, dtype=np.uint8).reshape(10, 1, 6, 6)
 

@@ -11,7 +11,7 @@ import sample_detectors as sample
 
 import oodbench
 from oodbench.hardware import count_cpus
-from oodbench.jobs import Job, Ref
+from oodbench.plan.jobs import Job, Ref
 
 TIMES = ["fit_seconds", "score_seconds"]
 

@@ -8,8 +8,8 @@ import pytest
 import sample_detectors as sample
 
 from oodbench.engine.inline import _is_shipped
-from oodbench.jobs import Job, Ref, Resources
-from oodbench.sources import Source
+from oodbench.images.sources import Source
+from oodbench.plan.jobs import Job, Ref, Resources
 from oodbench_datasets.digits import Digits
 from oodbench_posthoc.energy import Energy
 

@@ -13,7 +13,7 @@ from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
 from oodbench.engine.worker import Outcome
 from oodbench.errors import UserError
-from oodbench.jobs import Job, Ref, Resources
+from oodbench.plan.jobs import Job, Ref, Resources
 
 FIT = Job(Ref("fit", "key"), "fit ganad [seed 0]", {}, {}, Resources(1, 0.0))
 FAILED = Outcome("ValueError: [bad] luck", "Traceback")

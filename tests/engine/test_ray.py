@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import sample_detectors as sample
 
-from oodbench.engine import Results
+from oodbench.engine import Outcomes
 from oodbench.engine.progress import Progress
 from oodbench.engine.ray import _refuse_small_machines, _Scheduler, connected, run_ray
 from oodbench.errors import UserError
-from oodbench.jobs import Job, Ref, Resources
-from oodbench.store import Store
+from oodbench.plan.jobs import Job, Ref, Resources
+from oodbench.store.artifacts import Store
 
 IMAGES = np.arange(10 * 36, dtype=np.uint8).reshape(10, 1, 6, 6)
 MACHINES = [
@@ -87,12 +87,12 @@ def test_a_job_that_fits_no_living_machine_is_refused(cpus: int, gpus: float) ->
 def test_a_cluster_that_is_too_small_is_found_out_before_any_work(ray, store: Store) -> None:
     jobs = [score_job(sample.Brightness()), score_job(sample.ReturnsNan(), cpus=2)]
     with pytest.raises(UserError, match="'score by returns-nan' asks for 2 CPUs"):
-        run_ray(jobs, store, "cpu", Progress(quiet=True), Results(), cpus=1, gpus=0)
+        run_ray(jobs, store, "cpu", Progress(quiet=True), Outcomes(), cpus=1, gpus=0)
     assert store.find("score", "brightness") is None
 
 
 def test_a_detector_that_cannot_be_pickled_fails_alone(ray, store: Store) -> None:
-    results = Results()
+    results = Outcomes()
     jobs = [score_job(Unpicklable()), score_job(sample.Brightness())]
     run_ray(jobs, store, "cpu", Progress(quiet=True), results, cpus=1, gpus=0)
     assert results.done == {jobs[1].ref}
@@ -103,7 +103,7 @@ def test_a_detector_that_cannot_be_pickled_fails_alone(ray, store: Store) -> Non
 
 
 def test_a_run_outlives_its_mailbox(ray, store: Store) -> None:
-    results = Results()
+    results = Outcomes()
     jobs = [score_job(sample.Brightness())]
     scheduler = _Scheduler(ray, jobs, store, "cpu", Progress(quiet=True), results)
     ray.kill(scheduler._mailbox)

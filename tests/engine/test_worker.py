@@ -16,8 +16,8 @@ from stagework import Small
 from threadpoolctl import threadpool_info
 
 from oodbench.engine.worker import Outcome, bind_torch, bound_threads, execute
-from oodbench.jobs import Job, Ref, Resources
-from oodbench.store import Artifact, Store
+from oodbench.plan.jobs import Job, Ref, Resources
+from oodbench.store.artifacts import Artifact, Store
 
 IMAGES = np.arange(10 * 36, dtype=np.uint8).reshape(10, 1, 6, 6)
 

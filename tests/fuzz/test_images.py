@@ -23,8 +23,8 @@ EXAMPLES = 700
 
 ONE_REGISTRY = """
 import functools
-from oodbench import registry
-registry.load = functools.cache(registry.load)
+import oodbench.registry.lookup as lookup
+lookup.load_registry = functools.cache(lookup.load_registry)
 """
 """Code that has a process look for plugins once, which takes longer than most inputs."""
 

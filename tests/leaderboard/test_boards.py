@@ -12,7 +12,7 @@ from made_runs import make_run, scores_of
 from oodbench.leaderboard.boards import Board, build_boards
 from oodbench.leaderboard.finding import find_entries
 from oodbench.measures.intervals import auroc_interval
-from oodbench.results import Run
+from oodbench.results.run import Run
 
 
 def board(folder: Path) -> Board:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oodbench.results import read_run
-from oodbench.store import Store
+from oodbench.results.run import read_run
+from oodbench.store.artifacts import Store
 
 
 def places(entry: dict) -> list[str]:

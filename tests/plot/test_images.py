@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oodbench import registry
 from oodbench.cli import main
-from oodbench.images import to_geometry
+from oodbench.images.geometry import to_geometry
 from oodbench.plot.images import find_images
-from oodbench.results import Run, read_run
+from oodbench.registry.lookup import load_registry
+from oodbench.results.run import Run, read_run
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def changed(run: Run, **request: object) -> Run:
 
 
 def test_the_images_are_those_of_the_run(run: Run, tmp_path: Path) -> None:
-    found = find_images(run, registry.load(), tmp_path)
+    found = find_images(run, load_registry(), tmp_path)
     assert list(found) == ["Digits", "Uniform", "PhotoPatches-bw"]
-    loaded = registry.load().datasets["digits"].create().load(tmp_path, "test")
+    loaded = load_registry().datasets["digits"].create().load(tmp_path, "test")
     expected = to_geometry(loaded.images[[3, 1]], (1, 8, 8))
     np.testing.assert_array_equal(found["Digits"](np.array([3, 1])), expected)
 
@@ -36,14 +36,14 @@ def test_the_images_are_those_of_the_run(run: Run, tmp_path: Path) -> None:
 def test_other_images_of_the_same_name_are_left_out(run: Run, tmp_path: Path) -> None:
     prints = run.info["request"]["fingerprints"]
     other = changed(run, fingerprints={**prints, "test": "0" * 64})
-    assert list(find_images(other, registry.load(), tmp_path)) == ["Uniform", "PhotoPatches-bw"]
+    assert list(find_images(other, load_registry(), tmp_path)) == ["Uniform", "PhotoPatches-bw"]
 
 
 def test_what_is_not_at_hand_or_not_installed_is_left_out(run: Run, tmp_path: Path) -> None:
-    assert list(find_images(changed(run, ood=["svhn", "gone"]), registry.load(), tmp_path)) == [
+    assert list(find_images(changed(run, ood=["svhn", "gone"]), load_registry(), tmp_path)) == [
         "Digits"
     ]
-    assert find_images(changed(run, id="gone"), registry.load(), tmp_path) == {}
+    assert find_images(changed(run, id="gone"), load_registry(), tmp_path) == {}
 
 
 def test_the_command_shows_them(drawable: Path, tmp_path: Path) -> None:

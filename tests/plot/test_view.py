@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.errors import FigureUnavailable, PluginError
 from oodbench.plot.view import StoredRun
-from oodbench.results import read_run
-from oodbench.store import Store
+from oodbench.registry.lookup import load_registry
+from oodbench.results.run import read_run
+from oodbench.store.artifacts import Store
 
 
 @pytest.fixture
 def view(drawable: Path, store: Path) -> StoredRun:
-    return StoredRun(read_run(drawable), Store(store), registry.load())
+    return StoredRun(read_run(drawable), Store(store), load_registry())
 
 
 def test_it_names_sets_and_detectors_in_the_order_of_the_table(view: StoredRun) -> None:
@@ -31,7 +31,7 @@ def test_a_detector_that_failed_on_a_set_is_left_out(drawable: Path, store: Path
     run = read_run(drawable)
     records = run.records.copy()
     records.loc[records.index[-1], "status"] = "failed"
-    view = StoredRun(dataclasses.replace(run, records=records), Store(store), registry.load())
+    view = StoredRun(dataclasses.replace(run, records=records), Store(store), load_registry())
     assert view.detectors == ["ganad"]
     assert view.ood_datasets == ["Uniform", "PhotoPatches-bw"]
 
@@ -125,7 +125,7 @@ def test_training_images_are_those_of_the_id_set_with_their_classes(view: Stored
 def test_a_run_of_an_older_version_is_a_reason_not_to_draw(drawable: Path, store: Path) -> None:
     run = read_run(drawable)
     info = {name: value for name, value in run.info.items() if name != "artifacts"}
-    view = StoredRun(dataclasses.replace(run, info=info), Store(store), registry.load())
+    view = StoredRun(dataclasses.replace(run, info=info), Store(store), load_registry())
     with pytest.raises(FigureUnavailable, match="older oodbench"):
         view.outputs("Uniform")
 
@@ -137,6 +137,6 @@ def test_a_detector_that_learned_something_else_is_a_reason_not_to_draw(
     (uniform,) = [e["artifact"] for e in run.info["artifacts"]["classifiers"]]
     detectors = [each | {"artifact": uniform} for each in run.info["artifacts"]["detectors"]]
     info = run.info | {"artifacts": run.info["artifacts"] | {"detectors": detectors}}
-    view = StoredRun(dataclasses.replace(run, info=info), Store(store), registry.load())
+    view = StoredRun(dataclasses.replace(run, info=info), Store(store), load_registry())
     with pytest.raises(FigureUnavailable, match="cannot be read by the installed version"):
         view.score("ganad", torch.rand(1, *view.shape))

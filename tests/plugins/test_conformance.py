@@ -4,9 +4,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from oodbench import registry
-from oodbench.classifiers import make_classifier
-from oodbench.plugins import Plugins
+from oodbench.registry.loading import Plugins
+from oodbench.registry.lookup import load_registry
+from oodbench.request.classifiers import make_classifier
 from oodbench.testing import parametrize_with_checks
 
 _GENERATOR = {"recipe": "tiny", "steps": 30}
@@ -21,7 +21,7 @@ QUICK = {
 }
 """Parameters with which plugins are trained, or built, in seconds."""
 
-REGISTRY = registry.load()
+REGISTRY = load_registry()
 
 
 def created(names):

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import auc
 
-from oodbench import registry
 from oodbench.errors import FigureUnavailable
 from oodbench.plot.view import StoredRun
-from oodbench.results import read_run
-from oodbench.store import Store
+from oodbench.registry.lookup import load_registry
+from oodbench.results.run import read_run
+from oodbench.store.artifacts import Store
 from oodbench_figures.confidence import ConfidenceAgainstScore
 from oodbench_figures.panels import POINTS, make_panels, some
 from oodbench_figures.ranks import RankDiagram
@@ -26,7 +26,7 @@ RANKED = {"good": 0.9, "fair": 0.8, "poor": 0.7}
 
 @pytest.fixture
 def view(drawable: Path, store: Path) -> StoredRun:
-    return StoredRun(read_run(drawable), Store(store), registry.load())
+    return StoredRun(read_run(drawable), Store(store), load_registry())
 
 
 def test_the_area_under_a_drawn_curve_is_the_auroc_of_the_records(view: StoredRun) -> None:
@@ -88,7 +88,8 @@ def test_an_odd_number_of_panels_leaves_none_empty() -> None:
 
 def test_figures_are_found_without_importing_matplotlib() -> None:
     code = (
-        "import sys; from oodbench import registry; print(*registry.load().figures); "
+        "import sys; from oodbench.registry.lookup import load_registry as load; "
+        "print(*load().figures); "
         "print({'torch', 'matplotlib', 'pandas', 'sklearn', 'umap'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import registry
 from oodbench.plot.view import StoredRun
-from oodbench.results import read_run
-from oodbench.store import Store
+from oodbench.registry.lookup import load_registry
+from oodbench.results.run import read_run
+from oodbench.store.artifacts import Store
 from oodbench_ganad import seeds
 from oodbench_ganad.figures.growth import GrowingSeeds, tiled
 from oodbench_ganad.figures.norms import NormDistribution, printed_density
@@ -21,7 +21,7 @@ from oodbench_ganad.figures.sampling import Sampler, norms_up_to_largest
 
 @pytest.fixture
 def view(drawable: Path, store: Path) -> StoredRun:
-    return StoredRun(read_run(drawable), Store(store), registry.load())
+    return StoredRun(read_run(drawable), Store(store), load_registry())
 
 
 @pytest.fixture

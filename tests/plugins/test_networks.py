@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from oodbench.contracts import DataUnavailable, InvalidParameter
-from oodbench_networks.augmentation import mirrored, shifted
-from oodbench_networks.resnet18 import ResNet18
-from oodbench_networks.timm_models import Timm
-from oodbench_networks.torchvision_models import Torchvision
-from oodbench_networks.wrappers import LastLinear, PreLogits, tried
+from oodbench_classifiers.augmentation import mirrored, shifted
+from oodbench_classifiers.resnet18 import ResNet18
+from oodbench_classifiers.timm_models import Timm
+from oodbench_classifiers.torchvision_models import Torchvision
+from oodbench_classifiers.wrappers import LastLinear, PreLogits, tried
 
 SMALL = "shufflenet_v2_x0_5"
 COLOUR, GREY = (3, 32, 32), (1, 28, 28)

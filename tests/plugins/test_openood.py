@@ -12,8 +12,8 @@ from dataset_files import md5, pictures, png, write_archive, write_idx
 from PIL import Image
 
 from oodbench.contracts import DataUnavailable, InvalidData
-from oodbench.images import to_geometry
-from oodbench.sources import locate
+from oodbench.images.geometry import to_geometry
+from oodbench.images.sources import locate
 from oodbench_openood.large import Ninco, OpenOodImageNet, OpenOodImageNet200, SsbHard
 from oodbench_openood.lists import read_list
 from oodbench_openood.pictures import Pictures, fit_picture

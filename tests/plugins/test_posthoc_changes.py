@@ -5,8 +5,8 @@ import pytest
 import torch
 from pytorch_ood import detector as pytorch_ood
 
-from oodbench import registry
 from oodbench.contracts import Batch, InvalidParameter, PluginError, parameters
+from oodbench.registry.lookup import load_registry
 from oodbench.testing import TensorStream, fit, toy_problem
 from oodbench_posthoc.ash import ActivationShaping
 from oodbench_posthoc.dice import SparseHead
@@ -20,7 +20,7 @@ from oodbench_posthoc.vra import VariationalRectification
 
 PROBLEM = toy_problem()
 CLASSIFIER = PROBLEM.classifier
-BENCHMARKS = registry.load().benchmarks
+BENCHMARKS = load_registry().benchmarks
 IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
 
 

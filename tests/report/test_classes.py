@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oodbench.report.classes import accepted_classes, rejected_classes, shares_by_class
-from oodbench.report.shown import Judged, Shown
+from oodbench.report.samples import Judged, Shown
 
 
 def judged(scores: Sequence[float], labels: Sequence[int]) -> Judged:

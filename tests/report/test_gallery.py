@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from oodbench.report.gallery import IN_A_ROW, LARGEST, make_galleries, most_wrong
-from oodbench.report.shown import Judged, Shown
+from oodbench.report.samples import Judged, Shown
 
 
 def judged(scores: list[float], first: int = 0) -> Judged:

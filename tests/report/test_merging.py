@@ -11,7 +11,7 @@ from made_runs import SETS, info_of, make_run
 from oodbench.cli import main
 from oodbench.errors import UserError
 from oodbench.report.merging import combine, tell_apart, texts_of
-from oodbench.results import Run
+from oodbench.results.run import Run
 
 CHECKPOINT = {"path": "net.safetensors", "network": "resnet18"}
 

@@ -13,8 +13,8 @@ from made_runs import make_run
 from oodbench.cli import main
 from oodbench.errors import InvalidData
 from oodbench.report.recomputed import recompute_run
-from oodbench.results import Run, read_run
-from oodbench.runfiles import sha256
+from oodbench.results.files import sha256
+from oodbench.results.run import Run, read_run
 
 
 def age(run: Run) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from oodbench.cli import main
 from oodbench.report.plots import _pr, _roc, draw_plots
 from oodbench.report.runpage import run_page
-from oodbench.report.shown import read_shown
+from oodbench.report.samples import read_shown
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from stagework import Bench, TwoClasses
 
-from oodbench.store import Artifact, Store
+from oodbench.store.artifacts import Artifact, Store
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from oodbench.contracts import Classifier, Dataset, ImageSet, Info, Recipe
-from oodbench.pretrained import Weights
-from oodbench.sources import Source
+from oodbench.identity.pretrained import Weights
+from oodbench.images.sources import Source
 from oodbench.stages import Work
-from oodbench.store import Artifact, Store
+from oodbench.store.artifacts import Artifact, Store
 
 SHAPE = (1, 6, 6)
 

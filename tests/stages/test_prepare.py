@@ -9,7 +9,7 @@ import pytest
 from stagework import Bench, TwoClasses, array
 
 from oodbench.errors import InvalidData
-from oodbench.sources import Source, locate
+from oodbench.images.sources import Source, locate
 
 DATASET = TwoClasses(count=50)
 IMAGES = DATASET.load(None, "test")

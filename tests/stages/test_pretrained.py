@@ -9,9 +9,9 @@ import pytest
 from stagework import Bench, Small, TwoClasses, tensors
 
 from oodbench.contracts import PluginError
-from oodbench.keys import digest
-from oodbench.pretrained import CARD, Weights, export, identity_of, read_weights
-from oodbench.store import Artifact
+from oodbench.identity.keys import digest
+from oodbench.identity.pretrained import CARD, Weights, export, identity_of, read_weights
+from oodbench.store.artifacts import Artifact
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sample_detectors import Brightness, Confidence, RemembersFirstMean, Standar
 from stagework import Bench, TwoClasses
 
 from oodbench.contracts import Detector, Need, PluginError
-from oodbench.store import Artifact
+from oodbench.store.artifacts import Artifact
 
 MESSAGE = "scores depend on the other images of the batch, or on the images scored before: "
 

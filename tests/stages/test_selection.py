@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oodbench.images import select
+from oodbench.images.geometry import select
 from oodbench.stages.selection import positions_of
 
 

@@ -14,8 +14,8 @@ import oodbench
 from oodbench.errors import InvalidData
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.measures.evaluation import recompute
-from oodbench.paths import data_folder
-from oodbench.results import Run, read_run, write_run
+from oodbench.results.run import Run, read_run, write_run
+from oodbench.store.paths import data_folder
 from oodbench.submission.admission import Verifier
 from oodbench.submission.pack import write_pack
 

@@ -9,7 +9,7 @@ import pytest
 from made_runs import make_run
 
 from oodbench.errors import InvalidData, UserError
-from oodbench.results import Run, read_run
+from oodbench.results.run import Run, read_run
 from oodbench.submission import pack
 from oodbench.submission.pack import REQUIRED, extract_pack, write_pack
 

@@ -12,7 +12,7 @@ from made_runs import CALIBRATION, COUNTS, ID, SETS, make_run, predictions_of, s
 
 from oodbench.contracts import Benchmark
 from oodbench.measures.evaluation import recompute
-from oodbench.results import Run
+from oodbench.results.run import Run
 from oodbench.submission.definition import Definition, ExpectedSet
 from oodbench.submission.verify import verify
 

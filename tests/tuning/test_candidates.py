@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from oodbench import registry
+from oodbench.registry.lookup import load_registry
 from oodbench.tuning.candidates import list_candidates
 
-LOADED = registry.load()
+LOADED = load_registry()
 
 
 def candidates(name: str, fixed=(), samples: int = 100, **given):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.benchmarks import load_benchmark
 from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
+from oodbench.registry.benchmarks import load_benchmark
 from oodbench.tuning.outcome import Tried, Tuned, tuned_benchmark, write_benchmark
 
 BENCHMARK = Benchmark(

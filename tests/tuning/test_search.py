@@ -10,7 +10,7 @@ import pytest
 
 from oodbench.engine.progress import Progress
 from oodbench.errors import UserError
-from oodbench.options import Options
+from oodbench.request.options import Options
 from oodbench.tuning.search import Tuning, tune
 
 SETS = ["Inverted ID", "Jigsaw ID", "Mixed ID"]

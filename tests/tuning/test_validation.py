@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oodbench import registry
 from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
-from oodbench.options import Options
+from oodbench.registry.lookup import load_registry
+from oodbench.request.options import Options
 from oodbench.stages.selection import positions_of
 from oodbench.tuning.validation import Validation, find_validation, hold_out
 
-LOADED = registry.load()
+LOADED = load_registry()
 
 
 def benchmark(calibration: int) -> Benchmark:

@@ -1,0 +1,1 @@
+"""What determines an output: content keys, source code, shipped weights."""

@@ -1,0 +1,221 @@
+"""The images of a data set: where they are, their fingerprint, and their download."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oodbench.contracts import Dataset, GeneratedDataset, ImageSet
+from oodbench.errors import (
+    DataUnavailable,
+    InvalidData,
+    OodbenchError,
+    PluginError,
+    UserError,
+    describe,
+    reason_of,
+)
+from oodbench.identity.keys import Identified, digest, plugin_key
+from oodbench.images.geometry import check_images, read_pack
+from oodbench.images.userdata import UserImages
+from oodbench.registry.isolation import isolated
+from oodbench.store.artifacts import digest_file
+from oodbench.store.leases import leased
+
+
+@dataclass(frozen=True)
+class Source(Identified):
+    """One split of a data set, found.
+
+    Attributes:
+        dataset: the data set, fitted to the ID geometry where it computes its images.
+        split: name of the split.
+        root: the data folder.
+        pack: the pack that holds the images, or None if the data set reads them itself.
+        fingerprint: digest of the bytes, parameters and code that determine the images.
+        contents: digests of the files that hold these images and nothing else: a pack, or a user's
+            pictures; empty for files that hold other splits too.
+        files_digest: digest of all files that are read; empty if there are none.
+    """
+
+    dataset: Dataset
+    split: str
+    root: Path
+    pack: Path | None
+    fingerprint: str
+    contents: frozenset[str] = frozenset()
+    files_digest: str = ""
+
+    def identity(self) -> dict[str, str]:
+        """Return what determines the images."""
+        return {"fingerprint": self.fingerprint, "split": self.split}
+
+    def load(self) -> ImageSet:
+        """Read the images.
+
+        Raises:
+            InvalidData: if they are damaged; the message names the file.
+        """
+        if self.pack is not None:
+            return read_pack(self.pack)
+        name = f"{self.dataset.info.name}-{self.split}"
+        return check_images(self.dataset.load(self.root, self.split), name)
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """Return what another source shares if it has images in common: fingerprint, contents."""
+        return self.contents | {self.fingerprint}
+
+    def verify(self) -> None:
+        """Make sure that files are as they were when the fingerprint was taken.
+
+        Call it after the last image was read: what was made of other bytes would be found under
+        this fingerprint for ever.
+
+        Raises:
+            InvalidData: if a file was changed.
+        """
+        if self.files_digest and self.files_digest != self._digest_files():
+            raise InvalidData(
+                f"the images of '{self.dataset.info.name}' ({self.split}) were changed since the "
+                "run began; run the same command again"
+            )
+
+    def _digest_files(self) -> str:
+        if isinstance(self.dataset, UserImages):
+            return _users_source(self.dataset, self.split, self.root).files_digest
+        if self.pack is not None:
+            return _pack_source(self.dataset, self.split, self.root, self.pack).files_digest
+        return digest(_digests(_files(self.dataset, self.root, self.split) or []))
+
+    def describe(self) -> str:
+        """Return what was taken of a user's own images; empty for a registered data set."""
+        found = self.dataset
+        return found.describe(self.split) if isinstance(found, UserImages) else ""
+
+
+def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -> Source:
+    """Find one split of a data set: as a pack, as files of its own, or by download, in this order.
+
+    Args:
+        dataset: the data set.
+        split: name of the split.
+        root: the data folder.
+        download: whether to fetch what is missing.
+
+    Raises:
+        UserError: if the data set has no such split.
+        DataUnavailable: if the images are neither there nor to be had.
+        InvalidData: if a pack is damaged.
+        PluginError: if the data set cannot name its files.
+    """
+    name = dataset.info.name
+    if split not in dataset.splits:
+        raise UserError(
+            f"data set '{name}' has no {split} split (it has: {', '.join(dataset.splits)})"
+        )
+    if isinstance(dataset, UserImages):  # a path already says where they are
+        return _users_source(dataset, split, root)
+    if isinstance(dataset, GeneratedDataset):
+        return Source(dataset, split, root, None, digest({"plugin": plugin_key(dataset)}))
+    pack = root / f"{name}-{split}.npz"
+    if pack.is_file():
+        _verify_pack(pack)
+        return _pack_source(dataset, split, root, pack)
+    files = _files(dataset, root, split)
+    if files is None:
+        if not download:
+            raise DataUnavailable(
+                f"data set '{name}' is not in {root} (neither {pack.name} nor its own files); "
+                f"'oodbench data prepare {name}' fetches it"
+            )
+        _make_folder(root)
+        files = _fetch(dataset, root, split)
+    content = _digests(files)
+    identity = plugin_key(dataset)
+    if files:
+        del identity["versions"]  # whatever library reads them, the files say the same
+    fingerprint = digest({"plugin": identity, "split": split, "files": content})
+    files_digest = digest(content) if files else ""
+    return Source(dataset, split, root, None, fingerprint, files_digest=files_digest)
+
+
+def _digests(files: Iterable[Path]) -> list[tuple[str, str, str]]:
+    return [(path.parent.name, path.name, _digest_file(path)) for path in files]
+
+
+def _pack_source(dataset: Dataset, split: str, root: Path, pack: Path) -> Source:
+    sha256 = _digest_file(pack)
+    fingerprint = digest({"pack": sha256})
+    return Source(dataset, split, root, pack, fingerprint, frozenset({sha256}), fingerprint)
+
+
+def _users_source(dataset: UserImages, split: str, root: Path) -> Source:
+    """Find a user's images; what they are called, and where, does not count in the fingerprint."""
+    images = [_digest_file(path) for path in dataset.files(root, split)]
+    labels = dataset.labels(split).tolist()
+    fingerprint = digest({"images": images, "labels": labels, "note": dataset.note(split)})
+    return Source(dataset, split, root, None, fingerprint, frozenset(images), fingerprint)
+
+
+def _digest_file(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except OSError as error:
+        raise InvalidData(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the data folder {root} cannot be made: {error.strerror}") from error
+
+
+def _fetch(dataset: Dataset, root: Path, split: str) -> list[Path]:
+    """Download a split, unless another process does so meanwhile, and return its files."""
+    name = dataset.info.name
+    with leased(root, f".fetching-{name}"):
+        files = _files(dataset, root, split)
+        if files is None:
+            _download(dataset, root, split)
+            files = _files(dataset, root, split)
+    if files is None:
+        raise DataUnavailable(f"data set '{name}': its files are still missing after download")
+    return files
+
+
+def _download(dataset: Dataset, root: Path, split: str) -> None:
+    try:
+        with isolated():
+            dataset.prepare(root, split)
+    except OodbenchError:
+        raise
+    except Exception as error:  # a third-party download may raise anything
+        reason = f"data set '{dataset.info.name}' cannot be fetched: {describe(error)}"
+        raise DataUnavailable(reason) from error
+
+
+def _files(dataset: Dataset, root: Path, split: str) -> list[Path] | None:
+    try:
+        with isolated():
+            files = list(dataset.files(root, split))
+    except OodbenchError:
+        raise
+    except Exception as error:  # a third-party method may raise anything
+        name = dataset.info.name
+        raise PluginError(f"data set '{name}' cannot name its files: {describe(error)}") from error
+    return files if all(path.is_file() for path in files) else None
+
+
+def _verify_pack(pack: Path) -> None:
+    """Raise `InvalidData` if a pack is truncated or fails its own checksums."""
+    try:
+        with zipfile.ZipFile(pack) as archive:
+            broken = archive.testzip()
+    except Exception as error:  # the reader of ZIP raises anything on damaged files
+        raise InvalidData(f"{pack}: truncated or not an .npz file: {reason_of(error)}") from error
+    if broken is not None:
+        raise InvalidData(f"{pack}: damaged: '{broken}' fails its checksum")

@@ -1,0 +1,1 @@
+"""A request as jobs with content keys: pure functions, nothing is run."""

@@ -1,0 +1,344 @@
+"""The plan of a request: its jobs with content keys, a graph in which nothing is run."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from oodbench.contracts import (
+    Classifier,
+    CustomClassifier,
+    Detector,
+    GeneratedDataset,
+    Need,
+    Trainable,
+)
+from oodbench.identity.keys import digest, identify
+from oodbench.identity.pretrained import Weights, identity_of
+from oodbench.identity.stagecode import stage_code
+from oodbench.images.sources import Source
+from oodbench.plan.jobs import Job, Plan, Predicted, Ref, Resources, Row, Scored
+from oodbench.plan.probes import probe_of
+from oodbench.plan.specs import (
+    ExtractSpec,
+    FitSpec,
+    GenerateSpec,
+    Part,
+    PrepareSpec,
+    ScoreSpec,
+    Selection,
+    Spec,
+    TrainSpec,
+)
+from oodbench.request.request import Request
+
+HEAVY_CPUS = 4
+"""CPUs at most for one training or forward pass; the small networks here gain little from more."""
+
+FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
+
+PASSES = frozenset({Need.INPUTS, Need.CLASSIFIER})
+"""What a detector needs that passes images through the classifier itself."""
+
+
+def make_plan(request: Request) -> Plan:
+    """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
+    return _Planner(request).plan
+
+
+def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
+    """Return the seed that a part draws with, given that of the detector that asks for it."""
+    if not part.stochastic:
+        return None
+    return seed or 0 if isinstance(part, Detector) else 0
+
+
+class _Split(NamedTuple):
+    """Images of one data set: ``kind`` is "train" or "test", both of the ID set, or "ood"."""
+
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """A trained classifier and what it yields of each split."""
+
+    seed: int
+    train: Ref
+    splits: Mapping[_Split, Ref]
+    rest: Ref
+
+
+class _Planner:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.plan = Plan()
+        device_share = 1.0 if request.gpus else 0.0
+        self._heavy = Resources(min(request.cpus, HEAVY_CPUS), device_share)
+        self._light = Resources(1, device_share / 4)
+        self._shared = Resources(self._heavy.cpus, device_share / 4)
+        self._plain = Resources(1, 0.0)
+        self._code = functools.cache(stage_code)
+        self._identities: dict[int, tuple[object, Any]] = {}
+        self._classifier = request.classifier.full_name
+        id_title, *self._ood_titles = request.titles()
+        self._train, self._test = _Split("train", id_title), _Split("test", id_title)
+        self._generated = {
+            _Split("ood", title): source.dataset
+            for title, source in zip(self._ood_titles, request.ood, strict=True)
+            if isinstance(source.dataset, GeneratedDataset)
+        }
+        self._images = self._prepare_all()
+        for seed in request.classifier_seeds:
+            self._plan_classifier(seed)
+
+    def _add(
+        self,
+        stage: str,
+        title: str,
+        spec: Spec,
+        inputs: Mapping[str, Ref],
+        resources: Resources,
+        *,
+        is_vital: bool = False,
+        optional: frozenset[str] = frozenset(),
+    ) -> Ref:
+        content = {
+            "stage": stage,
+            "code": self._code(stage),
+            "spec": {name: self._identify(value) for name, value in spec.items()},
+            "inputs": {role: ref.key for role, ref in inputs.items()},
+        }
+        ref = Ref(stage, digest(content))
+        job = Job(ref, title, spec, inputs, resources, is_vital, optional)
+        self.plan.jobs.setdefault(ref, job)
+        return ref
+
+    def _identify(self, value: object) -> Any:
+        """Return what identifies a value, looked up once for each object."""
+        if id(value) not in self._identities:
+            self._identities[id(value)] = (value, identify(value))  # kept, so that its id stays
+        return self._identities[id(value)][1]
+
+    def _prepare_all(self) -> dict[_Split, Ref]:
+        request = self.request
+        images = {
+            self._train: self._prepare(request.train, None, is_vital=True),
+            self._test: self._prepare(request.test, request.images_per_set, is_vital=True),
+        }
+        for title, source in zip(self._ood_titles, request.ood, strict=True):
+            if _Split("ood", title) not in self._generated:
+                images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
+        return images
+
+    def _generate(self, title: str, dataset: GeneratedDataset, extracted: _Extracted) -> Ref:
+        """Plan images that are made by parts, which may have learned from a classifier."""
+        name = dataset.info.name
+        spec: GenerateSpec = {
+            "dataset": dataset,
+            "precision": self.request.precision,
+            **self._selection(self.request.images_per_set),
+        }
+        parts = self._fit_parts(name, dataset, None, extracted)
+        return self._add("generate", f"make {title}", spec, parts, self._light)
+
+    def _prepare(self, source: Source, at_most: int | None, *, is_vital: bool = False) -> Ref:
+        spec: PrepareSpec = {"source": source, **self._selection(at_most)}
+        title = f"prepare {source.dataset.info.name} ({source.split})"
+        return self._add("prepare", title, spec, {}, self._plain, is_vital=is_vital)
+
+    def _selection(self, at_most: int | None) -> Selection:
+        return {
+            "shape": self.request.shape,
+            "num_classes": self.request.train.dataset.num_classes,
+            "at_most": at_most,
+            "selection_seed": self.request.selection_seed,
+        }
+
+    def _plan_classifier(self, seed: int) -> None:
+        request = self.request
+        train = self._plan_training(seed)
+        splits = {
+            split: self._extract(train, split, "all")
+            for split in self._images
+            if split != self._train and split not in self._generated
+        }
+        splits[self._train] = self._extract(train, self._train, "calibration")
+        rest = self._extract(train, self._train, "rest")
+        extracted = _Extracted(seed, train, splits, rest)
+        for split, dataset in self._generated.items():
+            self._images[split] = self._generate(split.title, dataset, extracted)
+            splits[split] = self._extract(train, split, "all")
+        extracted = dataclasses.replace(extracted, splits=self._in_order(splits))
+        self._list_predictions(extracted)
+        for name, detector in request.detectors.items():
+            for detector_seed in request.seeds if detector.stochastic else (None,):
+                self._plan_detector(name, detector, detector_seed, extracted)
+
+    def _plan_training(self, seed: int) -> Ref:
+        classifier = self.request.classifier
+        spec: TrainSpec = {
+            "classifier": classifier,
+            "weights": self._shipped(classifier, seed),
+            "seed": seed,
+            "precision": self.request.precision,
+        }
+        taught = self.request.taught or self.request.train
+        inputs = {"train": self._prepare(taught, None, is_vital=True)}
+        auxiliary = classifier.auxiliary() if isinstance(classifier, CustomClassifier) else None
+        if auxiliary:
+            source = self.request.auxiliary[auxiliary]
+            inputs["auxiliary"] = self._prepare(source, None, is_vital=True)
+        title = f"train {self._classifier} (seed {seed})"
+        return self._add("train", title, spec, inputs, self._heavy, is_vital=True)
+
+    def _in_order(self, splits: Mapping[_Split, Ref]) -> dict[_Split, Ref]:
+        """Return what belongs to splits in the order of the table."""
+        ood = [_Split("ood", title) for title in self._ood_titles]
+        return {split: splits[split] for split in (self._test, *ood, self._train)}
+
+    def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
+        spec: ExtractSpec = {"classifier": self.request.classifier, **self._part(part)}
+        title = f"forward pass over {split.title}" + ("" if part == "all" else f" ({part})")
+        inputs = {"images": self._images[split], "classifier": train}
+        return self._add("extract", title, spec, inputs, self._heavy)
+
+    def _part(self, part: str) -> Part:
+        return {
+            "part": part,
+            "count": self.request.calibration_images,
+            "selection_seed": self.request.selection_seed,
+            "precision": self.request.precision,
+            "batch_size": self.request.batch_size,
+        }
+
+    def _list_predictions(self, extracted: _Extracted) -> None:
+        for split, ref in extracted.splits.items():
+            self.plan.predicted.append(
+                Predicted(
+                    self._classifier,
+                    extracted.seed,
+                    split.title,
+                    "calibration" if split == self._train else "test",
+                    ref,
+                )
+            )
+
+    def _fit(self, name: str, trainable: Trainable, seed: int | None, extracted: _Extracted) -> Ref:
+        """Plan the fit of a detector or part, after the parts that it asks for."""
+        needs = trainable.needs_to_fit()
+        inputs = {"train": self._images[self._train]}
+        inputs |= self._fit_parts(name, trainable, seed, extracted)
+        if needs & FROM_CLASSIFIER:
+            inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
+        if auxiliary := trainable.auxiliary():
+            inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
+        spec: FitSpec = {
+            "trainable": trainable,
+            "weights": self._shipped(trainable, seed or 0),
+            "classifier": self._with_classifier(trainable, inputs, extracted),
+            "seed": seed or 0,
+            "precision": self.request.precision,
+        }
+        title = f"fit {name}" + ("" if seed is None else f" (seed {seed})")
+        return self._add("fit", title, spec, inputs, self._resources(trainable))
+
+    def _fit_parts(
+        self,
+        name: str,
+        owner: Trainable | GeneratedDataset,
+        seed: int | None,
+        extracted: _Extracted,
+    ) -> dict[str, Ref]:
+        return {
+            f"part:{role}": self._fit(
+                f"{role} of {name}", part, _seed_of_part(part, seed), extracted
+            )
+            for role, part in owner.parts().items()
+        }
+
+    def _shipped(self, plugin: object, seed: int) -> Weights | None:
+        return self.request.weights.get(digest(identity_of(plugin, seed)))
+
+    def _with_classifier(
+        self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted
+    ) -> Classifier | None:
+        """Add the classifier to the inputs and return it, where ``trainable`` needs it."""
+        needs = trainable.needs | trainable.needs_to_fit()
+        if Need.CLASSIFIER not in needs:
+            return None
+        inputs["classifier"] = extracted.train
+        return self.request.classifier
+
+    def _resources(self, trainable: Trainable) -> Resources:
+        """Fits without passes of the training images through the classifier run side by side."""
+        if not isinstance(trainable, Detector):
+            return self._heavy  # all seeds and detectors wait for a part
+        return self._shared if trainable.needs_to_fit() >= PASSES else self._light
+
+    def _plan_detector(
+        self, name: str, detector: Detector, seed: int | None, extracted: _Extracted
+    ) -> None:
+        fit = self._fit(name, detector, seed, extracted) if detector.learns() else None
+        scores = {
+            split: self._score(name, detector, seed, fit, split, extracted)
+            for split in extracted.splits
+        }
+        probe = self._probe(name, seed, scores)
+        key = (name, self._classifier, extracted.seed, seed)
+        for split, ref in scores.items():
+            part = "calibration" if split == self._train else "test"
+            self.plan.scored.append(Scored(*key, split.title, part, ref, probe))
+        for split, ref in scores.items():
+            if split != self._train:
+                evaluate = self._evaluate(name, split, scores, extracted)
+                ood = split.title if split.kind == "ood" else ""
+                self.plan.rows.append(Row(self._test.title, ood, *key, evaluate, ref, probe))
+
+    def _score(
+        self,
+        name: str,
+        detector: Detector,
+        seed: int | None,
+        fit: Ref | None,
+        split: _Split,
+        extracted: _Extracted,
+    ) -> Ref:
+        inputs = {"images": self._images[split]}
+        if fit is not None:
+            inputs["fit"] = fit
+        if detector.needs & FROM_CLASSIFIER:
+            inputs["extract"] = extracted.splits[split]
+        spec: ScoreSpec = {
+            "detector": detector,
+            "classifier": self._with_classifier(detector, inputs, extracted),
+            "seed": seed or 0,
+            **self._part("calibration" if split == self._train else "all"),
+        }
+        title = split.title + (" (calibration)" if split == self._train else "")
+        suffix = "" if seed is None else f" (seed {seed})"
+        return self._add("score", f"score {title} by {name}{suffix}", spec, inputs, self._shared)
+
+    def _probe(self, name: str, seed: int | None, scores: Mapping[_Split, Ref]) -> Ref:
+        scoring = [self.plan.jobs[ref] for ref in scores.values()]
+        spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
+        suffix = "" if seed is None else f" (seed {seed})"
+        title = f"score images of all sets again by {name}{suffix}"
+        return self._add("probe", title, spec, inputs, self._shared, optional=optional)
+
+    def _evaluate(
+        self, name: str, split: _Split, scores: Mapping[_Split, Ref], extracted: _Extracted
+    ) -> Ref:
+        inputs = {  # of several that failed the first is blamed: the classifier, then the detector
+            "id_extract": extracted.splits[self._test],
+            "id": scores[self._test],
+            "calibration": scores[self._train],
+        }
+        if split.kind == "ood":
+            inputs["ood"] = scores[split]
+        title = f"evaluate {name} on {split.title}"
+        return self._add("evaluate", title, {}, inputs, self._plain)

@@ -1,0 +1,126 @@
+"""The arguments of each kind of job; every value identifies itself in the key.
+
+`oodbench.identity.keys.identify` says how: plain values by what they are, plugins by class,
+parameters and code, sources and shipped weights by their bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from oodbench.contracts import Classifier, Detector, GeneratedDataset, Trainable
+from oodbench.identity.pretrained import Weights
+from oodbench.images.sources import Source
+
+
+class Selection(TypedDict):
+    """How images of a data set are selected, and fitted to the ID set.
+
+    Attributes:
+        shape: (c, h, w) of the ID set.
+        num_classes: number of classes of the ID set.
+        at_most: images that are used at most; None for all.
+        selection_seed: draws them.
+    """
+
+    shape: tuple[int, int, int]
+    num_classes: int
+    at_most: int | None
+    selection_seed: int
+
+
+class PrepareSpec(Selection):
+    """Arguments of the stage "prepare"."""
+
+    source: Source
+
+
+class GenerateSpec(Selection):
+    """Arguments of the stage "generate"; ``selection_seed`` draws the images that are made too."""
+
+    dataset: GeneratedDataset
+    precision: str
+
+
+class TrainSpec(TypedDict):
+    """Arguments of the stage "train"; ``weights`` are shipped ones."""
+
+    classifier: Classifier
+    weights: Weights | None
+    seed: int
+    precision: str
+
+
+class Part(TypedDict):
+    """Which prepared images pass: ``"all"``, the ``"calibration"`` images, or the ``"rest"``.
+
+    Attributes:
+        part: one of these.
+        count: number of calibration images.
+        selection_seed: draws them.
+        precision: of networks.
+        batch_size: images in a forward pass.
+    """
+
+    part: str
+    count: int
+    selection_seed: int
+    precision: str
+    batch_size: int
+
+
+class ExtractSpec(Part):
+    """Arguments of the stage "extract"."""
+
+    classifier: Classifier
+
+
+class FitSpec(TypedDict):
+    """Arguments of the stage "fit"; ``classifier`` is None for a fit that does not ask for it."""
+
+    trainable: Trainable
+    weights: Weights | None
+    classifier: Classifier | None
+    seed: int
+    precision: str
+
+
+class ScoreSpec(Part):
+    """Arguments of the stage "score"; ``classifier`` as in a fit."""
+
+    detector: Detector
+    classifier: Classifier | None
+    seed: int
+
+
+class ProbeSpec(TypedDict):
+    """Arguments of the stage "probe": those of the score jobs of all sets.
+
+    Attributes:
+        parts: the part of each set.
+        detector, classifier, seed, count, selection_seed, precision: as in `ScoreSpec`.
+    """
+
+    parts: list[str]
+    detector: Detector
+    classifier: Classifier | None
+    seed: int
+    count: int
+    selection_seed: int
+    precision: str
+
+
+class EvaluateSpec(TypedDict):
+    """Arguments of the stage "evaluate": none, all is in its inputs."""
+
+
+Spec = (
+    PrepareSpec
+    | GenerateSpec
+    | TrainSpec
+    | ExtractSpec
+    | FitSpec
+    | ScoreSpec
+    | ProbeSpec
+    | EvaluateSpec
+)

@@ -1,0 +1,1 @@
+"""Plugins: found, loaded, guarded and looked up by name."""

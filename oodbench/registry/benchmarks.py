@@ -1,0 +1,58 @@
+"""Benchmark definitions, read from TOML files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from oodbench.contracts import Benchmark
+from oodbench.contracts.info import NAME
+from oodbench.errors import UserError
+from oodbench.store.validation import check_values, describe, read_bytes
+
+BYTES = 2**20
+"""Bytes of a definition at most."""
+
+MOST = 10**12
+"""The largest number of images."""
+
+
+def load_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark definition; its keys are the fields of `Benchmark`.
+
+    Raises:
+        UserError: if the file cannot be read, is malformed (the message has line and column), or
+            has unknown, missing or ill-typed keys.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        content = tomllib.loads(read_bytes(path, BYTES).decode("utf-8"))
+        check_values(content)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: malformed TOML: it is nested too deep") from error
+    except ValueError as error:  # as is TOMLDecodeError, and what is raised for long integers
+        raise UserError(f"{path}: malformed TOML: {error}") from error
+    try:
+        benchmark = TypeAdapter(Benchmark).validate_python(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe(error)}") from error
+    if not NAME.fullmatch(benchmark.name):
+        raise UserError(
+            f"{path}: key 'name': '{benchmark.name}' is not a valid name: use lower case, digits "
+            "and hyphens"
+        )
+    for key, least in (("images_per_set", 1), ("calibration_images", 1), ("selection_seed", 0)):
+        if not least <= getattr(benchmark, key) <= MOST:
+            raise UserError(f"{path}: key '{key}': must be from {least} to {MOST:,}")
+    if not benchmark.ood:
+        raise UserError(f"{path}: key 'ood': names no data set")
+    for group, names in benchmark.groups.items():
+        if not names:
+            raise UserError(f"{path}: key 'groups.{group}': names no data set")
+        for name in names:
+            if name not in benchmark.ood:
+                raise UserError(f"{path}: key 'groups.{group}': '{name}' is not among 'ood'")
+    return benchmark

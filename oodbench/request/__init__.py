@@ -1,0 +1,1 @@
+"""What a user asks for, resolved: names to plugins, data sets to images."""

@@ -1,0 +1,114 @@
+"""Classifiers made from what users ask for, and their description in keys and records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from oodbench.contracts import Classifier, DerivedClassifier, parameters
+from oodbench.errors import PluginError, UserError, describe
+from oodbench.identity.keys import digest, identify, plain
+from oodbench.registry.isolation import isolated
+from oodbench.registry.lookup import Registry
+from oodbench.request.user_weights import SAFE, UserCheckpoint, digest_checkpoint, is_checkpoint
+
+Parameters = Mapping[str, Mapping[str, Any]]
+
+
+def names_of(name: str, arch: str | None, registry: Registry, chosen: Parameters) -> list[str]:
+    """Return the registered names that a classifier is made of: its own, and its network's.
+
+    Args:
+        name: as for `make_classifier`.
+        arch: likewise.
+        registry: likewise.
+        chosen: likewise.
+
+    Raises:
+        UserError: if there is no such classifier.
+    """
+    if is_checkpoint(name):
+        return names_of(arch, None, registry, chosen) if arch else []
+    entry = registry.classifiers[name]
+    if not issubclass(entry.target, DerivedClassifier):
+        return [entry.name]
+    values = {**entry.defaults(), **chosen.get(entry.name, {}), **entry.given}
+    return [entry.name, *names_of(values["network"], None, registry, chosen)]
+
+
+def make_classifier(
+    name: str, registry: Registry, chosen: Parameters, arch: str | None = None
+) -> Classifier:
+    """Return the classifier of a name, or of a file of weights.
+
+    Args:
+        name: of a registered classifier, with an argument after a slash where it takes one
+            (``"outlier-exposure/resnet18"``); or the path of a file of weights.
+        registry: finds classifiers.
+        chosen: parameters by the names that `names_of` returns.
+        arch: the name of the classifier whose network the file is of.
+
+    Raises:
+        UserError: if there is none, it cannot be made, or a parameter does not fit.
+    """
+    if is_checkpoint(name):
+        return _make_checkpoint(name, registry, chosen, arch)
+    if arch is not None:
+        raise UserError(f"--arch is for files of weights (*{SAFE}), which '{name}' is not")
+    entry = registry.classifiers[name]
+    try:
+        with isolated():
+            made = entry.create(**chosen.get(entry.name, {}))
+            if isinstance(made, DerivedClassifier):
+                made.on(make_classifier(made.network, registry, chosen))
+            digest(identify(made))
+    except UserError:
+        raise
+    except PluginError as error:
+        raise UserError(str(error)) from error
+    except Exception as error:  # a third-party constructor may raise anything
+        raise UserError(f"classifier '{name}' cannot be made: {describe(error)}") from error
+    return made
+
+
+def _make_checkpoint(
+    path: str, registry: Registry, chosen: Parameters, arch: str | None
+) -> Classifier:
+    sha256 = digest_checkpoint(path)
+    if arch is None:
+        raise UserError(
+            f"{path}: name the classifier whose network these weights belong to: --arch"
+        )
+    base = make_classifier(arch, registry, chosen)
+    return UserCheckpoint(path=path, network=arch, sha256=sha256).on(base)
+
+
+BASE = "base"
+"""Where the record of a derived classifier holds that of the other one."""
+
+
+def record(classifier: Classifier) -> dict[str, Any]:
+    """Return what ``run.json`` says of a classifier: ``{name: parameters}``."""
+    values = plain(parameters(classifier))
+    if isinstance(classifier, UserCheckpoint):
+        values["path"] = classifier.full_name  # where it lay is nobody's business
+    if isinstance(classifier, DerivedClassifier):
+        values[BASE] = record(classifier.base)
+    return {classifier.full_name: values}
+
+
+def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:
+    """Return a classifier again from what `record` returned; a file need not be there any more.
+
+    Raises:
+        UserError: if it cannot be made any more.
+    """
+    ((name, values),) = recorded.items()
+    own = {key: value for key, value in values.items() if key != BASE}
+    if is_checkpoint(name):
+        made: Classifier = UserCheckpoint(**own)
+    else:
+        made = registry.classifiers[name].create(**own)
+    if isinstance(made, DerivedClassifier):
+        made.on(remake(values[BASE], registry))
+    return made

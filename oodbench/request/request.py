@@ -1,0 +1,72 @@
+"""The request: what to compare, with everything found that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from oodbench.contracts import Classifier, Detector
+from oodbench.identity.pretrained import Weights
+from oodbench.images.geometry import title_in
+from oodbench.images.sources import Source
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare, with everything found that it names.
+
+    Attributes:
+        train: images to train and fit on.
+        test: ID test images.
+        ood: OOD test images.
+        classifier: the classifier to protect.
+        detectors: the detectors, by the name in the records.
+        auxiliary: training images of data sets that detectors learn from besides the ID set, by
+            the name that detectors call them.
+        seeds: seeds of what detectors draw.
+        classifier_seeds: seeds of the classifiers that are trained.
+        images_per_set: test images of a set that are used at most.
+        calibration_images: ID training images that thresholds are taken from.
+        selection_seed: draws these images.
+        precision: ``"bfloat16"`` or ``"float32"``, for networks.
+        batch_size: images in a forward pass.
+        cpus: CPUs of the machine.
+        gpus: GPUs to use; 0 computes on the CPU.
+        weights: shipped weights to take in place of training, by the key of what was trained.
+        taught: images that the classifier is trained on, where these are not ``train``.
+    """
+
+    train: Source
+    test: Source
+    ood: Sequence[Source]
+    classifier: Classifier
+    detectors: Mapping[str, Detector]
+    auxiliary: Mapping[str, Source] = field(default_factory=dict)
+    seeds: Sequence[int] = (0,)
+    classifier_seeds: Sequence[int] = (0,)
+    images_per_set: int = 10_000
+    calibration_images: int = 1_000
+    selection_seed: int = 0
+    precision: str = "float32"
+    batch_size: int = 500
+    cpus: int = 1
+    gpus: int = 0
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    taught: Source | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return the geometry of the ID data set, which all images are fitted to."""
+        return self.train.dataset.shape
+
+    def titles(self) -> list[str]:
+        """Return what tables call the data sets: the ID set, then the OOD sets."""
+        ood = (title_in(source.dataset, self.shape) for source in self.ood)
+        return [self.train.dataset.info.label, *ood]
+
+    def describe_images(self) -> dict[str, str]:
+        """Return what was taken of a user's own images, by set."""
+        id_title, *titles = self.titles()
+        names = [f"{id_title} (train)", f"{id_title} (test)", *titles]
+        found = zip(names, (self.train, self.test, *self.ood), strict=True)
+        return {name: text for name, source in found if (text := source.describe())}

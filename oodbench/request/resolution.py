@@ -1,0 +1,238 @@
+"""A user's request, resolved: names to plugins, benchmarks to data, texts to parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from oodbench import hardware
+from oodbench.contracts import Benchmark, Detector
+from oodbench.errors import InvalidParameter, UnknownName, UserError
+from oodbench.images.sources import locate
+from oodbench.images.userdata import is_path
+from oodbench.registry.benchmarks import load_benchmark
+from oodbench.registry.lookup import Registry
+from oodbench.request.classifiers import make_classifier, names_of
+from oodbench.request.datasets import (
+    Auxiliary,
+    locate_ood,
+    make_dataset,
+    make_ood,
+    refuse_bare_path,
+    refuse_copies,
+    titles_by_group,
+)
+from oodbench.request.detectors import find_detectors, make_detectors
+from oodbench.request.options import Options
+from oodbench.request.request import Request
+from oodbench.store.paths import as_name, data_folder, expanded
+from oodbench.store.validation import BITS
+
+Parameters = Mapping[str, Mapping[str, Any]]
+
+SLIP = 0.75
+"""Names at least as similar as this (`difflib`) are taken for one, misspelt."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request, and what could not be made part of it.
+
+    Attributes:
+        request: what to compare.
+        benchmark: the benchmark, as changed by the options.
+        groups: what tables call the OOD sets of the request, by the name of their group.
+        missing: OOD sets whose images cannot be had, with the reason.
+        broken: detectors that cannot be loaded, made or planned, with the reason.
+        distributions: what installed each plugin that takes part, by its name.
+    """
+
+    request: Request
+    benchmark: Benchmark
+    groups: dict[str, tuple[str, ...]]
+    missing: dict[str, str]
+    broken: dict[str, str]
+    distributions: dict[str, str]
+
+    def without(self, lost: Mapping[str, str]) -> Resolved:
+        """Return the request without some OOD sets, given the reasons by what tables call them.
+
+        Raises:
+            UserError: if none is left.
+        """
+        sets = zip(self.request.titles()[1:], self.request.ood, strict=True)
+        ood = [source for title, source in sets if title not in lost]
+        missing = self.missing | dict(lost)
+        if not ood:
+            raise UserError("no OOD set is available: " + "; ".join(missing.values()))
+        groups = {
+            group: tuple(title for title in titles if title not in lost)
+            for group, titles in self.groups.items()
+        }
+        return dataclasses.replace(
+            self,
+            request=dataclasses.replace(self.request, ood=ood),
+            groups={group: titles for group, titles in groups.items() if titles},
+            missing=missing,
+        )
+
+
+def resolve(options: Options, registry: Registry, split: str = "test") -> Resolved:
+    """Find everything that the options name.
+
+    Args:
+        options: what is asked for.
+        registry: finds plugins.
+        split: the split that is scored: ``"test"``; or ``"train"``, which tuning asks for, of data
+            sets that have it.
+
+    Raises:
+        UserError: if something that cannot be left out is unknown, unusable or not to be had.
+    """
+    if options.batch_size is not None and options.batch_size < 1:
+        raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
+    if options.images is not None and options.images < 1:
+        raise UserError(f"a set needs at least 1 image, not {options.images}")
+    benchmark = find_benchmark(options, registry)
+    found, unloaded = find_detectors(options.detectors, registry)
+    asked, data = options.parameters or {}, data_folder(options.data)
+    makers = names_of(benchmark.classifier, options.arch, registry, asked)
+    parameters = _merge_parameters(benchmark, asked, found, makers, registry)
+    detectors, unmade = make_detectors(found, registry, parameters)
+    classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
+    seeds = _seeds(options.seeds, "seeds")
+    classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
+    gpus = hardware.resolve_gpus(options.device)
+    precision = hardware.resolve_precision(options.precision, gpus)
+    id_dataset = make_dataset(benchmark.id, registry, parameters)
+    ood_datasets, lost = make_ood(benchmark, id_dataset, registry, parameters)
+    classifier = classifier.suited(id_dataset)
+    # What can be refused at once has been; from here on images are looked for, and fetched.
+    train = locate(id_dataset, "train", data, download=options.download)
+    test = locate(id_dataset, split, data, download=options.download)
+    ood, missing = locate_ood(ood_datasets, lost, split, data, download=options.download)
+    refuse_copies(train, test, ood, id_dataset.shape)
+    known = train.identities | test.identities
+    tested = frozenset().union(*(source.identities for source in ood))
+    auxiliary = Auxiliary(known, tested, id_dataset, data, options.download, registry)
+    auxiliary.add_detectors(detectors, unmade)
+    auxiliary.add_generated(ood)
+    auxiliary.add_classifier(classifier)
+    request = Request(
+        train=train,
+        test=test,
+        ood=ood,
+        classifier=classifier,
+        detectors=detectors,
+        auxiliary=auxiliary.found,
+        seeds=seeds,
+        classifier_seeds=classifier_seeds,
+        images_per_set=benchmark.images_per_set,
+        calibration_images=benchmark.calibration_images,
+        selection_seed=benchmark.selection_seed,
+        precision=precision,
+        batch_size=options.batch_size or hardware.BATCH_SIZES["cuda" if gpus else "cpu"],
+        cpus=hardware.count_cpus(),
+        gpus=gpus,
+        weights={} if options.retrain else registry.weights,
+    )
+    used = (
+        (registry.detectors, found),
+        (registry.classifiers, makers),
+        (registry.datasets, [benchmark.id, *benchmark.ood]),
+    )
+    distributions = {
+        name: names[name].plugin.distribution
+        for names, chosen in used
+        for name in chosen
+        if name in names
+    }
+    groups = titles_by_group(benchmark, ood_datasets, lost, missing)
+    return Resolved(request, benchmark, groups, missing, unloaded | unmade, distributions)
+
+
+def find_benchmark(options: Options, registry: Registry) -> Benchmark:
+    """Return the benchmark that the options name, with their ID set, OOD sets and classifier.
+
+    Raises:
+        UserError: if there is none, or no way to make one up.
+    """
+    name = str(options.benchmark or options.id or "")
+    if not name:
+        raise UserError("name a benchmark or an ID data set: --id mnist, or --benchmark my.toml")
+    changes: dict[str, Any] = {}
+    if name.endswith(".toml"):
+        benchmark = load_benchmark(expanded(name))
+    elif name in registry.benchmarks or options.benchmark:
+        benchmark = registry.benchmarks[name].target
+    else:
+        benchmark = _made_up(name, options, registry)
+    if options.benchmark and options.id:
+        changes["id"] = str(options.id)
+    if options.ood is not None:
+        benchmark = benchmark.with_ood([str(each) for each in options.ood])
+    if options.classifier is not None:
+        changes["classifier"] = str(options.classifier)
+    if options.images is not None:
+        changes["images_per_set"] = options.images
+    return dataclasses.replace(benchmark, **changes)
+
+
+def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
+    """Return a benchmark for an ID set that no definition is about."""
+    if not is_path(name) and name not in registry.datasets:
+        refuse_bare_path(name)
+        known = {*registry.benchmarks, *registry.datasets}
+        raise UnknownName("benchmark or ID data set", name, known)
+    if options.ood is None or options.classifier is None:
+        raise UserError(
+            f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
+            f"classifier: --ood NAME,... --classifier {'|'.join(registry.classifiers)}"
+        )
+    return Benchmark(
+        name=as_name(Path(name).stem), id=name, ood=(), classifier=str(options.classifier)
+    )
+
+
+def _merge_parameters(
+    benchmark: Benchmark,
+    asked: Parameters,
+    detectors: Mapping[str, Any],
+    classifiers: Sequence[str],
+    registry: Registry,
+) -> dict[str, dict[str, Any]]:
+    """Return the benchmark's parameters, overridden by those asked for.
+
+    Those that a benchmark sets for a plugin that is not installed are ignored, unless its name
+    looks like a slip.
+    """
+    used = {*detectors, *classifiers, benchmark.id, *benchmark.ood}
+    known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
+    for name in benchmark.parameters.keys() - known:
+        if get_close_matches(name, known, n=1, cutoff=SLIP) and not registry.why_missing(name):
+            where = f"(its parameters are set by benchmark '{benchmark.name}')"
+            raise UnknownName("plugin", name, known, where)
+    for name, values in asked.items():
+        if name not in used:
+            raise UnknownName(
+                "plugin in this run", name, used, f"(--set {name}.{next(iter(values))})"
+            )
+        if isinstance(detectors.get(name), Detector):
+            raise InvalidParameter(f"detector '{name}' was given as an object; set it up there")
+    merged = {name: dict(values) for name, values in benchmark.parameters.items() if name in used}
+    for name, values in asked.items():
+        merged.setdefault(name, {}).update(values)
+    return merged
+
+
+def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
+        raise UserError(f"{what} must be a number of at least 1, or different numbers from 0 up")
+    if max(chosen).bit_length() > BITS:
+        raise UserError(f"{what} must be less than 2**{BITS}")
+    return chosen

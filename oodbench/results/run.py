@@ -1,0 +1,441 @@
+"""The files that a run leaves, written and read.
+
+A run's directory holds
+
+* ``records.csv``: one row for each ID set, OOD set, detector, classifier and seeds (`RECORD`);
+* ``scores.parquet``: the score of every image (`SCORE`);
+* ``predictions.parquet``: label and predicted class of every image (`PREDICTION`);
+* ``run.json``: what made them, and the SHA-256 of the other files. It is written last, so that a
+  directory without it holds no finished run.
+
+Every figure of the records can be computed again from the two Parquet files
+(`oodbench.measures.evaluation.recompute`).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+
+from oodbench.errors import InvalidData, UnknownName, UserError
+from oodbench.results.files import (
+    RECORDS,
+    RUN,
+    read_columns,
+    read_info,
+    read_table,
+    records_limit,
+    require_bounds,
+    rows_limit,
+    sha256,
+    verified,
+)
+from oodbench.store.paths import printable
+
+KEY = ["id_dataset", "ood_dataset", "detector", "classifier", "classifier_seed", "seed"]
+"""The columns that name a record. ``ood_dataset`` is empty in the row of the ID set itself, and
+``seed`` is missing where the detector draws nothing and was computed once for each classifier."""
+
+MEASURES = [
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "aupr_id",
+    "aupr_ood",
+    "fpr95",
+    "fpr95_ood",
+    "acc95",
+    "acc99",
+    "threshold95",
+    "threshold99",
+    "id_accuracy",
+    "oscr",
+    "aurc",
+]
+"""The columns of measures: scores in the columns of thresholds, else fractions in [0, 1]; missing
+where a row has none."""
+
+RECORD = {
+    **dict.fromkeys(KEY[:4], "str"),
+    "classifier_seed": "int64",
+    "seed": "Int64",
+    **dict.fromkeys(MEASURES, "float64"),
+    "n_id": "Int64",
+    "n_ood": "Int64",
+    "ties": "float64",
+    "fit_seconds": "float64",
+    "score_seconds": "float64",
+    "status": "str",
+    "error": "str",
+}
+"""Columns and dtypes of the records. ``status`` is ``ok`` or ``failed``."""
+
+_BOUNDS = {
+    **{name: (0, 1) for name in (*MEASURES, "ties") if not name.startswith("threshold")},
+    **dict.fromkeys(["n_id", "n_ood"], (0, 10**12)),
+    **dict.fromkeys(["fit_seconds", "score_seconds"], (0, 10**9)),
+}
+"""The smallest and the largest value of some columns."""
+
+SCORE = {
+    "detector": "category",
+    "classifier": "category",
+    "classifier_seed": "int64",
+    "seed": "Int64",
+    "dataset": "category",
+    "split": "category",
+    "index": "int64",
+    "score": "float64",
+}
+"""Columns and dtypes of the scores. ``split`` is ``calibration`` (images drawn from the ID training
+set) or ``test``, ``index`` the position of the image in its split, and ``score`` as computed,
+larger = more likely OOD. The column stays float32 where every score is."""
+
+PREDICTION = {
+    "classifier": "category",
+    "classifier_seed": "int64",
+    "dataset": "category",
+    "split": "category",
+    "index": "int64",
+    "label": "int64",
+    "prediction": "int64",
+}
+"""Columns and dtypes of the predictions."""
+
+_RECORDS, _SCORES, _PREDICTIONS = "records.csv", "scores.parquet", "predictions.parquet"
+_WRITING = ".writing-"
+
+_NULLABLE = {pyarrow.int64(): pd.Int64Dtype()}
+
+ABANDONED_SECONDS = 24 * 3600
+"""Unfinished files older than this are left over from a run that was killed."""
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run on disk; the large files are read when asked for.
+
+    A notebook shows its table.
+
+    Attributes:
+        directory: where it lies.
+        info: the content of ``run.json``.
+        records: the records, columns and dtypes as in `RECORD`.
+    """
+
+    directory: Path
+    info: dict[str, Any]
+    records: pd.DataFrame
+
+    def __repr__(self) -> str:
+        detectors, sets = self.table().shape
+        names = " and ".join(self.records["id_dataset"].unique())
+        what = f"{detectors} detectors, {names} against {sets} OOD sets"
+        return f"<Run {str(self.directory)!r}: {what}>"
+
+    def _repr_html_(self) -> str:
+        shown = self.table().mul(100).to_html(float_format="{:.2f}".format, na_rep="failed")
+        return f"<p>{html.escape(repr(self))}: AUROC in %</p>\n{shown}"
+
+    def table(self, measure: str = "auroc") -> pd.DataFrame:
+        """Return a measure of each detector on each OOD set, as the mean over all seeds.
+
+        Args:
+            measure: one of `MEASURES`.
+
+        Returns:
+            Detectors in rows and OOD sets in columns, in the order of the records; fractions,
+            missing where a detector failed.
+
+        Raises:
+            UserError: if there is no such measure.
+        """
+        if measure not in MEASURES:
+            raise UnknownName("measure", measure, MEASURES)
+        rows = self.records[self.records["ood_dataset"] != ""]
+        values = rows.groupby(["detector", "ood_dataset"], sort=False)[measure]
+        means = values.agg(lambda seeds: seeds.mean(skipna=False))
+        table: pd.DataFrame = means.unstack(sort=False)  # noqa: PD010 (keeps what is missing)
+        return table
+
+    def scores(self) -> pd.DataFrame:
+        """Read the scores, columns and dtypes as in `SCORE`.
+
+        Raises:
+            InvalidData: if the file is missing, damaged or something else.
+        """
+        return _read_parquet(self.directory, _SCORES, self.info, SCORE)
+
+    def predictions(self) -> pd.DataFrame:
+        """Read the predictions, columns and dtypes as in `PREDICTION`.
+
+        Raises:
+            InvalidData: if the file is missing, damaged or something else.
+        """
+        return _read_parquet(self.directory, _PREDICTIONS, self.info, PREDICTION)
+
+
+def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return records with all columns and their dtypes, in the order given.
+
+    Args:
+        rows: values by column name. Measures, counts and times that are left out are missing,
+            ``status`` is ``ok`` and ``error`` empty unless given.
+
+    Raises:
+        KeyError: if a row has a column that records have not, or no value for one of `KEY` (a
+            missing ``seed`` says that the detector draws nothing).
+    """
+    defaults = {"seed": None, "status": "ok", "error": ""}
+    complete = [{**defaults, **row} for row in rows]
+    for row in complete:
+        misfits = (set(row) - set(RECORD)) | (set(KEY) - set(row))
+        if misfits:
+            raise KeyError(f"unknown or missing columns of a record: {', '.join(sorted(misfits))}")
+    return pd.DataFrame(complete, columns=list(RECORD)).astype(RECORD)
+
+
+def write_run(
+    directory: Path,
+    *,
+    records: pd.DataFrame,
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    info: Mapping[str, Any],
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a run's files so that, killed at any moment, it leaves a complete run or none.
+
+    Args:
+        directory: made if missing; a run that lies there is replaced.
+        records: columns as in `RECORD`; figures are written so that they are read back exactly.
+        scores: columns as in `SCORE`.
+        predictions: columns as in `PREDICTION`.
+        info: what ``run.json`` says, to which the files' checksums are added as ``files``.
+        texts: further files by name, such as ``table.md``.
+
+    Raises:
+        UserError: if the directory cannot be written to.
+    """
+    with _exchanged(directory, info, {}) as new:
+        _write_records(new, records, texts or {})
+        _write_parquet(_conform(scores, SCORE), new / _SCORES)
+        _write_parquet(_conform(predictions, PREDICTION), new / _PREDICTIONS)
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table; scores by the places of their bytes and positions by their differences.
+
+    So they take three fifths of the space that scores take otherwise.
+    """
+    encodings = {"index": "DELTA_BINARY_PACKED"}
+    if "score" in frame:
+        encodings["score"] = "BYTE_STREAM_SPLIT"
+    frame.to_parquet(
+        path,
+        compression="zstd",
+        index=False,
+        column_encoding=encodings,
+        use_dictionary=[name for name in frame if name not in encodings],
+    )
+
+
+def rewrite_records(run: Run, records: pd.DataFrame, texts: Mapping[str, str]) -> None:
+    """Replace the records of a run and the texts made from them; its other files stay as they are.
+
+    Args:
+        run: the run on disk.
+        records: columns as in `RECORD`.
+        texts: by name of the file, such as ``table.md``.
+
+    Raises:
+        UserError: if its directory cannot be written to.
+    """
+    with _exchanged(run.directory, run.info, run.info["files"]) as new:
+        _write_records(new, records, texts)
+
+
+def _write_records(folder: Path, records: pd.DataFrame, texts: Mapping[str, str]) -> None:
+    records[list(RECORD)].to_csv(
+        folder / _RECORDS, index=False, lineterminator="\n", errors="backslashreplace"
+    )
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8", errors="backslashreplace", newline="\n")
+
+
+@contextmanager
+def _exchanged(directory: Path, info: Mapping[str, Any], kept: Mapping[str, str]) -> Iterator[Path]:
+    """Give an empty folder whose files then become those of the run, its ``run.json`` the last.
+
+    Args:
+        directory: of the run, made if missing.
+        info: what ``run.json`` says.
+        kept: checksums of the files that stay, by name.
+
+    Raises:
+        UserError: if the directory cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(directory)
+        with tempfile.TemporaryDirectory(dir=directory, prefix=_WRITING) as name:
+            new = Path(name)
+            yield new
+            files = {path.name: sha256(path) for path in sorted(new.iterdir())}
+            content = {**info, "files": dict(sorted({**kept, **files}.items()))}
+            text = json.dumps(_printable(content), indent=2, allow_nan=False)
+            (new / RUN).write_text(text + "\n", encoding="utf-8")
+            # Without run.json the directory counts as unfinished while files are exchanged.
+            (directory / RUN).unlink(missing_ok=True)
+            for file_name in [*files, RUN]:
+                (new / file_name).replace(directory / file_name)
+    except OSError as error:
+        raise UserError(f"cannot write the run to '{directory}': {error}") from error
+
+
+def _printable(value: Any) -> Any:
+    """Return a value of JSON whose texts can be read back, names of files included."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(str(name)): _printable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(each) for each in value]
+    return value
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Remove what runs left that were killed while they wrote; others may be writing now."""
+    for place in directory.glob(f"{_WRITING}*"):
+        try:
+            if time.time() - place.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(place)
+        except FileNotFoundError:
+            continue  # its run has ended in the meantime
+
+
+def read_run(directory: str | Path) -> Run:
+    """Read what a run left in a directory.
+
+    Raises:
+        UserError: if the directory holds no finished run.
+        InvalidData: if a file is missing, damaged or something else; the message names it.
+    """
+    folder = Path(directory).expanduser()
+    info = read_info(folder)
+    path = verified(folder, _RECORDS, info)
+    return Run(folder, info, _read_frame(path, RECORD, records_limit(info)))
+
+
+def read_outcomes(directory: str | Path) -> Run:
+    """Read a run without its measures, which another version may have defined otherwise.
+
+    Returns:
+        The run; its records lack the columns of measures.
+
+    Raises:
+        UserError, InvalidData: as `read_run`.
+    """
+    folder = Path(directory).expanduser()
+    info = read_info(folder)
+    columns = {name: dtype for name, dtype in RECORD.items() if name not in MEASURES}
+    path = verified(folder, _RECORDS, info)
+    return Run(folder, info, _read_frame(path, columns, records_limit(info)))
+
+
+def read_records(path: Path, limit: int = RECORDS) -> pd.DataFrame:
+    """Read records from a CSV file, columns and dtypes as in `RECORD`.
+
+    Args:
+        path: of the file.
+        limit: records that there may be.
+
+    Raises:
+        InvalidData: if the file is unreadable, lacks a column, has too many rows, or holds a value
+            of a wrong type or beyond its bounds.
+    """
+    return _read_frame(path, RECORD, limit)
+
+
+def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read the records of a run as plain values, row by row, without a data frame.
+
+    Args:
+        directory: of the run.
+        info: what its ``run.json`` says.
+
+    Returns:
+        For each record its values by column; a missing float is NaN, a missing integer None.
+
+    Raises:
+        InvalidData: if the file is missing, damaged or something else.
+    """
+    path = verified(directory, _RECORDS, info)
+    values = _record_columns(path, RECORD, records_limit(info))
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def read_score_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
+    """Read the scores of a run as they are in the file, columns as in `SCORE`.
+
+    Raises:
+        InvalidData: if the file is missing, damaged or something else.
+    """
+    return read_table(verified(directory, _SCORES, info), SCORE, rows_limit(info))
+
+
+def _read_frame(path: Path, columns: Mapping[str, str], limit: int) -> pd.DataFrame:
+    values = _record_columns(path, columns, limit)
+    return pd.DataFrame({name: pd.Series(values[name], dtype=columns[name]) for name in columns})
+
+
+def _record_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[str, list[Any]]:
+    values = read_columns(path, columns, limit)
+    if not {*values["status"]} <= {"ok", "failed"}:
+        raise InvalidData(f"'{path}', column status: expected ok or failed in every row")
+    for name in ("id_dataset", "detector", "classifier"):
+        if "" in values[name]:
+            raise InvalidData(f"'{path}', column {name}: a name is missing")
+    if len(set(values["id_dataset"])) != 1:
+        raise InvalidData(
+            f"'{path}' has records of {len(set(values['id_dataset']))} ID sets, not 1"
+        )
+    keys = list(zip(*(values[name] for name in KEY), strict=True))
+    if len(keys) != len(set(keys)):
+        raise InvalidData(f"'{path}' has two records of one detector, set and seeds")
+    for name, bounds in _BOUNDS.items():
+        require_bounds(values.get(name, ()), *bounds, f"'{path}', column {name}")
+    return values
+
+
+def _read_parquet(
+    directory: Path, name: str, info: Mapping[str, Any], columns: Mapping[str, str]
+) -> pd.DataFrame:
+    path = verified(directory, name, info)
+    table = read_table(path, columns, rows_limit(info))
+    try:
+        # Whole numbers stay so where one is missing.
+        return _conform(table.to_pandas(types_mapper=_NULLABLE.get), columns)
+    except (TypeError, ValueError, pyarrow.ArrowException) as error:
+        raise InvalidData(f"'{path}' holds values of a wrong type: {error}") from error
+
+
+def _conform(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return the columns in order and in their dtypes; a float column may stay float32."""
+    narrow = {
+        name: "float32"
+        for name, dtype in columns.items()
+        if dtype == "float64" and frame[name].dtype == "float32"
+    }
+    return frame[list(columns)].astype({**columns, **narrow})

@@ -1,0 +1,322 @@
+"""The outputs of a run's jobs, collected: records, scores, predictions and their provenance."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oodbench import hardware
+from oodbench.contracts import parameters
+from oodbench.engine import Outcomes
+from oodbench.errors import StoreError
+from oodbench.identity.keys import plain
+from oodbench.plan.jobs import Plan, Ref
+from oodbench.request.classifiers import record
+from oodbench.request.resolution import Resolved
+from oodbench.results.run import PREDICTION, SCORE, records_frame
+from oodbench.runs.costs import classifier_parameters, costs_of
+from oodbench.runs.networks import list_artifacts
+from oodbench.runs.overlaps import Overlaps
+from oodbench.store.artifacts import Artifact, Store
+from oodbench.store.validation import LENGTH
+
+PACKAGES = (
+    "numpy",
+    "oodbench",
+    "pandas",
+    "pytorch-ood",
+    "ray",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+)
+"""Packages whose versions a run notes down."""
+
+
+MIRRORED = "the classifier was trained on mirrored images too, which may be of another class"
+
+
+class Collector:
+    """Read the artifacts of a run.
+
+    Args:
+        resolved: the request.
+        plan: its jobs.
+        store: where their artifacts are.
+        results: what became of them.
+        overlaps: what sets have in common.
+    """
+
+    def __init__(
+        self, resolved: Resolved, plan: Plan, store: Store, results: Outcomes, overlaps: Overlaps
+    ) -> None:
+        self._resolved = resolved
+        self._plan = plan
+        self._store = store
+        self._results = results
+        self._overlaps = overlaps
+
+    @cached_property
+    def _made(self) -> dict[Ref, Artifact]:
+        """All that the figures follow from and that the store still has, in this run or before."""
+        found = {}
+        for ref in sorted(self._plan.needed()):
+            with suppress(StoreError):  # what was not made, or was removed since
+                found[ref] = self._store.open(*ref)
+        return found
+
+    def records(self) -> pd.DataFrame:
+        """Return one record for each row of the plan, failed ones included."""
+        return records_frame([*self._planned_records(), *self._broken_records()])
+
+    def _planned_records(self) -> Iterator[dict[str, Any]]:
+        for row in self._plan.rows:
+            key = {
+                "id_dataset": row.id_dataset,
+                "ood_dataset": row.ood_dataset,
+                "detector": row.detector,
+                "classifier": row.classifier,
+                "classifier_seed": row.classifier_seed,
+                "seed": row.seed,
+            }
+            blamed = self._results.blamed
+            culprit = blamed.get(row.evaluate, blamed.get(row.probe))
+            if culprit is None:
+                path = self._store.open(*row.evaluate) / "measures.json"
+                yield key | json.loads(path.read_text(encoding="utf-8"))
+            else:
+                error = f"{self._plan.jobs[culprit].title}: {self._results.failed[culprit].error}"[
+                    :LENGTH
+                ]
+                yield key | {"status": "failed", "error": error}
+
+    def _broken_records(self) -> Iterator[dict[str, Any]]:
+        """Yield the failed records of detectors whose plugin could not be loaded."""
+        request = self._resolved.request
+        id_dataset, *ood = request.titles()
+        for name, reason in self._resolved.broken.items():
+            for classifier_seed in request.classifier_seeds:
+                for ood_dataset in ("", *ood):
+                    yield {
+                        "id_dataset": id_dataset,
+                        "ood_dataset": ood_dataset,
+                        "detector": name,
+                        "classifier": request.classifier.full_name,
+                        "classifier_seed": classifier_seed,
+                        "seed": None,
+                        "status": "failed",
+                        "error": reason,
+                    }
+
+    def scores(self) -> pd.DataFrame:
+        """Return the score of every image, columns as in `SCORE`."""
+        frames = []
+        for scored in self._plan.scored:
+            if not self._results.blamed.keys().isdisjoint((scored.score, scored.probe)):
+                continue
+            artifact = self._store.open(*scored.score)
+            values = np.load(artifact / "scores.npy")
+            columns = {
+                "detector": scored.detector,
+                "classifier": scored.classifier,
+                "classifier_seed": scored.classifier_seed,
+                "seed": pd.array([scored.seed] * len(values), dtype="Int64"),
+                "dataset": scored.dataset,
+                "split": scored.split,
+                "index": np.load(artifact / "indices.npy"),
+                "score": values,
+            }
+            frames.append(pd.DataFrame(columns))
+        return _joined(frames, SCORE)
+
+    def predictions(self) -> pd.DataFrame:
+        """Return label and predicted class of every image, columns as in `PREDICTION`."""
+        frames = []
+        for predicted in self._plan.predicted:
+            if predicted.extract in self._results.blamed:
+                continue
+            artifact = self._store.open(*predicted.extract)
+            columns = {
+                "classifier": predicted.classifier,
+                "classifier_seed": predicted.classifier_seed,
+                "dataset": predicted.dataset,
+                "split": predicted.split,
+                "index": np.load(artifact / "indices.npy"),
+                "label": np.load(artifact / "labels.npy"),
+                "prediction": np.load(artifact / "logits.npy").argmax(1),
+            }
+            frames.append(pd.DataFrame(columns))
+        return _joined(frames, PREDICTION)
+
+    @cached_property
+    def notes(self) -> dict[str, str]:
+        """What data sets say about their images, by title."""
+        notes = {}
+        for predicted in self._plan.predicted:
+            if predicted.extract not in self._results.blamed:
+                note = self._store.open(*predicted.extract).meta["note"]
+                if note and predicted.split == "test":
+                    notes[predicted.dataset] = note
+        request = self._resolved.request
+        if request.classifier.flip and not request.train.dataset.mirrorable:
+            _append(notes, request.titles()[0], MIRRORED)
+        for title, text in self._overlaps.notes.items():
+            _append(notes, title, text)
+        return notes
+
+    def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Return the groups of OOD sets to average over, by the title of the ID set."""
+        return {self._resolved.request.titles()[0]: self._resolved.groups}
+
+    def papers(self) -> dict[str, dict[str, str]]:
+        """Return the publications that detectors implement, by name."""
+        papers = {
+            name: detector.info.paper for name, detector in self._resolved.request.detectors.items()
+        }
+        return {
+            name: {"citation": str(paper), "url": paper.url}
+            for name, paper in papers.items()
+            if paper is not None
+        }
+
+    def deviations(self) -> dict[str, str]:
+        """Return how detectors deviate from their papers and from their defaults, by name."""
+        found = {
+            name: " ".join([*detector.info.deviations, *_chosen(detector)])
+            for name, detector in self._resolved.request.detectors.items()
+        }
+        return {name: text for name, text in found.items() if text}
+
+    def shipped(self) -> dict[str, Any]:
+        """Return what is known of the shipped weights that were taken, by the job they spared."""
+        found = {}
+        for ref, artifact in self._made.items():
+            if ref.stage in ("train", "fit"):
+                run = artifact.meta.get("shipped")
+                if run:
+                    found[self._plan.jobs[ref].title] = run
+        return found
+
+    def info(self) -> dict[str, Any]:
+        """Return what ``run.json`` says of the request, the machine and the jobs."""
+        failures = {
+            "/".join(ref): {"job": self._plan.jobs[ref].title, "trace": outcome.trace[-LENGTH:]}
+            for ref, outcome in self._results.failed.items()
+        }
+        return {
+            "benchmark": self._resolved.benchmark.name,
+            "request": self._request(),
+            "missing": self._resolved.missing,
+            "broken": self._resolved.broken,
+            "notes": self.notes,
+            "papers": self.papers(),
+            "deviations": self.deviations(),
+            "shipped": self.shipped(),
+            "failures": failures,
+            "hardware": hardware.describe(),
+            "versions": versions(),
+            "plugins": self._resolved.distributions,
+            "costs": costs_of(self._plan, self._store, set(self._results.blamed)),
+            "classifier_parameters": classifier_parameters(self._plan, self._store),
+            "jobs": {"/".join(ref): self._plan.jobs[ref].title for ref in self._made},
+            "artifacts": list_artifacts(self._plan),
+            "jobs_run": len(self._results.done),
+            "jobs_reused": len(self._results.reused),
+            **self._count_images(),
+        }
+
+    def _request(self) -> dict[str, Any]:
+        request, benchmark = self._resolved.request, self._resolved.benchmark
+        _, *titles = request.titles()
+        return {
+            "id": benchmark.id,
+            "ood": list(benchmark.ood),
+            "groups": {name: list(titles) for name, titles in self._resolved.groups.items()},
+            "detectors": {
+                name: plain(parameters(each)) for name, each in request.detectors.items()
+            },
+            "classifier": record(request.classifier),
+            "seeds": list(request.seeds),
+            "classifier_seeds": list(request.classifier_seeds),
+            "images_per_set": request.images_per_set,
+            "calibration_images": request.calibration_images,
+            "selection_seed": request.selection_seed,
+            "precision": request.precision,
+            "batch_size": request.batch_size,
+            "fingerprints": {
+                "train": request.train.fingerprint,
+                "test": request.test.fingerprint,
+                "ood": {
+                    title: source.fingerprint
+                    for title, source in zip(titles, request.ood, strict=True)
+                },
+            },
+        }
+
+    def _count_images(self) -> dict[str, int]:
+        """Count the images that the run is about, and those that this run passed through networks.
+
+        ``distinct_images`` are those that classifiers see, however many of them and of detectors
+        there are. ``images_forwarded`` passed through classifiers for all detectors together, and
+        ``images_forwarded_by_detectors`` when detectors called the classifier while they scored;
+        ``images_forwarded_by_probes`` when they scored some images again.
+        """
+        distinct: dict[Ref, set[int]] = {}
+        for ref, found in self._made.items():
+            if ref.stage == "extract":
+                images = self._plan.jobs[ref].inputs["images"]
+                with suppress(StoreError):  # nobody needed it, nor verified it
+                    positions = np.load(found / "positions.npy").tolist()
+                    distinct.setdefault(images, set()).update(positions)
+        forwarded = {
+            stage: sum(
+                self._store.open(*ref).meta["forwarded"]
+                for ref in self._results.done
+                if ref.stage == stage
+            )
+            for stage in ("extract", "score", "probe")
+        }
+        return {
+            "distinct_images": sum(map(len, distinct.values())),
+            "images_forwarded": forwarded["extract"],
+            "images_forwarded_by_detectors": forwarded["score"],
+            "images_forwarded_by_probes": forwarded["probe"],
+        }
+
+
+def _append(notes: dict[str, str], title: str, text: str) -> None:
+    notes[title] = f"{notes[title]}; {text}" if title in notes else text
+
+
+def _chosen(plugin: object) -> list[str]:
+    """Return a sentence on the parameters that are not the plugin's defaults, if there are any."""
+    defaults = inspect.signature(type(plugin)).parameters
+    chosen = [
+        f"{name}={plain(value)}"
+        for name, value in parameters(plugin).items()
+        if value != defaults[name].default
+    ]
+    return [f"Here with {', '.join(chosen)}."] if chosen else []
+
+
+def _joined(frames: list[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of `PACKAGES`."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # Ray may be left out where the inline engine is all that is used
+    return found

@@ -1,0 +1,240 @@
+"""A run from end to end: resolve, plan, compute what is missing, write the run's files."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from oodbench.contracts import Benchmark
+from oodbench.engine import Observer, Outcomes, find_pending
+from oodbench.engine.progress import Progress
+from oodbench.engine.runlog import RunLog
+from oodbench.errors import InvalidData, OodbenchError, UserError, describe
+from oodbench.identity.keys import digest
+from oodbench.plan.jobs import Job, Plan, Ref
+from oodbench.plan.planning import make_plan
+from oodbench.registry.lookup import load_registry
+from oodbench.report.tables import table_files
+from oodbench.request.options import ENGINES, Options, taking
+from oodbench.request.resolution import Resolved, resolve
+from oodbench.results.files import read_info
+from oodbench.results.run import Run, read_run, write_run
+from oodbench.runs.collector import Collector
+from oodbench.runs.options import RunOptions
+from oodbench.runs.overlaps import find_overlaps
+from oodbench.store.artifacts import Store
+from oodbench.store.leases import leased
+from oodbench.store.paths import RUNS, expanded, store_folder
+
+WRITING = ".writing"
+"""The lease, in a run's folder, of the process that writes the run's files."""
+
+KEPT = "results are kept: the same command resumes from here, also with another --out"
+"""What to say when the end of a run fails."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A planned request and what of it is in the store.
+
+    Attributes:
+        resolved: the request.
+        plan: its jobs.
+        pending: the jobs that are still to be run.
+        found: the jobs whose artifacts are in the store.
+    """
+
+    resolved: Resolved
+    plan: Plan
+    pending: list[Job]
+    found: set[Ref]
+
+
+def plan_options(options: Options, store: Store) -> Planned:
+    """Resolve and plan a request, and look up what is in the store; nothing is run."""
+    resolved = resolve(options, load_registry())
+    plan = make_plan(resolved.request)
+    pending, found = find_pending(plan, store, plan.targets())
+    return Planned(resolved, plan, pending, found)
+
+
+@taking(RunOptions)
+def run(options: RunOptions) -> Run:
+    """Compare OOD detectors on a benchmark, and leave the run's files.
+
+    Returns:
+        The finished run: records, scores and predictions as pandas objects.
+
+    Raises:
+        UserError: if the request cannot be served.
+    """
+    started = time.perf_counter()
+    engine, timeout = options.engine, options.timeout
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
+    store = Store(store_folder(options.store))
+    if timeout is not None and not timeout > 0:
+        raise UserError(f"a job cannot end within {timeout:g} s; give --timeout more, or none")
+    out = None if options.out is None else expanded(options.out)
+    _try_to_write(out or RUNS)
+    planned = plan_options(options, store)
+    key = digest([[*ref] for ref in planned.plan.targets()])
+    directory = out or _default_directory(planned.resolved.benchmark, key)
+    _refuse_other_runs(directory, key, options.force)
+    _make_directory(directory)
+    results = Outcomes(reused=planned.found)
+    if engine == "auto":
+        engine = "ray" if options.ray_address or _pays_off(planned) else "inline"
+    title = f"{planned.resolved.benchmark.name}, {engine}, store {store.root}"
+    observer = options.observer or Progress(quiet=True)
+    with RunLog(directory / "run.log", title, observer) as log:
+        _compute(planned, store, engine, options.ray_address, timeout, log, results)
+        collector = _collect(planned.resolved, planned.plan, store, results)
+        try:
+            return _write(collector, directory, key, engine, options.force, started)
+        except UserError as error:
+            raise UserError(f"{error}; {KEPT}") from error
+        except Exception as error:  # whatever it is, hours of work are not to seem lost
+            reason = f"the run's files cannot be made: {describe(error)}"
+            raise OodbenchError(f"{reason}; {KEPT}") from error
+
+
+def _collect(resolved: Resolved, plan: Plan, store: Store, results: Outcomes) -> Collector:
+    """Return what collects the results, without OOD sets that cannot be read or are repeated."""
+    overlaps = find_overlaps(resolved.request, plan, store)
+    lost = overlaps.repeated | _unread(plan, results)
+    if lost:
+        resolved = resolved.without(lost)
+        plan = make_plan(resolved.request)
+        failed = {ref: outcome for ref, outcome in results.failed.items() if ref in plan.jobs}
+        results = dataclasses.replace(results, failed=failed)
+    return Collector(resolved, plan, store, results, overlaps)
+
+
+def _unread(plan: Plan, results: Outcomes) -> dict[str, str]:
+    """Return why images of OOD sets could not be planned, by what tables call the sets."""
+    images = {each.dataset: plan.jobs[each.extract].inputs["images"] for each in plan.predicted}
+    return {
+        title: results.failed[ref].error
+        for title, ref in images.items()
+        if ref in results.failed and results.failed[ref].is_users
+    }
+
+
+def _default_directory(benchmark: Benchmark, key: str) -> Path:
+    return RUNS / f"{benchmark.name}-{time.strftime('%Y-%m-%d')}-{key[:8]}"
+
+
+def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
+    try:
+        found = read_info(directory)["key"]
+    except InvalidData:
+        found = None
+    except UserError:
+        return
+    if found != key and not force:
+        raise UserError(
+            f"{directory} holds the run of another request (or of other data or plugin versions); "
+            "name another --out, or use --force to replace it"
+        )
+
+
+def _try_to_write(directory: Path) -> None:
+    """Find out if the run cannot be written before images are fetched; nothing is left behind."""
+    place = directory
+    try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error
+
+
+def _compute(
+    planned: Planned,
+    store: Store,
+    engine: str,
+    ray_address: str | None,
+    timeout: float | None,
+    observer: Observer,
+    results: Outcomes,
+) -> None:
+    if not planned.pending:
+        return
+    request = planned.resolved.request
+    device = "cuda" if request.gpus else "cpu"
+    if engine == "inline":
+        from oodbench.engine.inline import run_inline
+
+        run_inline(planned.pending, store, device, observer, results, timeout)
+    else:
+        from oodbench.engine.ray import run_ray
+
+        run_ray(
+            planned.pending,
+            store,
+            device,
+            observer,
+            results,
+            cpus=request.cpus,
+            gpus=request.gpus,
+            address=ray_address,
+            timeout=timeout,
+        )
+
+
+def _pays_off(planned: Planned) -> bool:
+    """Return whether there is room, and work, for two trainings side by side.
+
+    Starting Ray and its workers takes ten seconds or so, which scoring alone does not earn back,
+    and fitting does if it draws random numbers, as training does: means and covariances take less.
+    """
+    request = planned.resolved.request
+    slow = [
+        job
+        for job in planned.pending
+        if not job.spec.get("weights")
+        and (
+            job.ref.stage == "train"
+            or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
+        )
+    ]
+    room = max(request.cpus // max((job.resources.cpus for job in slow), default=1), 1)
+    light = [job for job in slow if job.resources.cpus == 1]
+    return (len(light) > 1 and request.cpus > 1) or (len(slow) > 1 and room > 1)
+
+
+def _write(
+    collector: Collector, directory: Path, key: str, engine: str, force: bool, started: float
+) -> Run:
+    records = collector.records()
+    texts = table_files(
+        records,
+        notes=collector.notes,
+        deviations=collector.deviations(),
+        groups=collector.groups(),
+    )
+    info = {"key": key, "engine": engine, **collector.info()}
+    info["wall_seconds"] = round(time.perf_counter() - started, 3)
+    scores, predictions = collector.scores(), collector.predictions()
+    with leased(directory, WRITING):  # or two runs would exchange each other's files
+        _refuse_other_runs(directory, key, force)
+        write_run(
+            directory,
+            records=records,
+            scores=scores,
+            predictions=predictions,
+            info=info,
+            texts=texts,
+        )
+        return read_run(directory)

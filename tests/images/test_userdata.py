@@ -1,0 +1,366 @@
+"""A user's own images serve as data set without a plugin, or are refused with a reason."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oodbench.errors import InvalidData, UserError
+from oodbench.images.userdata import UserImages, is_path
+
+
+def picture(path: Path, value: int = 0, size: tuple[int, int] = (6, 4), mode: str = "L") -> None:
+    """Write a picture of one brightness; ``size`` is (width, height)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode in ("L", "1") else (value,) * len(mode)).save(path)
+
+
+def pictures(folder: Path, *names: str) -> UserImages:
+    """Write a picture for each name, and return the set of all."""
+    for value, name in enumerate(names):
+        picture(folder / name, value)
+    return UserImages(path=str(folder))
+
+
+def pack(path: Path, count: int = 3, classes: int = 2) -> None:
+    labelled_pack(path, (np.arange(count) % classes).tolist())
+
+
+def labelled_pack(path: Path, labels: list[int]) -> None:
+    np.savez(path, images=np.full((len(labels), 4, 6), 7, dtype=np.uint8), labels=labels)
+
+
+@pytest.mark.parametrize("name", ["path/to", "./images", "../images", ".", "/tmp", "~", "mine.npz"])
+def test_paths_are_told_from_names(name: str) -> None:
+    assert is_path(name)
+
+
+@pytest.mark.parametrize("name", ["mnist", "photo-patches", "v1.5"])
+def test_names_are_told_from_paths(name: str) -> None:
+    assert not is_path(name)
+
+
+def test_a_folder_is_an_ood_set_without_labels(tmp_path: Path) -> None:
+    for name, value in (("b.png", 2), ("a.jpg", 1), ("c.BMP", 3)):
+        picture(tmp_path / "mine" / name, value)
+    (tmp_path / "mine" / "notes.txt").write_text("no image")
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    found = dataset.load(tmp_path, "test")
+    assert dataset.info.label == "mine"
+    assert dataset.shape == (1, 4, 6)
+    assert dataset.splits == ("test",)
+    assert found.images.shape == (3, 4, 6)
+    assert found.images[:, 0, 0].tolist() == [1, 2, 3]
+    assert found.labels.tolist() == [-1, -1, -1]
+
+
+def test_a_pack_is_an_ood_set(tmp_path: Path) -> None:
+    pack(tmp_path / "mine.npz")
+    dataset = UserImages(path=str(tmp_path / "mine.npz"))
+    assert dataset.info.label == "mine"
+    assert (dataset.shape, dataset.num_classes, dataset.splits) == ((1, 4, 6), 2, ("test",))
+    assert len(dataset.load(tmp_path, "test")) == 3
+
+
+def test_one_picture_is_a_set(tmp_path: Path) -> None:
+    picture(tmp_path / "one.png")
+    assert len(UserImages(path=str(tmp_path / "one.png")).load(tmp_path, "test")) == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+def test_grey_of_16_bits_keeps_its_shades(tmp_path: Path, suffix: str) -> None:
+    shades = np.array([[0, 100, 129, 257, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(shades).save(tmp_path / f"deep{suffix}")
+    found = UserImages(path=str(tmp_path / f"deep{suffix}")).load(tmp_path, "test")
+    assert found.images.tolist() == [[[0, 0, 1, 1, 128, 255]]]
+
+
+def test_a_picture_of_unknown_range_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(InvalidData, match=r"real\.tif: has 32 bits a pixel; convert it"):
+        UserImages(path=str(tmp_path / "real.tif"))
+
+
+def test_folders_within_are_classes_by_name(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for value, name in enumerate(["cat", "dog", "eel"]):
+            picture(tmp_path / "id" / split / name / "1.png", value)
+    dataset = UserImages(path=str(tmp_path / "id"))
+    assert dataset.splits == ("train", "test")
+    assert dataset.num_classes == 3
+    for split in dataset.splits:
+        found = dataset.load(tmp_path, split)
+        assert found.images[:, 0, 0].tolist() == found.labels.tolist() == [0, 1, 2]
+
+
+def test_a_class_that_the_test_images_lack_shifts_no_label(tmp_path: Path) -> None:
+    for name in ("train/cat", "train/dog", "train/eel", "test/cat", "test/eel"):
+        picture(tmp_path / "id" / name / "1.png")
+    dataset = UserImages(path=str(tmp_path / "id"))
+    assert dataset.load(tmp_path, "test").labels.tolist() == [0, 2]
+
+
+def test_a_class_without_training_images_is_refused(tmp_path: Path) -> None:
+    for name in ("train/cat", "train/dog", "test/cat", "test/eel"):
+        picture(tmp_path / "id" / name / "1.png")
+    with pytest.raises(InvalidData, match=r"'eel'.* not among .*cat, dog"):
+        UserImages(path=str(tmp_path / "id"))
+
+
+def test_packs_with_a_common_beginning_are_an_id_set(tmp_path: Path) -> None:
+    pack(tmp_path / "mine-train.npz", count=9, classes=3)
+    pack(tmp_path / "mine-test.npz", count=4)
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    assert (dataset.splits, dataset.num_classes) == (("train", "test"), 3)
+    assert [len(dataset.load(tmp_path, split)) for split in dataset.splits] == [9, 4]
+
+
+def test_one_coloured_picture_makes_the_set_coloured(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png", 9, mode="RGB")
+    picture(tmp_path / "mine" / "b.png", 5)
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    assert dataset.shape == (3, 4, 6)
+    assert dataset.load(tmp_path, "test").images[:, 0, 0].tolist() == [[9] * 3, [5] * 3]
+
+
+def test_a_grey_picture_in_front_does_not_take_the_colours_of_the_others(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png", 5)
+    picture(tmp_path / "mine" / "b.png", 9, mode="RGB")
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    assert dataset.shape == (3, 4, 6)
+    assert dataset.load(tmp_path, "test").images[:, 0, 0].tolist() == [[5] * 3, [9] * 3]
+
+
+def test_transparency_is_dropped(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png", 9, mode="RGBA")
+    assert UserImages(path=str(tmp_path / "mine")).load(tmp_path, "test").images.shape[-1] == 3
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/."])
+def test_a_folder_is_named_by_its_last_part(tmp_path: Path, suffix: str) -> None:
+    picture(tmp_path / "photos.v2" / "a.png")
+    assert UserImages(path=f"{tmp_path}/photos.v2{suffix}").info.name == "photos.v2"
+
+
+def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch) -> None:
+    picture(tmp_path / "here" / "a.png")
+    monkeypatch.chdir(tmp_path / "here")
+    assert UserImages(path=".").info.name == "here"
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "missing.npz", "texts"])
+def test_no_images_is_the_users_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "notes.txt").write_text("no image")
+    with pytest.raises(UserError, match=f"{name}: neither an .npz file nor a folder of images"):
+        UserImages(path=str(tmp_path / name))
+
+
+def test_a_broken_picture_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png")
+    (tmp_path / "mine" / "b.png").write_bytes(b"\x89PNG nothing")
+    with pytest.raises(InvalidData, match=r"b\.png: not a readable image"):
+        UserImages(path=str(tmp_path / "mine"))
+
+
+def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "a.png"
+    path.parent.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    with pytest.raises(InvalidData, match=r"a\.png: not a readable image"):
+        dataset.load(tmp_path, "test")
+
+
+def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png", size=(6, 4))
+    picture(tmp_path / "mine" / "b.png", size=(4, 6))
+    with pytest.raises(InvalidData, match=r"b\.png: image is 4x6, but others of the set are 6x4"):
+        UserImages(path=str(tmp_path / "mine"))
+
+
+def test_a_text_file_is_not_taken_for_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(InvalidData, match=r"notes\.txt: not a readable image"):
+        UserImages(path=str(tmp_path / "notes.txt"))
+
+
+SIX = [f"{name}/{number}.png" for name in ("cat", "dog", "eel") for number in range(2)]
+
+
+@pytest.mark.parametrize("name", ["train", "Test"])
+@pytest.mark.parametrize("beside", ["cat/1.png", "1.png"])
+def test_a_folder_that_may_be_a_split_or_a_class_is_refused(tmp_path, name, beside) -> None:
+    with pytest.raises(InvalidData, match=rf"{name}/ may be a set .*; move .*, or rename {name}/"):
+        pictures(tmp_path / "mine", f"{name}/1.png", beside)
+
+
+def test_what_is_no_image_may_lie_beside_the_splits(tmp_path: Path) -> None:
+    (tmp_path / "id" / "docs").mkdir(parents=True)
+    (tmp_path / "id" / "docs" / "readme.md").write_text("about")
+    (tmp_path / "id" / "labels.csv").write_text("about")
+    names = [f"{split}/{name}" for split in ("train", "val", "test") for name in SIX]
+    dataset = pictures(tmp_path / "id", *names)
+    assert [len(dataset.files(tmp_path, split)) for split in dataset.splits] == [6, 6]
+
+
+def test_splits_are_known_whatever_the_case(tmp_path: Path) -> None:
+    names = [f"{split}/{name}" for split in ("Train", "TEST") for name in SIX]
+    assert pictures(tmp_path / "id", *names).splits == ("train", "test")
+
+
+def test_a_linked_class_counts_like_any_other(tmp_path: Path) -> None:
+    pictures(tmp_path / "elsewhere", "dog/0.png", "dog/1.png")
+    pictures(tmp_path / "mine", "cat/0.png", "cat/1.png")
+    (tmp_path / "mine" / "dog").symlink_to(tmp_path / "elsewhere" / "dog")
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    assert dataset.load(tmp_path, "test").labels.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("target", [".", "cat", "dog"])
+def test_a_folder_that_is_reached_twice_is_refused(tmp_path: Path, target: str) -> None:
+    pictures(tmp_path / "mine", "cat/0.png", "dog/0.png")
+    (tmp_path / "mine" / "cat" / "again").symlink_to(tmp_path / "mine" / target)
+    with pytest.raises(InvalidData, match=r"the same folder as .*, by a link, .*remove one"):
+        UserImages(path=str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("name", ["eel", "eel.png"])
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None:
+    pictures(tmp_path / "mine", "cat/0.png")
+    (tmp_path / "mine" / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InvalidData, match=f"{name}: a link that leads nowhere"):
+        UserImages(path=str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(
+    "hidden", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "cat/.ipynb_checkpoints", "dog/.trash"]
+)
+def test_hidden_folders_shift_no_label(tmp_path: Path, hidden: str) -> None:
+    names = [f"{split}/{name}" for split in ("train", "test") for name in (*SIX, "cat/._1.png")]
+    hidden_ones = [f"train/{hidden}/0-checkpoint.png", f"{hidden}/1.png"]
+    dataset = pictures(tmp_path / "id", *names, *hidden_ones)
+    assert dataset.num_classes == 3
+    for split in dataset.splits:
+        assert dataset.load(tmp_path, split).labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_hidden_place_is_a_place(tmp_path: Path) -> None:
+    assert len(pictures(tmp_path / ".mine", "0.png").load(tmp_path, "test")) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "renumbered"),
+    [
+        ([*range(1, 11)], [*range(10)]),
+        ([*range(0, 100, 10)], [*range(10)]),
+        ([5, 0, 3, 5], [2, 0, 1, 2]),
+        ([2**62, 7], [1, 0]),
+    ],
+)
+def test_labels_of_an_id_set_become_0_to_k_minus_1(tmp_path, labels, renumbered) -> None:
+    for split, chosen in (("train", labels), ("test", labels[:2])):
+        labelled_pack(tmp_path / f"mine-{split}.npz", chosen)
+    dataset = UserImages(path=str(tmp_path / "mine"))
+    assert dataset.num_classes == len(set(labels))
+    assert dataset.load(tmp_path, "train").labels.tolist() == renumbered
+    assert dataset.load(tmp_path, "test").labels.tolist() == renumbered[:2]
+    expected = f"the labels {min(labels)} to {max(labels)} became 0 to {max(renumbered)}"
+    assert expected in dataset.load(tmp_path, "test").note
+
+
+def test_a_label_without_training_images_is_refused(tmp_path: Path) -> None:
+    labelled_pack(tmp_path / "mine-train.npz", [0, 1, 3])
+    labelled_pack(tmp_path / "mine-test.npz", [0, 2])
+    with pytest.raises(InvalidData, match=r"class '2' is not among .*: 0, 1, 3"):
+        UserImages(path=str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(("train", "test"), [([0, 1, -1], [0]), ([0, 1], [0, -1])])
+def test_an_id_image_without_a_class_is_refused(tmp_path: Path, train, test) -> None:
+    labelled_pack(tmp_path / "mine-train.npz", train)
+    labelled_pack(tmp_path / "mine-test.npz", test)
+    with pytest.raises(InvalidData, match=r"1 of the (train|test) images have no class"):
+        UserImages(path=str(tmp_path / "mine"))
+
+
+def test_a_picture_beside_class_folders_is_refused_in_an_id_set(tmp_path: Path) -> None:
+    names = [f"{split}/{name}" for split in ("train", "test") for name in SIX]
+    with pytest.raises(InvalidData, match=r"train.stray\.png: 1 of the train images have no class"):
+        pictures(tmp_path / "id", *names, "train/stray.png")
+
+
+def test_a_class_of_which_nothing_can_be_read_is_refused_in_an_id_set(tmp_path: Path) -> None:
+    (tmp_path / "id" / "train" / "fox").mkdir(parents=True)
+    (tmp_path / "id" / "train" / "fox" / "1.heic").write_bytes(b"no such reader")
+    names = [f"{split}/{name}" for split in ("train", "test") for name in SIX]
+    with pytest.raises(InvalidData, match="fox: holds no image that can be read"):
+        pictures(tmp_path / "id", *names)
+
+
+def test_what_was_taken_is_said(tmp_path: Path) -> None:
+    names = [f"{split}/{name}" for split in ("train", "test") for name in SIX]
+    (tmp_path / "id" / "test").mkdir(parents=True)
+    (tmp_path / "id" / "test" / "1.heic").write_bytes(b"no such reader")
+    dataset = pictures(tmp_path / "id", *names, "train/fox/1.png")
+    assert dataset.load(tmp_path, "test").note == (
+        "train: 7 images in 4 classes (cat, dog, eel, fox); test: 6 images in 3 classes "
+        "(cat, dog, eel), files that are not images: 1 (.heic)"
+    )
+    assert dataset.load(tmp_path, "train").note == ""
+
+
+def test_of_many_classes_the_first_are_named(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path / "mine", *(f"{number:02}/1.png" for number in range(12)))
+    assert dataset.describe("test") == (
+        "12 images in 12 classes (00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 2 more)"
+    )
+
+
+def test_the_home_folder_is_known_by_its_sign(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pictures(tmp_path / "mine", "1.png")
+    assert UserImages(path="~/mine").info.name == "mine"
+    with pytest.raises(UserError, match="there is no such user"):
+        UserImages(path="~nobody-of-that-name/mine")
+
+
+def text_chunk(path: Path) -> None:
+    """Write a picture with 2 MB of text, for which Pillow raises ValueError."""
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("comment", "a" * 2_000_000, zip=True)
+    Image.new("L", (6, 4)).save(path, pnginfo=text)
+
+
+def too_large(path: Path) -> None:
+    Image.new("1", (6000, 6000)).save(path)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def nothing(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize("make", [text_chunk, too_large, pipe, nothing])
+def test_a_hostile_picture_is_named_in_one_sentence(tmp_path: Path, make) -> None:
+    make(tmp_path / "odd.png")
+    with pytest.raises(UserError, match=r"odd\.png: .*") as caught:
+        UserImages(path=str(tmp_path)).load(tmp_path, "test")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_path_that_is_too_long_is_the_users_error() -> None:
+    with pytest.raises(UserError, match="cannot be read: File name too long"):
+        UserImages(path="./" + "a" * 300)

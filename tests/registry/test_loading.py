@@ -1,0 +1,96 @@
+"""Plugins are found by their entry points, and one that fails spoils no other."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from oodbench.errors import describe
+from oodbench.registry.loading import Plugin, Plugins
+
+SOUND = """
+from oodbench.contracts import hookimpl
+
+@hookimpl
+def oodbench_detectors():
+    return ["one", "two"]
+"""
+
+
+def failures() -> dict[str, str]:
+    """Return the reasons of failures by the names of plugins, what ships left out."""
+    loaded = Plugins()
+    list(loaded.collect("oodbench_detectors"))
+    return {each.plugin.name: each.reason for each in loaded.failures}
+
+
+def test_what_a_plugin_brings_comes_with_its_distribution(install) -> None:
+    install("mine", SOUND)
+    brought = [
+        (plugin, item)
+        for plugin, item in Plugins().collect("oodbench_detectors")
+        if plugin.name == "mine"
+    ]
+    assert brought == [(Plugin("mine", "mine-dist 1.0", "mine"), item) for item in ("one", "two")]
+
+
+def test_what_ships_comes_in_by_the_same_door() -> None:
+    distributions = {plugin.distribution for plugin, _ in Plugins().collect("oodbench_datasets")}
+    assert len(distributions) == 1
+    assert distributions.pop().startswith("oodbench ")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import not_installed", r"ModuleNotFoundError: No module named 'not_installed' (m.py:1)"),
+        ("\nx = 1 / 0", "ZeroDivisionError: division by zero (m.py:2)"),
+        ("def :", "SyntaxError: invalid syntax"),
+        ("raise SystemExit('no GPU')", "SystemExit: no GPU (m.py:1)"),
+        (SOUND.replace("detectors", "detektors"), "PluginValidationError: "),
+        (SOUND.replace("detectors()", "detectors(colour)"), "PluginValidationError: "),
+        (SOUND.replace('["one", "two"]', "1 / 0"), "oodbench_detectors: ZeroDivisionError: "),
+        (SOUND.replace('["one", "two"]', "3"), "oodbench_detectors: TypeError: "),
+    ],
+)
+def test_a_plugin_that_fails_is_reported_and_spoils_no_other(install, source, reason) -> None:
+    install("m", source)
+    install("sound", SOUND)
+    found = failures()
+    assert found["m"].startswith(reason)
+    assert "\n" not in found["m"]
+    assert "sound" not in found
+    assert "two" in [item for _, item in Plugins().collect("oodbench_detectors")]
+
+
+def test_an_entry_point_without_module_is_reported(install) -> None:
+    (install("gone", "") / "gone.py").unlink()
+    assert failures()["gone"].startswith("ModuleNotFoundError: No module named 'gone'")
+
+
+def test_a_distribution_that_is_found_twice_counts_once(install, tmp_path, monkeypatch) -> None:
+    folder = install("mine", SOUND)
+    shutil.copytree(folder, tmp_path / "again")
+    monkeypatch.syspath_prepend(tmp_path / "again")
+    items = [item for _, item in Plugins().collect("oodbench_detectors") if item == "one"]
+    assert items == ["one"]
+
+
+def test_a_failed_plugin_is_suspected_of_the_names_in_its_source(install) -> None:
+    install("broken_one", 'import not_installed\ninfo = Info(name="wanted")\nx = "not-wanted"')
+    plugin = next(each.plugin for each in Plugins().failures if each.plugin.name == "broken_one")
+    assert plugin.brings("wanted")
+    assert plugin.brings("broken-one")
+    assert not plugin.brings("unheard-of")
+
+
+def test_a_plugin_that_is_not_there_is_suspected_of_its_own_name_alone() -> None:
+    plugin = Plugin("gone", "gone 1.0", "gone_module")
+    assert plugin.brings("gone")
+    assert not plugin.brings("unheard-of")
+
+
+def test_an_error_is_described_in_one_line() -> None:
+    assert describe(ValueError("two\n  lines")) == "ValueError: two lines"
+    assert describe(ValueError()) == "ValueError"
