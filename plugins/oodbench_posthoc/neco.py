@@ -78,4 +78,5 @@ class NeuralCollapseRatio(Detector):
         """Return the negative ratio: (n,) float64; 0 where all features are at their means."""
         scaled = (batch.features.double() - self.mean_) / self.scales_
         lengths = scaled.norm(dim=1).clamp(min=1e-300)
-        return -(scaled @ self.principal_).norm(dim=1) / lengths
+        ratios: Tensor = (scaled @ self.principal_).norm(dim=1) / lengths
+        return -ratios

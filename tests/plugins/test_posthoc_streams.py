@@ -11,20 +11,25 @@ from torch import nn
 from oodbench.contracts import Batch, Context, PluginError
 from oodbench.testing import TensorStream, fit, toy_problem
 from oodbench_posthoc import memory
+from oodbench_posthoc.cop import CosinePrincipalComponents
+from oodbench_posthoc.cosine import CosineSimilarity
 from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.energy import Energy
 from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gmm import ClassGaussians
 from oodbench_posthoc.gram import GramMatrices
+from oodbench_posthoc.kernel_pca import KernelPrincipalComponents
 from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.nci import NeuralCollapse
+from oodbench_posthoc.neco import NeuralCollapseRatio
 from oodbench_posthoc.nnguide import NeighbourGuidance
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.residual import Residual
 from oodbench_posthoc.rmd import RelativeMahalanobis
+from oodbench_posthoc.rmd_pp import NormalisedRelativeMahalanobis
 from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.vim import VirtualLogitMatching
 
@@ -102,6 +107,16 @@ def test_scores_after_a_streamed_fit_are_those_of_pytorch_ood(ours, theirs):
         torch.testing.assert_close(scores, expected, rtol=1e-5, atol=rounding)
 
 
+MORE = (
+    CosineSimilarity(),
+    CosinePrincipalComponents(),
+    KernelPrincipalComponents(),
+    NeuralCollapseRatio(),
+    NormalisedRelativeMahalanobis(),
+    Residual(),
+)
+
+
 class Fleeting(TensorStream):
     """Notes how many batches that it made are in use at once."""
 
@@ -119,7 +134,7 @@ class Fleeting(TensorStream):
 
 @pytest.mark.parametrize(
     "detector",
-    [*(each.values[0] for each in STREAMED), Mahalanobis(), RelativeMahalanobis(), Residual()],
+    [*(each.values[0] for each in STREAMED), Mahalanobis(), RelativeMahalanobis(), *MORE],
     ids=lambda detector: detector.info.name,
 )
 def test_no_more_than_a_few_batches_are_in_memory(detector):
