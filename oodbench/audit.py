@@ -46,7 +46,7 @@ class Finding:
         auroc: AUROC of each trivial statistic, as a fraction; NaN where it failed.
         exact: (m, 2) int64, positions in the data set, and in the ID training set, of images whose
             pixels are the same once they are fitted to the ID geometry.
-        near: (p, 2) int64, likewise of near duplicates (`oodbench.images.duplicates.DEFINITION`).
+        near: (p, 2) int64, the same for near duplicates (`oodbench.images.duplicates.DEFINITION`).
     """
 
     dataset: str

@@ -16,7 +16,7 @@ from oodbench.store.artifacts import Store
 
 
 class Observer(Protocol):
-    """Told what happens while jobs run."""
+    """An observer of running jobs."""
 
     def planned(self, jobs: int) -> None:
         """Take note of a number of jobs to be run."""
@@ -76,7 +76,7 @@ class Outcomes:
 
 
 def find_pending(plan: Plan, store: Store, targets: Iterable[Ref]) -> tuple[list[Job], set[Ref]]:
-    """Return the jobs to run so that the targets are there, in order, and those found in the store.
+    """Return the jobs to run for the targets, in order, and those found in the store.
 
     A job whose artifact nobody needs any more, because all that follows from it is there, is
     neither run nor looked for.

@@ -82,7 +82,7 @@ class Agenda:
         return None
 
     def wait(self) -> None:
-        """Pause because other runs work on all that could be started; say so once for each job."""
+        """Pause because other runs work on all jobs that could start; report each job once."""
         for ref, job in self._elsewhere.items():
             if ref not in self._told:
                 self._told.add(ref)

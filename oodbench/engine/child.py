@@ -113,7 +113,7 @@ class Child:
             self._messages.put(None)
 
     def _wait(self, process: subprocess.Popen[bytes], report: Report) -> Outcome:
-        """Pass on what the job reports, and return what became of it."""
+        """Pass on the job's reports, and return its outcome."""
         began = time.monotonic()
         limit = MEMORY_SHARE * (free_memory() + occupied(process.pid))
         while True:
@@ -133,7 +133,7 @@ class Child:
                 report(*message)
 
     def _lose(self, reason: str) -> Outcome:
-        """End the process; return the reason, with what the job was doing then."""
+        """End the process; return the reason, with what the job was doing."""
         process, trace = self._process, self._trace
         assert process is not None
         if process.poll() is None and hasattr(signal, "SIGUSR1"):

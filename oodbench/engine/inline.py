@@ -59,7 +59,7 @@ def run_inline(
 
 
 def _is_shipped(job: Job) -> bool:
-    """Return whether all plugins of a job come with the project."""
+    """Return whether all plugins of a job are built in."""
     return all(is_shipped(plugin) for plugin in _plugins_in(job.spec))
 
 

@@ -80,7 +80,7 @@ class PeakMemory:
 
 
 def resident() -> int:
-    """Return the bytes of this process that are in memory now; 0 where the system does not say."""
+    """Return the bytes of this process in memory; 0 where the system does not report it."""
     return _pages("self")[0]
 
 
@@ -106,7 +106,7 @@ def _pages(process: int | str) -> tuple[int, int]:
 
 
 def _high_water() -> int:
-    """Return the most bytes that were ever in memory; 0 where the system does not say."""
+    """Return the peak bytes in memory; 0 where the system does not report it."""
     try:
         import resource
     except ImportError:

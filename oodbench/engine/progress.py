@@ -39,7 +39,7 @@ class Tally:
     finished: int = 0
 
     def line(self, job: Job, outcome: Outcome) -> str:
-        """Count a job, and return a line with the time, the count, and what became of it."""
+        """Count a job, and return a line with the time, the count and its outcome."""
         if outcome.error:
             return self.step(f"failed: {job.title}: {outcome.error}")
         return self.step(job.title, "by another run" if outcome.reused else outcome.seconds)
@@ -103,14 +103,14 @@ class Progress:
             self._bars.update(task, completed=done, total=total)
 
     def waiting(self, job: Job) -> None:
-        """Say that another run works on the job."""
+        """Show that another run works on the job."""
         text = f"waiting for another run: {job.title}"
         self._add(job, text)
         if self._as_lines:
             self._print(f"{time.strftime('%H:%M:%S')}  {text}")
 
     def finished(self, job: Job, outcome: Outcome) -> None:
-        """Remove the bar; say so if the job failed, and what was noted about it."""
+        """Remove the bar; print a failure and the job's notes."""
         self._remove(job)
         for text in outcome.notes:
             self._console.print(f"{_plain(job.title)}: {_plain(text)}", soft_wrap=True)
@@ -129,7 +129,7 @@ class Progress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Show that something is done in the block that is no job of a run."""
+        """Show a step, other than a run's job, that is done in the block."""
         began = time.perf_counter()
         task = self._bars.add_task(_plain(title), total=None, figures="")
         try:

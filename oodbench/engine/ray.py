@@ -187,7 +187,7 @@ class _Scheduler:
                     agenda.wait()
 
     def _has_room(self, job: Job) -> bool:
-        """Return whether a job would not wait long; one that does could be another run's."""
+        """Return whether a job would start soon; one that waits could be left to another run."""
         running = [each.resources for each in self._running.values()]
         cpus = sum(each.cpus for each in running)
         gpus = sum(each.gpus for each in running)
@@ -196,7 +196,7 @@ class _Scheduler:
         )
 
     def _submit(self, job: Job) -> None:
-        """Start a job; it fails alone if a plugin's object cannot be sent to another process."""
+        """Start a job; only it fails if a plugin's object cannot be sent to another process."""
         options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
         remote = self._remote.options(**options, max_retries=0)
         try:
@@ -252,7 +252,7 @@ class _Scheduler:
             self._agenda.finish(job, outcome)
 
     def _outcome(self, job: Job, handle: Any) -> Outcome | None:
-        """Return what a task returned, or why it failed; None if it is to be tried again."""
+        """Return the result of a task, or why it failed; None if it is to be tried again."""
         try:
             outcome: Outcome = self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as error:  # before the job began

@@ -19,7 +19,7 @@ from oodbench.plan.jobs import Job
 
 
 class RunLog:
-    """An observer that appends to a file what it is told, and tells another observer.
+    """An observer that logs to a file and passes everything on to another observer.
 
     A log that cannot be written, as on a full disk, ends no run.
 

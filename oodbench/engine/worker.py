@@ -52,7 +52,7 @@ class Outcome:
 
 
 def took_too_long(timeout: float | None) -> str:
-    """Return why a job failed that took longer than the user allows."""
+    """Return the reason of a job that exceeded its time limit."""
     return f"took longer than {timeout:g} s (--timeout)"
 
 
@@ -120,7 +120,7 @@ def _open_inputs(job: Job, store: Store) -> dict[str, Artifact]:
 
 
 class _Curves:
-    """Keep the figures that a job reports, and pass on what a person can follow."""
+    """The training curves of a job; reports are passed on at a readable rate."""
 
     def __init__(self, report: Report) -> None:
         self.points: list[dict[str, float]] = []

@@ -55,11 +55,11 @@ class Identified(ABC):
 
     @abstractmethod
     def identity(self) -> Any:
-        """Return what identifies it: a JSON-like value."""
+        """Return the identity, a JSON-like value."""
 
 
 def identify(value: object) -> Any:
-    """Return what identifies any value of a job's arguments: a JSON-like value.
+    """Return the identity of any value of a job's arguments, a JSON-like value.
 
     Raises:
         TypeError: if it has nothing to identify it by.
@@ -73,7 +73,7 @@ def identify(value: object) -> Any:
 
 
 def plugin_key(plugin: object) -> dict[str, Any]:
-    """Return what identifies a plugin object: its class, parameters, code, and what that imports.
+    """Return the identity of a plugin object: its class, parameters, code and imports.
 
     A classifier that has the network of another one is identified with that.
 

@@ -1,1 +1,1 @@
-"""Images: where they come from, what is taken of them, and their geometry."""
+"""Images: their sources, their selection and their geometry."""

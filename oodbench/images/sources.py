@@ -49,7 +49,7 @@ class Source(Identified):
     files_digest: str = ""
 
     def identity(self) -> dict[str, str]:
-        """Return what determines the images."""
+        """Return the identity of the images."""
         return {"fingerprint": self.fingerprint, "split": self.split}
 
     def load(self) -> ImageSet:
@@ -69,7 +69,7 @@ class Source(Identified):
         return self.contents | {self.fingerprint}
 
     def verify(self) -> None:
-        """Make sure that files are as they were when the fingerprint was taken.
+        """Raise an error if files changed since the fingerprint was computed.
 
         Call it after the last image was read: what was made of other bytes would be found under
         this fingerprint for ever.
@@ -91,13 +91,13 @@ class Source(Identified):
         return digest(_digests(_files(self.dataset, self.root, self.split) or []))
 
     def describe(self) -> str:
-        """Return what was taken of a user's own images; empty for a registered data set."""
+        """Return a description of a user's own images; empty for a registered data set."""
         found = self.dataset
         return found.describe(self.split) if isinstance(found, UserImages) else ""
 
 
 def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -> Source:
-    """Find one split of a data set: as a pack, as files of its own, or by download, in this order.
+    """Find one split of a data set: as a pack, as its own files, or by download, in this order.
 
     Args:
         dataset: the data set.

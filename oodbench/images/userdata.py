@@ -26,7 +26,7 @@ def is_path(name: str) -> bool:
 
 
 class UserImages(Dataset):
-    """Images of the user's own.
+    """The user's own images.
 
     As an OOD set, ``path`` is an .npz pack, or a folder of pictures. As an ID set it is a folder
     with the subfolders ``train`` and ``test``, or the common beginning of the packs
@@ -82,7 +82,7 @@ class UserImages(Dataset):
         return np.where(part.labels < 0, -1, numbers[places]) if len(numbers) else part.labels
 
     def note(self, split: str) -> str:
-        """Return what to show with results on a split: what was taken of the user's images."""
+        """Return the note to show with results on a split: a description of the user's images."""
         if split == "train":
             return ""  # it is said with the test images
         if len(self.splits) == 1:
@@ -94,7 +94,7 @@ class UserImages(Dataset):
         return "; ".join(texts)
 
     def describe(self, split: str) -> str:
-        """Return how many images and classes of a split were taken, and what was left aside."""
+        """Return the number of images and classes of a split, and what was left aside."""
         return self._parts[split].describe()
 
 
@@ -134,7 +134,7 @@ class _Part:
         return ImageSet(images, self.labels)
 
     def describe(self) -> str:
-        """Return how many images and classes there are, and what was left aside."""
+        """Return the number of images and classes, and what was left aside."""
         text = f"{len(self.labels):,} images"
         if self.classes:
             more = [f"{len(self.classes) - NAMED:,} more"] if len(self.classes) > NAMED else []
@@ -148,7 +148,7 @@ class _Part:
 
 
 def _find_parts(place: Path) -> dict[str, Path]:
-    """Return what holds each split: a pack, a folder or one picture."""
+    """Return the source of each split: a pack, a folder or one picture."""
     packs = {split: Path(f"{place}-{split}.npz") for split in SPLITS}
     found = {split: pack for split, pack in packs.items() if pack.is_file()}
     if found:

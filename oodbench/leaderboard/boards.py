@@ -46,7 +46,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Costs:
-    """What an entry took, means over its runs; NaN where none was recorded.
+    """The costs of an entry, means over its runs; NaN where none was recorded.
 
     Attributes:
         fit_seconds: time to fit.

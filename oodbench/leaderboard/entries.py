@@ -19,7 +19,7 @@ COSTS = ("peak_memory", "peak_gpu_memory", "parameters", "forward_passes")
 
 @dataclass(frozen=True)
 class Skipped:
-    """A run or a pack that is no part of the leaderboard, and why."""
+    """A run or a pack that was left out of the leaderboard, and why."""
 
     path: Path
     reason: str
@@ -114,7 +114,7 @@ class Entry:
 
     @property
     def identity(self) -> tuple[Protocol, str, str, str]:
-        """Return what entries have in common that are different seeds of one another."""
+        """Return the identity that entries share if they differ only in their seeds."""
         return self.protocol, self.detector, self.parameters, self.plugin
 
 
@@ -163,7 +163,7 @@ class _Merged:
     attempts: list[Attempt] = field(default_factory=list)
 
     def agrees(self, areas: _Areas) -> bool:
-        """Return whether seeds that both have are seeds with the same AUROCs."""
+        """Return whether the seeds that both have give the same AUROCs."""
         return all(self.areas.get(seeds, own) == own for seeds, own in areas.items())
 
     def add(self, entry: Entry, areas: _Areas) -> None:

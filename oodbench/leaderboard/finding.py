@@ -43,7 +43,7 @@ OpenPack: TypeAlias = Callable[[Path], AbstractContextManager[Path]]
 def find_entries(
     roots: Iterable[Path], open_pack: OpenPack | None = None
 ) -> tuple[list[Entry], list[Skipped]]:
-    """Read every run and every pack in some folders, found by what is in them.
+    """Read every run and every pack in some folders, found by their content.
 
     Args:
         roots: the folders.

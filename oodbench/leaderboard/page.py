@@ -76,7 +76,7 @@ def _asset(name: str) -> str:
 def _view(
     board: Board, title: str, anchor: str, published: Sequence[Published], sources: Sources
 ) -> dict[str, Any]:
-    """Return what the template shows of a board."""
+    """Return the view of a board for the template."""
     shown = columns(board)
     best, more = find_best(board)
     return {
@@ -134,7 +134,7 @@ def _row(
 
 
 def _source(path: Path, folder: Path) -> dict[str, Any]:
-    """Return what is shown of a run's folder or of a pack, with links from the page's folder."""
+    """Return the view of a run's folder or of a pack, with links from the page's folder."""
     name = _relative(path, folder)
     if path.is_file():
         kind, files = "verified pack", [(path.name, name)]
@@ -164,7 +164,7 @@ def _cell(column: Column, standing: Standing) -> dict[str, str]:
 
 
 def _order(value: float) -> str:
-    """Return a number to sort by; what is missing comes last in ascending order of ranks."""
+    """Return a number to sort by; missing values come last in ascending order of ranks."""
     return "-1" if math.isnan(value) else "1e9" if math.isinf(value) else repr(float(value))
 
 

@@ -45,7 +45,7 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class Line:
-    """A line of what is shown beneath a board.
+    """A line beneath a board.
 
     Attributes:
         detector: as the publication, or we, call it.
@@ -120,7 +120,7 @@ class Published:
 
     @property
     def explanation(self) -> str:
-        """Return how the figures were measured, what is odd about them, and where they are."""
+        """Return how the figures were measured, their peculiarities, and where they are."""
         return " ".join(filter(None, (self.protocol, *self.notes, self.url)))
 
     def belongs_to(self, board: Board) -> bool:
@@ -159,7 +159,7 @@ class Published:
 
 
 def lines_of(board: Board, published: Iterable[Published]) -> list[Line]:
-    """Return what is shown beneath a board, in the order of the publications."""
+    """Return the lines beneath a board, in the order of the publications."""
     return [line for each in published if each.belongs_to(board) for line in each.lines(board)]
 
 

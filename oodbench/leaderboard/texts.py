@@ -87,7 +87,7 @@ def write_csv(boards: Sequence[Board]) -> str:
 
 
 def describe_test(board: Board) -> str:
-    """Return Friedman's test in a sentence; empty where it was not made."""
+    """Return Friedman's test in a sentence; empty if it was not done."""
     test = board.test
     if test is None or math.isnan(test.p_value):
         return ""

@@ -58,7 +58,7 @@ class Friedman:
     Attributes:
         mean_ranks: (d,) mean rank of each detector over the data sets; 1 is best.
         statistic: chi-squared; NaN where there are fewer than three detectors or two sets.
-        p_value: of the hypothesis that all detectors are alike; NaN likewise.
+        p_value: of the hypothesis that all detectors are alike; NaN in the same case.
         critical_difference: mean ranks further apart than this differ at 5 % (Demsar, JMLR 2006,
             section 3.2.2).
     """

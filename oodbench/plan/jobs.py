@@ -129,7 +129,7 @@ class Plan:
         yield from (predicted.extract for predicted in self.predicted)
 
     def needed(self, targets: Iterable[Ref] | None = None) -> set[Ref]:
-        """Return targets, by default those of the run, and all that leads to them."""
+        """Return targets, by default those of the run, and all jobs they depend on."""
         found: set[Ref] = set()
         waiting = list(self.targets() if targets is None else targets)
         while waiting:

@@ -65,7 +65,7 @@ class _Split(NamedTuple):
 
 @dataclass(frozen=True)
 class _Extracted:
-    """A trained classifier and what it yields of each split."""
+    """A trained classifier and its outputs for each split."""
 
     seed: int
     train: Ref
@@ -136,7 +136,7 @@ class _Planner:
         return images
 
     def _generate(self, title: str, dataset: GeneratedDataset, extracted: _Extracted) -> Ref:
-        """Plan images that are made by parts, which may have learned from a classifier."""
+        """Plan the generation of images by parts, which may have learned from a classifier."""
         name = dataset.info.name
         spec: GenerateSpec = {
             "dataset": dataset,

@@ -139,7 +139,7 @@ def isolated() -> Iterator[None]:
 
 
 def _keep_process(stack: ExitStack) -> None:
-    """Put back what belongs to Python and to the process."""
+    """Restore the state of Python and of the process."""
 
     def put_back(action: Callable[..., object], *values: Any) -> None:
         stack.callback(_without_failing, action, *values)
@@ -161,7 +161,7 @@ def _keep_process(stack: ExitStack) -> None:
 
 
 def _keep_libraries(stack: ExitStack) -> None:
-    """Put back settings of libraries, also of those that are imported meanwhile."""
+    """Restore the settings of libraries, including those imported meanwhile."""
     before = {
         name: [setting.read(sys.modules[name]) for setting in settings]
         for name, settings in SETTINGS.items()

@@ -62,14 +62,14 @@ class Failure:
 
 @functools.cache
 def _shipped_packages() -> frozenset[str]:
-    """Return the packages of the plugins that the project's own distribution brings."""
+    """Return the packages of the built-in plugins."""
     points = entry_points(group=GROUP)
     own = {point.module for point in points if point.dist and point.dist.name == DISTRIBUTION}
     return frozenset({"oodbench", *(module.partition(".")[0] for module in own)})
 
 
 def is_shipped(plugin: object) -> bool:
-    """Return whether a plugin object's class comes with the project."""
+    """Return whether a plugin object's class is built in."""
     return type(plugin).__module__.partition(".")[0] in _shipped_packages()
 
 

@@ -104,7 +104,7 @@ def convert(name: str, value: Any, annotation: Any) -> Any:
 
 
 class Names(Mapping[str, Entry[T]]):
-    """The registered names of one kind; looking up an unknown one says what is near it.
+    """The registered names of one kind; the error for an unknown name suggests a similar one.
 
     A class with an ``argument``, the name of a parameter, is also found by its name, a slash and
     the value of that parameter.
@@ -165,7 +165,7 @@ class Names(Mapping[str, Entry[T]]):
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that the installed plugins bring.
+    """All registered classes and benchmarks of the installed plugins.
 
     Attributes:
         detectors: detector classes by name.
@@ -188,7 +188,7 @@ class Registry:
     absent: dict[str, str]
 
     def why_missing(self, name: str) -> str:
-        """Return why a name is not there although a plugin should have brought it; else "".
+        """Return why a name that a plugin should have registered is missing; empty otherwise.
 
         A plugin that cannot be imported cannot say what it would have brought. It is suspect if its
         entry point, its module or a string in its source has the name.

@@ -38,7 +38,7 @@ class Scored(NamedTuple):
 
 
 def scored_runs(scores: pd.DataFrame) -> Iterator[Scored]:
-    """Yield what each run of each detector scored, but for those that failed on the ID set.
+    """Yield the scores of each run of each detector that did not fail on the ID set.
 
     Args:
         scores: columns as in `oodbench.results.run.SCORE`, of one run.

@@ -89,7 +89,7 @@ def general_footnotes(
 
 
 def prevalence_note(records: pd.DataFrame) -> str:
-    """Return what the ratio of images does to AUPR, in the sets of the records."""
+    """Return a sentence on how the ratio of images affects AUPR in these sets."""
     ood = records[(records["ood_dataset"] != "") & (records["status"] == "ok")]
     shares = (ood["n_ood"] / (ood["n_id"] + ood["n_ood"])).dropna()
     ends = list(dict.fromkeys(f"{percent(share)} %" for share in (shares.min(), shares.max())))
@@ -131,7 +131,7 @@ def _ties(records: pd.DataFrame) -> Iterator[Footnote]:
 
 
 def _runs(records: pd.DataFrame) -> str:
-    """Return how many runs the figures of each detector come from."""
+    """Return a sentence on the number of runs behind each detector's figures."""
     detectors: dict[str, list[str]] = {}
     for detector, rows in records.groupby("detector", sort=False):
         detectors.setdefault(_count_runs(rows), []).append(str(detector))
@@ -145,7 +145,7 @@ def _runs(records: pd.DataFrame) -> str:
 
 
 def _count_runs(rows: pd.DataFrame) -> str:
-    """Return the number of runs of one detector, and of what they are made up."""
+    """Return the number of runs of one detector, and how it is made up."""
     ways = rows[["id_dataset", "classifier"]].drop_duplicates()
     count = len(rows[["id_dataset", "classifier", *RUN]].drop_duplicates()) // len(ways)
     classifiers, seeds = rows["classifier_seed"].nunique(), max(rows["seed"].nunique(), 1)

@@ -64,7 +64,7 @@ class Gallery:
 
 
 def make_galleries(shown: Shown, images: Mapping[str, Images]) -> tuple[list[Gallery], list[str]]:
-    """Return a gallery of each data set whose images are at hand, and the titles of the others.
+    """Return a gallery of each data set whose images are available, and the titles of the others.
 
     Args:
         shown: how detectors judged the images.

@@ -60,7 +60,7 @@ class Footnote:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is to be written.
+    """The content of a report.
 
     Attributes:
         sections: in order.
@@ -84,5 +84,5 @@ def printable(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return what is printable of a text, words apart by one space."""
+    """Return the printable part of a text, with words separated by one space."""
     return " ".join(printable(text).split())

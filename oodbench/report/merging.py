@@ -18,7 +18,7 @@ _COMPARED = [*MEASURES, "n_id", "n_ood", "ties", "status"]
 
 
 def combine(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return the records of several runs as one table; a row that they share is taken once.
+    """Return the records of several runs as one table; a shared row occurs once.
 
     Raises:
         UserError: if two runs have different measures in the same row.

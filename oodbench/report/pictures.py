@@ -61,7 +61,7 @@ def plain(name: str) -> str:
 
 
 def finish(figure: Figure, title: str, description: str) -> Plot:
-    """Return a drawn figure with what it shows in words."""
+    """Return a drawn figure with a description in words."""
     output = io.BytesIO()
     figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
     return Plot(clean(title), clean(description), output.getvalue())

@@ -24,11 +24,11 @@ _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_sec
 
 
 def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
-    """Return a page with a run's tables, plots and provenance, which asks nobody for anything.
+    """Return a self-contained page with a run's tables, plots and provenance.
 
     Args:
         run: the run.
-        images: where the images of its data sets are, by title, as far as they are at hand.
+        images: where the images of its data sets are, by title, as far as they are available.
 
     Raises:
         InvalidData: if a file of the run is missing, damaged or something else.
@@ -67,7 +67,7 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
 
 
 def _prevalence(run: Run) -> tuple[str, list[Table]]:
-    """Return what there is to say about AUPR, and its tables; nothing if no detector succeeded."""
+    """Return a sentence on AUPR, and its tables; nothing if no detector succeeded."""
     ood = run.records[run.records["ood_dataset"] != ""]
     if not (ood["status"] == "ok").any():
         return "", []

@@ -70,7 +70,7 @@ class Shown:
 
 
 def read_shown(run: Run) -> Shown:
-    """Read what is shown of a run.
+    """Read the scores, labels and predictions that the page of a run shows.
 
     Raises:
         InvalidData: if its scores or predictions are missing or damaged.

@@ -43,7 +43,7 @@ def terminal(report: Report, width: int = WIDTH) -> str:
 
 
 def _fold(table: Table, width: int) -> Table:
-    """Return a table that fits: long names go on in further rows, which have no figures."""
+    """Return a table that fits: long names continue in further rows without figures."""
     longest = 3 * width // (5 * table.labels)
     header = tuple(replace(cell, text=_heading(cell.text, width // 4)) for cell in table.header)
 

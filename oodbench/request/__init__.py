@@ -1,1 +1,1 @@
-"""What a user asks for, resolved: names to plugins, data sets to images."""
+"""A user's request, resolved: names to plugins, data sets to images."""

@@ -16,13 +16,13 @@ Parameters = Mapping[str, Mapping[str, Any]]
 
 
 def names_of(name: str, arch: str | None, registry: Registry, chosen: Parameters) -> list[str]:
-    """Return the registered names that a classifier is made of: its own, and its network's.
+    """Return the registered names of a classifier: its own, and its network's.
 
     Args:
         name: as for `make_classifier`.
-        arch: likewise.
-        registry: likewise.
-        chosen: likewise.
+        arch: as for `make_classifier`.
+        registry: as for `make_classifier`.
+        chosen: as for `make_classifier`.
 
     Raises:
         UserError: if there is no such classifier.
@@ -88,7 +88,7 @@ BASE = "base"
 
 
 def record(classifier: Classifier) -> dict[str, Any]:
-    """Return what ``run.json`` says of a classifier: ``{name: parameters}``."""
+    """Return the entry of a classifier in ``run.json``: ``{name: parameters}``."""
     values = plain(parameters(classifier))
     if isinstance(classifier, UserCheckpoint):
         values["path"] = classifier.full_name  # where it lay is nobody's business
@@ -98,7 +98,7 @@ def record(classifier: Classifier) -> dict[str, Any]:
 
 
 def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:
-    """Return a classifier again from what `record` returned; a file need not be there any more.
+    """Return a classifier from its `record`; a file of weights need not exist any more.
 
     Raises:
         UserError: if it cannot be made any more.

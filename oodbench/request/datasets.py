@@ -71,7 +71,7 @@ def refuse_bare_path(name: str) -> None:
 def make_ood(
     benchmark: Benchmark, id_dataset: Dataset, registry: Registry, parameters: Parameters
 ) -> tuple[dict[str, Dataset], dict[str, str]]:
-    """Return the OOD sets by what tables call them, and the reasons of those that break.
+    """Return the OOD sets by their titles, and the reasons why some cannot be made.
 
     Raises:
         UserError: if two are called alike, one is unknown, or a parameter does not fit.
@@ -102,11 +102,11 @@ def locate_ood(
     *,
     download: bool,
 ) -> tuple[list[Source], dict[str, str]]:
-    """Find the images of the OOD sets; add the reasons of those that cannot be had to the lost.
+    """Find the images of the OOD sets; add the reasons why some are unavailable to the lost.
 
     Args:
         datasets: by what tables call them.
-        lost: reasons of those that break, likewise.
+        lost: reasons of those that break, by title.
         split: of those that have it; of the others it is the test split.
         folder: the data folder.
         download: whether to fetch missing images.
@@ -133,7 +133,7 @@ def titles_by_group(
     lost: Mapping[str, str],
     missing: Mapping[str, str],
 ) -> dict[str, tuple[str, ...]]:
-    """Return what tables call the members of each group whose images were found."""
+    """Return the titles of the members of each group whose images were found."""
     names = (name for name in benchmark.ood if name not in lost)
     titles = {name: title for name, title in zip(names, made, strict=True) if title not in missing}
     return {
@@ -145,7 +145,7 @@ def titles_by_group(
 def refuse_copies(
     train: Source, test: Source, ood: Sequence[Source], shape: tuple[int, int, int]
 ) -> None:
-    """Refuse OOD sets whose files are those of the ID set, or of another OOD set.
+    """Raise an error if an OOD set has the files of the ID set or of another OOD set.
 
     Raises:
         UserError: if there is one.
@@ -169,7 +169,7 @@ def refuse_copies(
 
 @dataclass
 class Auxiliary:
-    """Find what detectors and the classifier learn from besides the ID set.
+    """The auxiliary sets that detectors and the classifier learn from.
 
     Attributes:
         id_images: what identifies the ID images (`Source.identities`).
@@ -190,7 +190,7 @@ class Auxiliary:
     found: dict[str, Source] = field(default_factory=dict)
 
     def add_detectors(self, detectors: dict[str, Detector], broken: dict[str, str]) -> None:
-        """Find what detectors ask for; move those whose images cannot be had to ``broken``."""
+        """Find the sets that detectors need; move detectors without their images to ``broken``."""
         for name, detector in list(detectors.items()):
             try:
                 self._find_all(detector, name)
@@ -199,7 +199,7 @@ class Auxiliary:
                 del detectors[name]
 
     def add_generated(self, sources: Iterable[Source]) -> None:
-        """Find what the networks learn from that generate OOD sets.
+        """Find the sets that the networks of generated OOD sets learn from.
 
         Raises:
             DataUnavailable: if it cannot be had.
@@ -209,7 +209,7 @@ class Auxiliary:
                 self._find_all(source.dataset, source.dataset.info.name)
 
     def add_classifier(self, classifier: Classifier) -> None:
-        """Find what the classifier asks for.
+        """Find the set that the classifier asks for.
 
         Raises:
             DataUnavailable: if it cannot be had.
@@ -218,7 +218,7 @@ class Auxiliary:
             self._find(classifier.auxiliary(), classifier.full_name)
 
     def _find_all(self, owner: Trainable | GeneratedDataset, learner: str) -> None:
-        """Find what a detector or generated set, and each of its parts, learns from."""
+        """Find the sets that a detector or generated set, and each of its parts, learns from."""
         if isinstance(owner, Trainable):
             self._find(owner.auxiliary(), learner)
         for part in owner.parts().values():

@@ -60,12 +60,12 @@ class Request:
         return self.train.dataset.shape
 
     def titles(self) -> list[str]:
-        """Return what tables call the data sets: the ID set, then the OOD sets."""
+        """Return the titles of the data sets: the ID set, then the OOD sets."""
         ood = (title_in(source.dataset, self.shape) for source in self.ood)
         return [self.train.dataset.info.label, *ood]
 
     def describe_images(self) -> dict[str, str]:
-        """Return what was taken of a user's own images, by set."""
+        """Return a description of a user's own images, by set."""
         id_title, *titles = self.titles()
         names = [f"{id_title} (train)", f"{id_title} (test)", *titles]
         found = zip(names, (self.train, self.test, *self.ood), strict=True)

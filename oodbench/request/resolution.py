@@ -40,7 +40,7 @@ SLIP = 0.75
 
 @dataclass(frozen=True)
 class Resolved:
-    """A request, and what could not be made part of it.
+    """A request, and what had to be left out of it.
 
     Attributes:
         request: what to compare.

@@ -1,1 +1,1 @@
-"""What a run leaves behind: its schema, written and read."""
+"""The files that a run leaves: their schema, written and read."""

@@ -316,7 +316,7 @@ def _printable(value: Any) -> Any:
 
 
 def _remove_abandoned(directory: Path) -> None:
-    """Remove what runs left that were killed while they wrote; others may be writing now."""
+    """Remove the leftovers of runs that were killed while writing; others may be writing now."""
     for place in directory.glob(f"{_WRITING}*"):
         try:
             if time.time() - place.stat().st_mtime > ABANDONED_SECONDS:
@@ -326,7 +326,7 @@ def _remove_abandoned(directory: Path) -> None:
 
 
 def read_run(directory: str | Path) -> Run:
-    """Read what a run left in a directory.
+    """Return the run in a directory.
 
     Raises:
         UserError: if the directory holds no finished run.

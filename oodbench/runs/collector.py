@@ -158,7 +158,7 @@ class Collector:
 
     @cached_property
     def notes(self) -> dict[str, str]:
-        """What data sets say about their images, by title."""
+        """The notes of data sets about their images, by title."""
         notes = {}
         for predicted in self._plan.predicted:
             if predicted.extract not in self._results.blamed:
@@ -196,7 +196,7 @@ class Collector:
         return {name: text for name, text in found.items() if text}
 
     def shipped(self) -> dict[str, Any]:
-        """Return what is known of the shipped weights that were taken, by the job they spared."""
+        """Return the origins of the pretrained weights used, by the jobs that they replaced."""
         found = {}
         for ref, artifact in self._made.items():
             if ref.stage in ("train", "fit"):
@@ -206,7 +206,7 @@ class Collector:
         return found
 
     def info(self) -> dict[str, Any]:
-        """Return what ``run.json`` says of the request, the machine and the jobs."""
+        """Return the entries of ``run.json`` about the request, the machine and the jobs."""
         failures = {
             "/".join(ref): {"job": self._plan.jobs[ref].title, "trace": outcome.trace[-LENGTH:]}
             for ref, outcome in self._results.failed.items()
@@ -262,7 +262,7 @@ class Collector:
         }
 
     def _count_images(self) -> dict[str, int]:
-        """Count the images that the run is about, and those that this run passed through networks.
+        """Count the distinct images of the run, and the forward passes that it made.
 
         ``distinct_images`` are those that classifiers see, however many of them and of detectors
         there are. ``images_forwarded`` passed through classifiers for all detectors together, and

@@ -38,7 +38,7 @@ KEPT = "results are kept: the same command resumes from here, also with another 
 
 @dataclass(frozen=True)
 class Planned:
-    """A planned request and what of it is in the store.
+    """A planned request, and the part of it that is already in the store.
 
     Attributes:
         resolved: the request.

@@ -28,5 +28,5 @@ class Work:
     progress: Callable[..., None]
 
     def note(self, text: str) -> None:
-        """Note down for the user what happened to the job, in a few words."""
+        """Record a short note for the user about the job."""
         self.draft.meta.setdefault("notes", []).append(text)

@@ -94,7 +94,7 @@ def restore_parts(
 
 
 def save_state(trainable: Trainable, draft: Draft) -> None:
-    """Write what a detector or part learned: tensors as safetensors, the rest as JSON."""
+    """Write the state of a detector or part: tensors as safetensors, the rest as JSON."""
     state = trainable.state()
     tensors = {
         name: value.detach().contiguous().cpu().clone()

@@ -45,7 +45,7 @@ class Rows:
 
 
 class ArrayStream(Stream):
-    """Images as uint8, and what the classifier made of them.
+    """Images as uint8, and the classifier's outputs for them.
 
     All is kept on a GPU; where batches are made on the CPU, images are kept in memory, logits and
     features on the disk.

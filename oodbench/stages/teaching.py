@@ -142,7 +142,7 @@ def _state(
     schedule: OneCycleLR,
     draws: torch.Generator,
 ) -> dict[str, Any]:
-    """Return what `_resume` needs to go on after some epochs."""
+    """Return what `_resume` needs to continue after some epochs."""
     return {
         "epochs": epochs,
         "accuracy": accuracy,

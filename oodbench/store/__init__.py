@@ -1,1 +1,1 @@
-"""Where everything is kept: artifacts by content key, folders, files that are checked."""
+"""The artifact store, default folders, and checked files."""

@@ -89,7 +89,7 @@ class Artifact:
         return path
 
     def is_sound(self) -> bool:
-        """Return whether all files are there and as they were written."""
+        """Return whether all files exist and are unchanged."""
         return all(map(self._is_sound, self.files))
 
     def _is_sound(self, name: str) -> bool:
@@ -110,7 +110,7 @@ class Draft:
         return self.directory / name
 
     def show_life(self) -> None:
-        """Say that somebody still works on it, so that nobody removes it as abandoned."""
+        """Mark it as still in use, so that no run removes it as abandoned."""
         os.utime(self.directory)
 
 
@@ -152,7 +152,7 @@ class Store:
         """Return the place of an artifact.
 
         Raises:
-            StoreError: if stage or key could lead elsewhere; a run of a stranger may name anything.
+            StoreError: if stage or key could lead elsewhere; a run may name anything.
         """
         if not all(re.fullmatch(r"\w+", part) for part in (stage, key)):
             raise StoreError(f"'{stage}/{key}' is not a valid artifact name")
@@ -191,7 +191,7 @@ class Store:
         return self.find(stage, key)
 
     def open(self, stage: str, key: str) -> Artifact:
-        """Return an artifact that is known to be there; its files are verified when they are read.
+        """Return an artifact that exists; its files are verified when they are read.
 
         Raises:
             StoreError: if it is not there after all, or stage or key is no name of an artifact.

@@ -19,7 +19,7 @@ from oodbench.submission.verify import Verdict, verify
 
 
 class Verifier:
-    """Verify packs against the benchmarks that are installed and the images that are here.
+    """A verifier of packs against the installed benchmarks and the available images.
 
     Args:
         data: folder of images; nothing is downloaded.
@@ -35,7 +35,7 @@ class Verifier:
 
     @contextmanager
     def extracted(self, pack: Path) -> Iterator[Run]:
-        """Give the run of a pack, unverified, while its files are in a temporary folder.
+        """Yield the unverified run of a pack while its files are in a temporary folder.
 
         Raises:
             UserError: if the pack cannot be read.
@@ -57,7 +57,7 @@ class Verifier:
             UserError: if what the benchmark needs is not installed.
         """
         named = self._benchmark or run.info.get("benchmark")
-        # What a stranger's pack names must not be a path.
+        # A name in a third-party pack must not be a path.
         if self._benchmark is None and named not in list(self._registry.benchmarks):
             raise InvalidData(
                 f"run.json names {named!r}, which is not an installed benchmark; name it by "
@@ -67,7 +67,7 @@ class Verifier:
 
     @contextmanager
     def open(self, pack: Path) -> Iterator[Path]:
-        """Give the folder of a pack's run, which fits in every respect, all of which was checked.
+        """Yield the folder of a pack's run, which was checked completely and fits.
 
         Raises:
             UserError: if the pack cannot be read.

@@ -24,7 +24,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ExpectedSet:
-    """The images of one set, where they are here.
+    """The images of one set, if they are available.
 
     Attributes:
         fingerprint: what the run must have noted down.
@@ -40,7 +40,7 @@ class ExpectedSet:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a run of a benchmark must have compared.
+    """The expectations of a benchmark's definition of a run.
 
     Attributes:
         benchmark: the definition itself.
@@ -64,7 +64,7 @@ class Definition:
 
 
 def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
-    """Return what a benchmark expects.
+    """Return the expectations of a benchmark.
 
     Args:
         benchmark: the definition.

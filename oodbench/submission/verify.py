@@ -22,7 +22,7 @@ _COUNTS = ("n_id", "n_ood", "ties")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of verifying a run.
+    """The outcome of verifying a run.
 
     Attributes:
         misfits: what does not fit, one sentence each; empty where all does.

@@ -29,11 +29,13 @@ def check_declarations(subject: DetectorSubject) -> None:
         if attribute == "fit_needs" and needs is None:
             continue
         assert isinstance(needs, frozenset), f"{attribute} is not a frozenset: {needs!r}"
-        strangers = [need for need in needs if not isinstance(need, Need)]
-        assert not strangers, f"{attribute} holds {strangers}, which are not members of Need"
+        others = [need for need in needs if not isinstance(need, Need)]
+        assert not others, f"{attribute} holds {others}, which are not members of Need"
     assert isinstance(detector.stochastic, bool), f"stochastic is {detector.stochastic!r}"
     family = detector.family
-    assert not family or common.NAME.fullmatch(family), f"family is {family!r}, which is no name"
+    assert not family or common.NAME.fullmatch(family), (
+        f"family is {family!r}, which is not a valid name"
+    )
     subject.constructed.result()
     unknown = detector.space.keys() - parameters(detector).keys()
     assert not unknown, f"space names {sorted(unknown)}, which are not parameters"

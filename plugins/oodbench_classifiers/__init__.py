@@ -1,4 +1,4 @@
-"""Provide networks: the GANAD paper's, ResNet-18, and those of torchvision and timm."""
+"""Networks: the GANAD paper's, ResNet-18, and those of torchvision and timm."""
 
 from oodbench.contracts import Classifier, hookimpl
 from oodbench_classifiers.preact_resnet import PreactResNet

@@ -102,7 +102,7 @@ def test_what_a_run_lacks_is_one_sentence_and_the_others_are_drawn(
     assert "seed-norms.svg" in output
 
 
-def test_a_figure_that_breaks_spoils_no_other(
+def test_a_figure_that_breaks_does_not_affect_the_others(
     plot, drawable: Path, install, tmp_path: Path
 ) -> None:
     install("breaking", BROKEN)

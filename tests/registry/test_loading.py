@@ -1,4 +1,4 @@
-"""Plugins are found by their entry points, and one that fails spoils no other."""
+"""Plugins are found by their entry points; one that fails does not affect the others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def test_what_ships_comes_in_by_the_same_door() -> None:
         (SOUND.replace('["one", "two"]', "3"), "oodbench_detectors: TypeError: "),
     ],
 )
-def test_a_plugin_that_fails_is_reported_and_spoils_no_other(install, source, reason) -> None:
+def test_a_plugin_that_fails_is_reported_and_does_not_affect_the_others(
+    install, source, reason
+) -> None:
     install("m", source)
     install("sound", SOUND)
     found = failures()

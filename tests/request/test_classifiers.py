@@ -117,7 +117,7 @@ def test_what_cannot_be_made_is_refused_in_a_sentence(name, error, message) -> N
         ("logit-norm/fragile", "classifier 'fragile' cannot be made"),
     ],
 )
-def test_a_strangers_classifier_that_raises_is_one_sentence(
+def test_a_third_party_classifier_that_raises_is_one_sentence(
     install, tiny, tmp_path, capsys, name, reason
 ) -> None:
     install("broken", FRAGILE)

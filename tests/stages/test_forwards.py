@@ -51,7 +51,7 @@ def test_a_pass_counts_once_whether_the_whole_is_called_or_its_features(kind) ->
 
 
 @every_kind
-def test_a_pass_that_fails_counts_and_spoils_no_later_one(kind) -> None:
+def test_a_pass_that_fails_counts_and_does_not_affect_later_ones(kind) -> None:
     module = kind()
     forwards = Forwards(module)
     with pytest.raises(RuntimeError):

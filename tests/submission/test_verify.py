@@ -24,7 +24,7 @@ def expected(title: str, fingerprint: str) -> ExpectedSet:
 
 @pytest.fixture
 def definition() -> Definition:
-    """What the runs of `made_runs` are runs of, its images at hand."""
+    """The benchmark of the runs of `made_runs`, with its images available."""
     return Definition(
         benchmark=Benchmark(
             name="made",

@@ -73,7 +73,7 @@ def test_a_sound_benchmark_passes(tmp_path):
     [
         ('id = "', "id = ", "file"),
         ("classifier", "clasifier", "file"),
-        ('name = "letters"', 'name = "Letters!"', "name"),
+        ('name = "letters"', 'name = "Letters!"', "file"),
         ('name = "letters"', 'name = "digits"', "name"),
         ("Half of the alphabet against the other half", "", "name"),
         ('"noise"', '"letters-n-to-z"', "sets"),

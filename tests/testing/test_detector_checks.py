@@ -92,7 +92,7 @@ class NeedsAsText(Sound):
     needs = frozenset({"features"})
 
 
-class SpaceOfAStranger(Sound):
+class SpaceOfUnknownParameters(Sound):
     space: ClassVar = {"temperature": (1.0, 2.0)}
 
 
@@ -356,7 +356,7 @@ BROKEN = [
     (TakingObjects, "constructor"),
     (NeedsInAList, "declarations"),
     (NeedsAsText, "declarations"),
-    (SpaceOfAStranger, "declarations"),
+    (SpaceOfUnknownParameters, "declarations"),
     (SpaceOfNothing, "declarations"),
     (SpaceOfNumbers, "declarations"),
     (NotToBePickled, "pickling"),
