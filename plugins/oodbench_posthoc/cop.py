@@ -19,7 +19,7 @@ class CosinePrincipalComponents(Detector):
 
     s(x) = |(I - U U')(z / |z| - m)|, where z are the penultimate features, m is the mean of z / |z|
     over the training images, and the columns of U are its principal components: as few as explain a
-    share of the variance (section 3 of the paper, PCA with a cosine kernel).
+    share of the variance (PCA with the paper's cosine kernel).
 
     Args:
         explained: that share, in (0, 1); the authors take 0.85 for CIFAR-10, which is the default,

@@ -22,7 +22,8 @@ class KernelPrincipalComponents(CosinePrincipalComponents):
     s(x) = |(I - U U')(r(z / |z|) - m)|, r(v) = sqrt(2 / M) cos(W v + u), with W drawn from a normal
     distribution of variance 2 g, and u from [0, 2 pi): products of r are about those of the kernel
     exp(-g |v - v'|^2). m is the mean of r over the training images, and U their principal
-    components: as few as explain a share of the variance (section 3 of the paper).
+    components: as few as explain a share of the variance (PCA with the
+    paper's cosine-Gaussian kernel).
 
     Args:
         explained: that share, in (0, 1); the authors take 0.8 for CIFAR-10, which is the default,

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class NormalisedMahalanobis(Mahalanobis):
     """Score as `Mahalanobis` does, by features that are scaled to length 1.
 
-    The length of the features varies between classes and images, which a Gaussian does not describe
-    (the paper's sections 4 and 5). Features that are all 0 stay as they are.
+    The length of the features varies between classes and images, which a Gaussian does not
+    describe. Features that are all 0 stay as they are.
     """
 
     info = Info(
         name="mahalanobis-pp",
         title="Mahalanobis++",
-        summary="Relative Mahalanobis distance of features that are scaled to length 1",
+        summary="Large Mahalanobis distance of the features, at length 1, to the nearest class",
         paper=Paper(
             title="Mahalanobis++: Improving OOD Detection via Feature Normalization",
             authors="Mueller and Hein",

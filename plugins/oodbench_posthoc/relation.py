@@ -22,7 +22,7 @@ class NeuralRelation(Detector):
 
     s(x) = -sum_i k(x, x_i)^t over the training images x_i, k(x, x_i) = max(cos(z, z_i), 0) p'p_i,
     and 0 where that is 0.03 or less; z are the penultimate features and p the probabilities of the
-    softmax (sections 3.1 and 3.4 of the paper).
+    softmax.
 
     Args:
         power: t > 0; the authors take 1 for OOD images.

@@ -16,8 +16,8 @@ class Residual(Detector):
     """Score by the distance of the features from the training images' principal space.
 
     s(x) = |z - P z|, where z are the penultimate features about the origin that the head maps to
-    logits of 0, and P projects them onto the principal space of the training images (ViM's paper,
-    section 4.1, equation 4, before the logits come in).
+    logits of 0, and P projects them onto the principal space of the training images. It is the
+    part of ViM that the logits have no share in.
 
     Args:
         dimension: of the principal space; None: as the authors' code chooses it, 1,000 for 2,048

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class NormalisedRelativeMahalanobis(RelativeMahalanobis):
     """Score as `RelativeMahalanobis` does, by features that are scaled to length 1.
 
-    The length of the features varies between classes and images, which a Gaussian does not describe
-    (the paper's sections 4 and 5). Features that are all 0 stay as they are.
+    The length of the features varies between classes and images, which a Gaussian does not
+    describe. Features that are all 0 stay as they are.
     """
 
     info = Info(
         name="rmd-pp",
         title="RMD++",
-        summary="Relative Mahalanobis distance of features that are scaled to length 1",
+        summary="Large relative Mahalanobis distance of the features, at length 1",
         paper=Paper(
             title="Mahalanobis++: Improving OOD Detection via Feature Normalization",
             authors="Mueller and Hein",
