@@ -14,7 +14,8 @@ from oodbench.cli import build_parser
 from oodbench.measures.evaluation import recompute
 from oodbench.report.merging import texts_of
 from oodbench.report.tables import render, table_files
-from oodbench.results.run import MEASURES, read_run
+from oodbench.results.columns import MEASURES
+from oodbench.results.run import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (

@@ -193,7 +193,7 @@ class RunView(ABC):
 
     Attributes:
         info: the content of ``run.json``.
-        records: the records (`oodbench.results.run.RECORD`).
+        records: the records (`oodbench.results.columns.RECORD`).
         id_dataset: what tables call the ID set.
         ood_datasets: what tables call the OOD sets, in their order.
         detectors: the detectors that failed nowhere, in the order of the tables.

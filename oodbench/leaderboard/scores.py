@@ -32,7 +32,7 @@ def take_apart(table: pyarrow.Table) -> Iterator[tuple[Fitted, dict[str, Scored]
     """Yield the scores of test images for each fitted detector, by data set.
 
     Args:
-        table: columns as in `oodbench.results.run.SCORE`, in any order of rows.
+        table: columns as in `oodbench.results.columns.SCORE`, in any order of rows.
 
     Raises:
         ValueError, pyarrow.ArrowException: if a column holds values of a wrong type.

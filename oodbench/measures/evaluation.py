@@ -118,7 +118,7 @@ def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     for key, own in scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False):
         names = dict(zip(DETECTOR_RUN, key, strict=True))
         rows += [{**names, **row} for row in _recompute_detector(names, own, predictions)]
-    from oodbench.results.run import records_frame
+    from oodbench.results.columns import records_frame
 
     return records_frame(rows)
 

@@ -52,7 +52,7 @@ def arrange(records: pd.DataFrame, like: Arrangement) -> pd.DataFrame:
     """Return the records of a table's rows, in its order of rows and columns.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         like: the table.
 
     Raises:

@@ -50,7 +50,7 @@ def build(
     """Return the report of records.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         metrics: names of measures from `COLUMNS`, at least one; the first is compared.
         notes: a sentence about a data set, by its name.
         deviations: how a detector deviates from its paper, by its name.

@@ -24,7 +24,8 @@ from oodbench.measures.paired import (
 )
 from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
 from oodbench.report.values import flatten, show
-from oodbench.results.run import MEASURES, Run
+from oodbench.results.columns import MEASURES
+from oodbench.results.run import Run
 
 CellName: TypeAlias = tuple[str, str, str, str]
 """ID set, OOD set, detector and classifier."""

@@ -41,7 +41,7 @@ def scored_runs(scores: pd.DataFrame) -> Iterator[Scored]:
     """Yield the scores of each run of each detector that did not fail on the ID set.
 
     Args:
-        scores: columns as in `oodbench.results.run.SCORE`, of one run.
+        scores: columns as in `oodbench.results.columns.SCORE`, of one run.
     """
     runs: Any = scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False)
     for run, own in runs:
@@ -57,7 +57,7 @@ def beside(records: pd.DataFrame, found: Mapping[Key, Mapping[str, float]]) -> p
     """Return records with what was found of each in columns of its own, or in those it had.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         found: figures by the keys of records and by column; NaN where there are none.
     """
     names = [*DETECTOR_RUN, "id_dataset", "ood_dataset"]

@@ -37,7 +37,7 @@ def number_footnotes(
     """Number the footnotes on detectors and data sets in the order in which a reader meets them.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         notes: a sentence about a data set, by its name.
         deviations: how a detector deviates from its paper, by its name.
     """

@@ -12,7 +12,8 @@ import pandas as pd
 from oodbench.errors import UserError
 from oodbench.report.conditions import conditions_of
 from oodbench.report.values import flatten, show
-from oodbench.results.run import KEY, MEASURES, Run
+from oodbench.results.columns import KEY, MEASURES
+from oodbench.results.run import Run
 
 _COMPARED = [*MEASURES, "n_id", "n_ood", "ties", "status"]
 

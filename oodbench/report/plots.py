@@ -54,7 +54,7 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
     """Draw every plot of a run.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         shown: scores, labels and predictions of the same run.
     """
     import matplotlib as mpl

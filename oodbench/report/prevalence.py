@@ -21,8 +21,8 @@ def add_balanced(records: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return records with the columns of `BALANCED`; NaN where there are no scores.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
-        scores: columns as in `oodbench.results.run.SCORE`, of the same run.
+        records: columns as in `oodbench.results.columns.RECORD`.
+        scores: columns as in `oodbench.results.columns.SCORE`, of the same run.
     """
     found = {
         run.key(title): {name: measure(run.known, values) for name, measure in BALANCED.items()}
@@ -37,8 +37,8 @@ def prevalence_table(records: pd.DataFrame, scores: pd.DataFrame) -> Table:
     """Return AUPR and its balanced variants of every detector on every set.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`, of one ID set and classifier.
-        scores: columns as in `oodbench.results.run.SCORE`, of the same run.
+        records: columns as in `oodbench.results.columns.RECORD`, of one ID set and classifier.
+        scores: columns as in `oodbench.results.columns.SCORE`, of the same run.
     """
     report = build(add_balanced(records, scores), _SHOWN, {}, {})
     details = report.sections[0].tables[1]

@@ -20,7 +20,7 @@ def mean_ranks(records: pd.DataFrame) -> MeanRanks:
     """Rank the detectors of records that failed on no OOD set, by their mean AUROC on each.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`, of one ID set and classifier.
+        records: columns as in `oodbench.results.columns.RECORD`, of one ID set and classifier.
 
     Raises:
         FigureUnavailable: if there are too few detectors or sets, or no difference at all.

@@ -8,7 +8,8 @@ from oodbench.errors import InvalidData
 from oodbench.measures.evaluation import recompute
 from oodbench.report.merging import texts_of
 from oodbench.report.tables import table_files
-from oodbench.results.run import KEY, MEASURES, RECORD, Run, read_outcomes, rewrite_records
+from oodbench.results.columns import KEY, MEASURES, RECORD
+from oodbench.results.run import Run, read_outcomes, rewrite_records
 
 _COMPUTED = [*MEASURES, "n_id", "n_ood", "ties"]
 

@@ -14,9 +14,9 @@ def resampled(
     """Return records with the percentile intervals of a stratified bootstrap of the images.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`; ``auroc_low`` and ``auroc_high`` are
-            replaced.
-        scores: columns as in `oodbench.results.run.SCORE`, of the same run.
+        records: columns as in `oodbench.results.columns.RECORD`; ``auroc_low`` and
+            ``auroc_high`` are replaced.
+        scores: columns as in `oodbench.results.columns.SCORE`, of the same run.
         samples: number of samples; all detectors see the same ones.
         threads: samples are computed in as many threads.
     """

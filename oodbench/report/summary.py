@@ -25,7 +25,7 @@ def summarise(records: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     itself comes before its OOD sets.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         metrics: columns of measures.
 
     Returns:
@@ -64,7 +64,7 @@ def means_over_sets(
     A run that lacks a set, or failed on it, has none: means over different sets do not compare.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`, of one ID set and classifier.
+        records: columns as in `oodbench.results.columns.RECORD`, of one ID set and classifier.
         metrics: the measures.
         sets: the OOD sets, each once.
     """

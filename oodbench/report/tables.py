@@ -44,8 +44,8 @@ def render(
     precision, see `oodbench.report.summary.summarise`.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`, and for measures that those have not
-            (`oodbench.report.prevalence.BALANCED`) as `add_balanced` there returns.
+        records: columns as in `oodbench.results.columns.RECORD`, and for measures that those
+            have not (`oodbench.report.prevalence.BALANCED`) as `add_balanced` there returns.
         format: one of `FORMATS`; ``terminal`` contains ANSI codes for bold type.
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
         deviations: how a detector deviates from its paper, by its name; shown as a footnote.
@@ -79,7 +79,7 @@ def table_files(records: pd.DataFrame, **texts: Any) -> dict[str, str]:
     """Return the tables that a run leaves, by the name of their file.
 
     Args:
-        records: columns as in `oodbench.results.run.RECORD`.
+        records: columns as in `oodbench.results.columns.RECORD`.
         texts: notes, deviations and groups, as `render` takes them.
     """
     styles = {"table.md": "markdown", "table.csv": "csv"}

@@ -19,7 +19,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow
 
 from oodbench.errors import InvalidData, UnknownName, UserError
+from oodbench.results.columns import BOUNDS, KEY, MEASURES, PREDICTION, RECORD, SCORE
 from oodbench.results.files import (
     RECORDS,
     RUN,
@@ -43,76 +44,6 @@ from oodbench.results.files import (
 )
 from oodbench.store.paths import printable
 
-KEY = ["id_dataset", "ood_dataset", "detector", "classifier", "classifier_seed", "seed"]
-"""The columns that name a record. ``ood_dataset`` is empty in the row of the ID set itself, and
-``seed`` is missing where the detector draws nothing and was computed once for each classifier."""
-
-MEASURES = [
-    "auroc",
-    "auroc_low",
-    "auroc_high",
-    "aupr_id",
-    "aupr_ood",
-    "fpr95",
-    "fpr95_ood",
-    "acc95",
-    "acc99",
-    "threshold95",
-    "threshold99",
-    "id_accuracy",
-    "oscr",
-    "aurc",
-]
-"""The columns of measures: scores in the columns of thresholds, else fractions in [0, 1]; missing
-where a row has none."""
-
-RECORD = {
-    **dict.fromkeys(KEY[:4], "str"),
-    "classifier_seed": "int64",
-    "seed": "Int64",
-    **dict.fromkeys(MEASURES, "float64"),
-    "n_id": "Int64",
-    "n_ood": "Int64",
-    "ties": "float64",
-    "fit_seconds": "float64",
-    "score_seconds": "float64",
-    "status": "str",
-    "error": "str",
-}
-"""Columns and dtypes of the records. ``status`` is ``ok`` or ``failed``."""
-
-_BOUNDS = {
-    **{name: (0, 1) for name in (*MEASURES, "ties") if not name.startswith("threshold")},
-    **dict.fromkeys(["n_id", "n_ood"], (0, 10**12)),
-    **dict.fromkeys(["fit_seconds", "score_seconds"], (0, 10**9)),
-}
-"""The smallest and the largest value of some columns."""
-
-SCORE = {
-    "detector": "category",
-    "classifier": "category",
-    "classifier_seed": "int64",
-    "seed": "Int64",
-    "dataset": "category",
-    "split": "category",
-    "index": "int64",
-    "score": "float64",
-}
-"""Columns and dtypes of the scores. ``split`` is ``calibration`` (images drawn from the ID training
-set) or ``test``, ``index`` the position of the image in its split, and ``score`` as computed,
-larger = more likely OOD. The column stays float32 where every score is."""
-
-PREDICTION = {
-    "classifier": "category",
-    "classifier_seed": "int64",
-    "dataset": "category",
-    "split": "category",
-    "index": "int64",
-    "label": "int64",
-    "prediction": "int64",
-}
-"""Columns and dtypes of the predictions."""
-
 _RECORDS, _SCORES, _PREDICTIONS = "records.csv", "scores.parquet", "predictions.parquet"
 _WRITING = ".writing-"
 
@@ -124,9 +55,7 @@ ABANDONED_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """A finished run on disk; the large files are read when asked for.
-
-    A notebook shows its table.
+    """A finished run on disk, shown as its table in notebooks; large files are read when asked for.
 
     Attributes:
         directory: where it lies.
@@ -141,8 +70,7 @@ class Run:
     def __repr__(self) -> str:
         detectors, sets = self.table().shape
         names = " and ".join(self.records["id_dataset"].unique())
-        what = f"{detectors} detectors, {names} against {sets} OOD sets"
-        return f"<Run {str(self.directory)!r}: {what}>"
+        return f"<Run '{self.directory}': {detectors} detectors, {names} against {sets} OOD sets>"
 
     def _repr_html_(self) -> str:
         shown = self.table().mul(100).to_html(float_format="{:.2f}".format, na_rep="failed")
@@ -184,26 +112,6 @@ class Run:
             InvalidData: if the file is missing, damaged or something else.
         """
         return _read_parquet(self.directory, _PREDICTIONS, self.info, PREDICTION)
-
-
-def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return records with all columns and their dtypes, in the order given.
-
-    Args:
-        rows: values by column name. Measures, counts and times that are left out are missing,
-            ``status`` is ``ok`` and ``error`` empty unless given.
-
-    Raises:
-        KeyError: if a row has a column that records have not, or no value for one of `KEY` (a
-            missing ``seed`` says that the detector draws nothing).
-    """
-    defaults = {"seed": None, "status": "ok", "error": ""}
-    complete = [{**defaults, **row} for row in rows]
-    for row in complete:
-        misfits = (set(row) - set(RECORD)) | (set(KEY) - set(row))
-        if misfits:
-            raise KeyError(f"unknown or missing columns of a record: {', '.join(sorted(misfits))}")
-    return pd.DataFrame(complete, columns=list(RECORD)).astype(RECORD)
 
 
 def write_run(
@@ -414,7 +322,7 @@ def _record_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[
     keys = list(zip(*(values[name] for name in KEY), strict=True))
     if len(keys) != len(set(keys)):
         raise InvalidData(f"'{path}' has two records of one detector, set and seeds")
-    for name, bounds in _BOUNDS.items():
+    for name, bounds in BOUNDS.items():
         require_bounds(values.get(name, ()), *bounds, f"'{path}', column {name}")
     return values
 

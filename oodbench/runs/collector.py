@@ -21,7 +21,7 @@ from oodbench.identity.keys import plain
 from oodbench.plan.jobs import Plan, Ref
 from oodbench.request.classifiers import record
 from oodbench.request.resolution import Resolved
-from oodbench.results.run import PREDICTION, SCORE, records_frame
+from oodbench.results.columns import PREDICTION, SCORE, records_frame
 from oodbench.runs.costs import classifier_parameters, costs_of
 from oodbench.runs.networks import list_artifacts
 from oodbench.runs.overlaps import Overlaps

@@ -11,7 +11,8 @@ import pandas as pd
 
 from oodbench.errors import OodbenchError
 from oodbench.measures.evaluation import recompute
-from oodbench.results.run import KEY, MEASURES, Run
+from oodbench.results.columns import KEY, MEASURES
+from oodbench.results.run import Run
 from oodbench.submission.definition import Definition, ExpectedSet
 
 TOLERANCE = 1e-9

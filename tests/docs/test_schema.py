@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from following import ROOT, SITE
 
-from oodbench.results.run import PREDICTION, RECORD, SCORE
+from oodbench.results.columns import PREDICTION, RECORD, SCORE
 from oodbench.results.schema import json_schema
 
 SCHEMA = SITE / "schema" / "run.schema.json"

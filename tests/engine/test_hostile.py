@@ -14,7 +14,7 @@ import oodbench
 from oodbench.contracts import Detector
 from oodbench.engine import child, memory
 from oodbench.engine.inline import IN_PROCESS
-from oodbench.results.run import RECORD
+from oodbench.results.columns import RECORD
 
 ENGINES = ["inline", "ray"]
 COMPARED = [name for name in RECORD if name not in ("fit_seconds", "score_seconds")]

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from oodbench.errors import InvalidData
 from oodbench.measures.evaluation import evaluate_id, evaluate_ood, recompute
-from oodbench.results.run import MEASURES, records_frame
+from oodbench.results.columns import MEASURES, records_frame
 
 RUN = {"classifier": "resnet", "classifier_seed": 0}
 

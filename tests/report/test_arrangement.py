@@ -9,7 +9,7 @@ import pytest
 from oodbench.cli import main
 from oodbench.errors import UnknownName, UserError
 from oodbench.report.tables import FORMATS, render
-from oodbench.results.run import records_frame
+from oodbench.results.columns import records_frame
 
 RUN = Path(__file__).parents[2] / "results" / "mnist"
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import t
 
 from oodbench.report.summary import means_over_sets, summarise
-from oodbench.results.run import records_frame
+from oodbench.results.columns import records_frame
 
 
 def record(detector: str, seed: int | None, ood: str, auroc: float | None, **others) -> dict:

@@ -14,7 +14,7 @@ import pytest
 
 from oodbench.errors import UnknownName
 from oodbench.report.tables import FORMATS, render
-from oodbench.results.run import records_frame
+from oodbench.results.columns import records_frame
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 SETS = ["fashionmnist", "omniglot", "notmnist", "CIFAR-10-bw", "SVHN-bw", "uniform", "gaussian"]

@@ -20,14 +20,8 @@ from made_runs import info_of
 
 from oodbench.errors import InvalidData, UserError
 from oodbench.report.merging import combine
-from oodbench.results.run import (
-    RECORD,
-    _write_parquet,
-    read_records,
-    read_run,
-    records_frame,
-    write_run,
-)
+from oodbench.results.columns import RECORD, records_frame
+from oodbench.results.run import _write_parquet, read_records, read_run, write_run
 
 INFO = info_of(["ganad", "NaN"], ["glyphs", "noise"], wall_seconds=1.5)
 NAMES = {"id_dataset": "digits", "classifier": "resnet", "classifier_seed": 0}

@@ -16,7 +16,7 @@ from PIL import Image
 import oodbench
 from oodbench.contracts import Detector, Need
 from oodbench.errors import OodbenchError, UserError
-from oodbench.results.run import RECORD
+from oodbench.results.columns import RECORD
 
 SOUND = [sample.Brightness(), sample.Drawn()]
 COMPARED = [name for name in RECORD if name not in ("fit_seconds", "score_seconds")]

@@ -23,7 +23,7 @@ from oodbench.measures.evaluation import recompute
 from oodbench.report.merging import texts_of
 from oodbench.report.runpage import run_page
 from oodbench.report.tables import render
-from oodbench.results.run import MEASURES, RECORD
+from oodbench.results.columns import MEASURES, RECORD
 from oodbench.runs.runner import WRITING
 
 TIMES = ["fit_seconds", "score_seconds"]
