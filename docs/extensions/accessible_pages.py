@@ -9,6 +9,7 @@ REPLACEMENTS = {
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
     '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="Sections">',
     "<pre>": '<pre tabindex="0">',  # wide ones scroll, as do wide tables
+    '<div id="search-results">': '<h1>Search</h1><div id="search-results">',
     '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
 }
 
