@@ -67,7 +67,7 @@ class Options:
     )
     parameters: Mapping[str, Mapping[str, Any]] | None = option(
         {},
-        'of plugins: ganad.recipe=paper, can be repeated; in Python {"ganad": {"recipe": "paper"}}',
+        'of plugins: ganad.recipe=paper, repeatable; in Python {"ganad": {"recipe": "paper"}}',
         "PLUGIN.NAME=VALUE",
     )
     data: str | Path | None = option(
