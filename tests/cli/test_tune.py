@@ -165,14 +165,17 @@ MISTAKES = {
         "tune TINY --detectors msp --validation-outliers gausian",
         "unknown data set 'gausian'; did you mean 'gaussian'",
     ),
-    "nothing to tune": ("tune TINY --detectors maxlogit", "none of these detectors has anything"),
-    "no settings": ("tune TINY --detectors msp --samples 0", "at least 1 setting, not 0"),
+    "nothing to tune": (
+        "tune TINY --detectors maxlogit",
+        "none of these detectors has parameters to tune",
+    ),
+    "no settings": ("tune TINY --detectors msp --samples 0", "--samples must be at least 1, not 0"),
     "no images": ("tune TINY --detectors msp --images 0", "at least 1 image of each set, not 0"),
     "no TOML file": (
         "tune TINY --detectors msp --out best.json",
         "'best.json' does not end in .toml",
     ),
-    "a file in the way": ("tune TINY --detectors msp --out taken.toml", "'taken.toml' is there"),
+    "a file in the way": ("tune TINY --detectors msp --out taken.toml", "'taken.toml' exists"),
 }
 
 

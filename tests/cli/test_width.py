@@ -58,7 +58,7 @@ def test_what_a_command_says_of_a_run_wraps(
     make_run(tmp_path / "one")
     make_run(tmp_path / "two" / "broken")
     (tmp_path / "two" / "broken" / "records.csv").write_text("no records")
-    assert main(["leaderboard", str(tmp_path), "--out", str(tmp_path / "site")]) == 0
+    assert main(["leaderboard", str(tmp_path), "--quiet", "--out", str(tmp_path / "site")]) == 0
     printed = capsys.readouterr()
     assert printed.err.startswith("left out:")
     for each in (printed.out + printed.err).splitlines():
