@@ -73,7 +73,7 @@ def test_too_few_detectors_or_sets_are_named_in_one_sentence(detectors: int, set
 
 
 def test_detectors_that_are_all_alike_have_no_diagram() -> None:
-    with pytest.raises(FigureUnavailable, match="all are alike"):
+    with pytest.raises(FigureUnavailable, match="all are equal"):
         compare_ranks(NAMES, np.zeros((6, 4)))
 
 

@@ -348,7 +348,7 @@ def test_an_out_that_cannot_be_written_to_is_noticed_before_images_are_looked_fo
 
 
 def test_a_request_that_is_refused_leaves_no_out_behind(run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no OOD set can be had"):
+    with pytest.raises(UserError, match="no OOD set is available"):
         run(out=tmp_path / "new" / "run", ood=["svhn"], download=False)
     assert not (tmp_path / "new").exists()
 
