@@ -14,7 +14,7 @@ The kinds of job, and what they take in::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -127,6 +127,18 @@ class Plan:
         for scored in self.scored:
             yield from (scored.score, scored.probe)
         yield from (predicted.extract for predicted in self.predicted)
+
+    def without(self, titles: Collection[str]) -> Plan:
+        """Return the plan of the files without some OOD sets, given what tables call the sets.
+
+        Its jobs are the same: detectors were probed with these sets too.
+        """
+        return Plan(
+            self.jobs,
+            [row for row in self.rows if row.ood_dataset not in titles],
+            [scored for scored in self.scored if scored.dataset not in titles],
+            [predicted for predicted in self.predicted if predicted.dataset not in titles],
+        )
 
     def needed(self, targets: Iterable[Ref] | None = None) -> set[Ref]:
         """Return targets, by default those of the run, and all jobs they depend on."""

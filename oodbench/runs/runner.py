@@ -107,9 +107,10 @@ def _collect(resolved: Resolved, plan: Plan, store: Store, results: Outcomes) ->
     overlaps = find_overlaps(resolved.request, plan, store)
     lost = overlaps.repeated | _unread(plan, results)
     if lost:
-        resolved = resolved.without(lost)
-        plan = make_plan(resolved.request)
-        failed = {ref: outcome for ref, outcome in results.failed.items() if ref in plan.jobs}
+        resolved, plan = resolved.without(lost), plan.without(lost)
+        probes = {row.probe for row in plan.rows}
+        kept = probes | plan.needed(ref for ref in plan.targets() if ref not in probes)
+        failed = {ref: outcome for ref, outcome in results.failed.items() if ref in kept}
         results = dataclasses.replace(results, failed=failed)
     return Collector(resolved, plan, store, results, overlaps)
 

@@ -131,6 +131,22 @@ def test_a_detector_that_depends_on_the_batch_loses_its_rows(run, culprit) -> No
     assert len(mixed.info["failures"]) == 1
 
 
+def test_the_probe_counts_where_an_ood_set_is_left_out(run, tmp_path: Path) -> None:
+    """What is left out is known only after detectors were probed with it."""
+    for folder, level in (("one", 1), ("two", 9)):  # files that differ, of images that do not
+        (tmp_path / folder).mkdir()
+        for number in range(20):
+            image = np.random.default_rng(number).integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(image).save(tmp_path / folder / f"{number}.png", compress_level=level)
+    sets = ["uniform", str(tmp_path / "one"), str(tmp_path / "two")]
+    finished = run([sample.RemembersFirstMean(), sample.Brightness()], ood=sets)
+    assert finished.info["missing"] == {"two": "its images are those of one"}
+    statuses = finished.records.groupby("detector")["status"].unique().str.join(" ")
+    assert statuses.to_dict() == {"brightness": "ok", "remembers-first-mean": "failed"}
+    assert set(finished.scores()["detector"]) == {"brightness"}
+    assert len(finished.info["failures"]) == 1
+
+
 class BadPart(sample.Generator):
     def fit(self, train, context):
         raise OSError("no disk")
