@@ -124,13 +124,17 @@ class Child:
                     f"took more than {limit / 2**30:.1f} GiB of memory, {MEMORY_SHARE:.0%} of "
                     "what was free"
                 )
-            with suppress(queue.Empty):
+            try:
                 message = self._messages.get(timeout=WATCH_SECONDS)
-                if message is None:
-                    return self._lose(f"its process {_ending(process)}")
-                if isinstance(message, Outcome):
-                    return message
-                report(*message)
+            except queue.Empty:
+                if process.poll() is None:
+                    continue
+                message = None  # what it forked may hold its output open
+            if message is None:
+                return self._lose(f"its process {_ending(process)}")
+            if isinstance(message, Outcome):
+                return message
+            report(*message)
 
     def _lose(self, reason: str) -> Outcome:
         """End the process; return the reason, with what the job was doing."""
@@ -152,8 +156,10 @@ class Child:
                 os.killpg(process.pid, signal.SIGKILL)  # with all that plugins started
             else:
                 process.kill()
+        process.wait()
+        assert process.stdin is not None
         with suppress(OSError):
-            process.communicate()
+            process.stdin.close()
         self._trace.unlink(missing_ok=True)
 
 
@@ -229,7 +235,7 @@ def _take_in(source: IO[bytes], contents: queue.SimpleQueue[bytes]) -> None:
 
 def _receive(source: IO[bytes], messages: queue.SimpleQueue[Any]) -> None:
     """Queue what the child sends, and None at the end."""
-    with suppress(OSError, ValueError, pickle.UnpicklingError):
+    with source, suppress(Exception):  # a process that is ended leaves half a message
         for content in _read(source):
             messages.put(pickle.loads(content))  # noqa: S301 (from our child)
     messages.put(None)

@@ -118,6 +118,28 @@ def test_a_process_that_ends_is_a_failed_job_and_started_again(child: Child, sto
     assert run(child, store, sample.Cancels()).error.startswith("CancelledError")
 
 
+class LeavesWorker(sample.Brightness):
+    """Ends while a process that it forked, in a session of its own, holds all that it had open."""
+
+    info = sample.info("leaves-worker")
+
+    def score(self, batch):
+        if not os.fork():
+            os.setsid()
+            time.sleep(5)
+            os._exit(0)
+        os._exit(3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_ends_before_its_workers_is_noticed_at_once(store: Store) -> None:
+    with Child(timeout=20) as child:
+        run(child, store, sample.Cancels())  # starts the process
+        started = time.monotonic()
+        assert run(child, store, LeavesWorker()).error == "its process ended with exit code 3"
+        assert time.monotonic() - started < 4
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_crash_is_a_failed_job_with_the_place(child: Child, store: Store) -> None:
     class Crashes(sample.Brightness):
