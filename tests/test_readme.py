@@ -84,6 +84,10 @@ def test_the_citation_is_of_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"version: {project['version']}\n" in citation
     assert f"license: {project['license']}\n" in citation
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version, date = re.findall(r"^## \[(\d.*)\] - (.*)$", changes, re.MULTILINE)[0]
+    assert version == project["version"]
+    assert f'date-released: "{date}"\n' in citation
 
 
 def kept_runs() -> list[Path]:
