@@ -28,25 +28,31 @@ LARGEST = 2**25
 
 
 class Header(NamedTuple):
-    """What the beginning of a picture's file says."""
+    """What a picture's file says before its pixels are decoded."""
 
     width: int
     height: int
     is_grey: bool
+    has_frames: bool
 
 
 def read_header(path: Path) -> Header:
-    """Return the size of a picture, and whether it is grey, without decoding its pixels.
+    """Return a picture's size, whether it is grey, and whether further frames or pages follow.
 
     Raises:
         InvalidData: if it cannot be read, is too large, or its values have no known range.
     """
     with _opened(path) as picture:
-        return Header(*picture.size, picture.mode in GREY)
+        (width, height), is_grey = picture.size, picture.mode in GREY  # of the first frame
+        # What follows the picture in MPO, which is what many cameras write as JPEG, are previews.
+        has_frames = getattr(picture, "is_animated", False) and picture.format != "MPO"
+        return Header(width, height, is_grey, has_frames)
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Return a picture as (h, w) or (h, w, 3) uint8; of 16 bits, the upper 8 are kept by rounding.
+    """Return a picture as (h, w) or (h, w, 3) uint8; of several frames, it is the first.
+
+    Of 16 bits, the upper 8 are kept by rounding.
 
     Raises:
         InvalidData: as `read_header`.

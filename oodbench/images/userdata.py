@@ -13,7 +13,7 @@ from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
 from oodbench.images.folders import SPLITS, Folder, read_folder, split_folders
 from oodbench.images.geometry import read_pack
-from oodbench.images.pictures import SUFFIXES, read_header, read_picture
+from oodbench.images.pictures import SUFFIXES, Header, read_header, read_picture
 from oodbench.store.paths import expanded, printable
 
 NAMED = 10
@@ -110,6 +110,7 @@ class _Part:
         values: the different labels in ascending order, without -1.
         classes: the names of those classes; of a pack, the labels as text.
         folder: what else is in the folder, if it is one.
+        stacks: the number of pictures of several frames or pages, of which the first is taken.
     """
 
     base: Path
@@ -119,6 +120,7 @@ class _Part:
     values: np.ndarray
     classes: list[str]
     folder: Folder | None = None
+    stacks: int = 0
 
     def load(self) -> ImageSet:
         """Read the images; their labels are not yet those of the data set."""
@@ -144,6 +146,8 @@ class _Part:
             count = self.folder.others.total()
             suffixes = ", ".join(sorted(filter(None, self.folder.others))) or "no suffix"
             text += f", files that are not images: {count:,} ({suffixes})"
+        if self.stacks:
+            text += f", files of which only the first frame is used: {self.stacks:,}"
         return text
 
 
@@ -179,16 +183,18 @@ def _read_part(base: Path) -> _Part:
     classes = sorted({*names} - {""})
     numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
     labels = np.array([numbers[name] for name in names], dtype=np.int64)
-    return _Part(base, files, _shape_of(files), labels, np.arange(len(classes)), classes, folder)
+    headers = [read_header(path) for path in files]
+    shape, values = _common_shape(files, headers), np.arange(len(classes))
+    stacks = sum(header.has_frames for header in headers)
+    return _Part(base, files, shape, labels, values, classes, folder, stacks)
 
 
-def _shape_of(files: Sequence[Path]) -> tuple[int, int, int]:
+def _common_shape(files: Sequence[Path], headers: Sequence[Header]) -> tuple[int, int, int]:
     """Return the shape (c, h, w) that pictures have in common; grey if all of them are.
 
     Raises:
-        InvalidData: if one cannot be read, or has another size.
+        InvalidData: if one has another size.
     """
-    headers = [read_header(path) for path in files]
     first = headers[0]
     for path, header in zip(files, headers, strict=True):
         if header[:2] != first[:2]:

@@ -317,6 +317,24 @@ def test_what_was_taken_is_said(tmp_path: Path) -> None:
     assert dataset.load(tmp_path, "train").note == ""
 
 
+@pytest.mark.parametrize("suffix", ["gif", "png", "tiff", "webp"])
+def test_that_only_the_first_of_several_frames_is_used_is_said(tmp_path: Path, suffix) -> None:
+    first, second = (Image.new("RGB", (6, 4), (value,) * 3) for value in (10, 200))
+    for name in ("1", "2"):
+        first.save(tmp_path / f"{name}.{suffix}", save_all=True, append_images=[second])
+    first.save(tmp_path / f"3.{suffix}")
+    dataset = UserImages(path=str(tmp_path))
+    images = dataset.load(tmp_path, "test")
+    assert images.note == "3 images, files of which only the first frame is used: 2"
+    assert np.abs(images.images.astype(int) - 10).max() <= 1
+
+
+def test_the_previews_in_a_photograph_are_no_frames(tmp_path: Path) -> None:
+    photograph = Image.new("RGB", (6, 4))
+    photograph.save(tmp_path / "1.jpg", "MPO", save_all=True, append_images=[photograph])
+    assert UserImages(path=str(tmp_path)).describe("test") == "1 images"
+
+
 def test_of_many_classes_the_first_are_named(tmp_path: Path) -> None:
     dataset = pictures(tmp_path / "mine", *(f"{number:02}/1.png" for number in range(12)))
     assert dataset.describe("test") == (
