@@ -91,7 +91,8 @@ class _Basis:
 
     Attributes:
         equal: names of ID set and classifier, its parameters, and which images are scored.
-        shared: fingerprints and accuracies, which may be there for one of two runs alone.
+        shared: fingerprints, accuracies and the precision of networks, which may be there for one
+            of two runs alone.
     """
 
     equal: Mapping[str, Any]
@@ -106,14 +107,21 @@ class _Basis:
 
 
 def _basis(run: Run) -> _Basis:
-    conditions = conditions_of(run.info["request"])
+    request = run.info["request"]
+    conditions = conditions_of(request)
     rows = run.records[run.records["ood_dataset"] == ""].dropna(subset="id_accuracy")
     accuracies = zip(rows["classifier_seed"], rows["id_accuracy"], strict=True)
     return _Basis(
         {"id_dataset": run.records["id_dataset"].iloc[0], **vars(conditions), "fingerprints": None},
         {("images", path): value for path, value in flatten(conditions.fingerprints)}
-        | {("accuracy", seed): accuracy for seed, accuracy in accuracies},
+        | {("accuracy", seed): accuracy for seed, accuracy in accuracies}
+        | {("precision", name): value for name, value in _precision(request).items()},
     )
+
+
+def _precision(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return the setting of the networks' precision; none for an older run, which lacks it."""
+    return {name: value for name, value in request.items() if name == "precision"}
 
 
 def _group(bases: Sequence[_Basis]) -> list[int]:
@@ -152,7 +160,8 @@ class _Variant:
 def _classifier(run: Run, group: int) -> _Variant:
     conditions = conditions_of(run.info["request"])
     name, id_dataset = (str(run.records[key].iloc[0]) for key in ("classifier", "id_dataset"))
-    selection = {key.replace("_", " "): value for key, value in conditions.settings.items()}
+    settings = {**conditions.settings, **_precision(run.info["request"])}
+    selection = {key.replace("_", " "): value for key, value in settings.items()}
     values = {" ".join(path): value for path, value in flatten(conditions.parameters)}
     return _Variant(name, id_dataset, group, values | selection, str(run.directory))
 

@@ -92,6 +92,21 @@ def test_a_selection_of_the_images_stands_apart(tmp_path: Path, capsys) -> None:
     ]
 
 
+def test_another_precision_of_the_networks_stands_apart(tmp_path: Path, capsys) -> None:
+    runs = two(tmp_path, {}, {"precision": "bfloat16"})
+    assert headings(shown(capsys, *runs)) == [
+        "Digits, classifier net (precision float32) (accuracy 90.00 %)",
+        "Digits, classifier net (precision bfloat16) (accuracy 90.00 %)",
+    ]
+
+
+def test_a_run_that_does_not_tell_its_precision_joins_one_that_does(tmp_path: Path) -> None:
+    first, second = two(tmp_path, {}, {"precision": "bfloat16"})
+    request = {name: each for name, each in first.info["request"].items() if name != "precision"}
+    older = Run(first.directory, first.info | {"request": request}, first.records)
+    assert combine(tell_apart([older, second]))["classifier"].unique().tolist() == ["net"]
+
+
 def test_another_accuracy_of_the_same_seed_stands_apart(tmp_path: Path) -> None:
     first, second = two(tmp_path, {}, {})
     second = Run(second.directory, second.info, second.records.assign(id_accuracy=0.5))
