@@ -37,8 +37,9 @@ RECORDS = 100_000
 TABLE_BYTES = 2**29
 """Bytes of a Parquet file at most."""
 
-ROWS = 10_000_000
-"""Rows of a Parquet file at most, whatever ``run.json`` says: they take a GiB of memory."""
+ROWS = 20_000_000
+"""Rows of a Parquet file at most, whatever ``run.json`` says: they take two GiB of memory. Three
+classifiers, 60 detectors and ten sets of 10,000 images make 18 million."""
 
 ROW_BYTES, SPARE_BYTES = 100, 64 * 2**20
 """Bytes that a row takes at most when it is unpacked, and names beside them."""
@@ -68,6 +69,12 @@ def rows_limit(info: Mapping[str, Any]) -> int:
     request = info["request"]
     images = request["calibration_images"] + request["images_per_set"] * _sets(request)
     return int(min(ROWS, max(len(request["detectors"]), 1) * _fits(request) * images))
+
+
+def require_readable(rows: int) -> None:
+    """Raise `UserError` if a run with so many scores could not be read."""
+    if rows > ROWS:
+        raise UserError(f"the run has {rows:,} scores, more than {_said(ROWS, ROWS)}")
 
 
 def _fits(request: Mapping[str, Any]) -> int:

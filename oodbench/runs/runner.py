@@ -20,7 +20,7 @@ from oodbench.registry.lookup import load_registry
 from oodbench.report.tables import table_files
 from oodbench.request.options import ENGINES, Options, taking
 from oodbench.request.resolution import Resolved, resolve
-from oodbench.results.files import read_info
+from oodbench.results.files import read_info, require_readable
 from oodbench.results.run import Run, read_run, write_run
 from oodbench.runs.collector import Collector
 from oodbench.runs.options import RunOptions
@@ -228,6 +228,7 @@ def _write(
     info = {"key": key, "engine": engine, **collector.info()}
     info["wall_seconds"] = round(time.perf_counter() - started, 3)
     scores, predictions = collector.scores(), collector.predictions()
+    require_readable(len(scores))
     with leased(directory, WRITING):  # or two runs would exchange each other's files
         _refuse_other_runs(directory, key, force)
         write_run(

@@ -16,6 +16,7 @@ from PIL import Image
 import oodbench
 from oodbench.contracts import Detector, Need
 from oodbench.errors import OodbenchError, UserError
+from oodbench.results import files
 from oodbench.results.columns import RECORD
 
 SOUND = [sample.Brightness(), sample.Drawn()]
@@ -342,6 +343,14 @@ def test_a_run_that_cannot_be_written_keeps_what_was_computed(run, tmp_path: Pat
     (blocked / "full").rmdir()
     blocked.rmdir()
     assert rows(run(SOUND, store=store), "drawn") == rows(elsewhere, "drawn")
+
+
+def test_a_run_with_more_scores_than_can_be_read_is_not_written(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "ROWS", 500)
+    said = r"1,\d+ scores, more than the 500 that can be read of one run; compare fewer .*are kept"
+    with pytest.raises(UserError, match=said):
+        run(SOUND)
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_whatever_fails_at_the_end_keeps_what_was_computed(run, monkeypatch) -> None:
