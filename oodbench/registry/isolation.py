@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import locale
-import logging
 import os
 import random
 import signal
@@ -107,6 +106,7 @@ SETTINGS: dict[str, tuple[_Setting, ...]] = {
             lambda _: {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
         ),
     ),
+    "logging": (_flag("root.manager.disable", 0),),
 }
 """The settings of libraries, which are not imported for them."""
 
@@ -154,7 +154,6 @@ def _keep_process(stack: ExitStack) -> None:
         put_back(setattr, sys, name, getattr(sys, name))
     put_back(sys.setrecursionlimit, sys.getrecursionlimit())
     put_back(locale.setlocale, locale.LC_ALL, locale.setlocale(locale.LC_ALL))
-    put_back(setattr, logging.root.manager, "disable", logging.root.manager.disable)
     put_back(gc.enable if gc.isenabled() else gc.disable)
     if threading.current_thread() is threading.main_thread():
         put_back(_replace_handlers, _handlers(), _alarm())
@@ -168,9 +167,9 @@ def _keep_libraries(stack: ExitStack) -> None:
         if name in sys.modules
     }
     stack.callback(_replace_settings, before)
-    if "numpy" in before:
-        generator = sys.modules["numpy"].random
-        stack.callback(_without_failing, generator.set_state, generator.get_state(legacy=False))
+    generator = sys.modules.get("numpy.random")  # which numpy itself imports when it is used
+    state = generator.get_state(legacy=False) if generator else None
+    stack.callback(_without_failing, _replace_generator, state)
     if "torch" in before:
         _keep_torch(stack, sys.modules["torch"])
 
@@ -227,6 +226,15 @@ def _replace_settings(before: dict[str, list[Any]]) -> None:
             with suppress(Exception):
                 if setting.read(module) != value:
                     setting.write(module, value)
+
+
+def _replace_generator(state: Any) -> None:
+    """Set the state of numpy's generator; one that was imported meanwhile is seeded at random."""
+    generator = sys.modules.get("numpy.random")
+    if generator and state:
+        generator.set_state(state)
+    elif generator:
+        generator.seed()
 
 
 def _order_path(path: list[str], before: list[str]) -> None:

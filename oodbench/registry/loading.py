@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -105,19 +105,26 @@ class Plugins:
         else:
             self._plugins[identity] = plugin
 
-    def collect(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
-        """Yield each item that a plugin returns for a hook, with the plugin.
+    def collect(
+        self, hook: str, read: Callable[[Any], Any] = lambda item: item
+    ) -> Iterator[tuple[Plugin, Any]]:
+        """Yield what is read of each item that a plugin returns for a hook, with the plugin.
 
         Args:
             hook: name of a function in `oodbench.registry.hookspecs`.
+            read: takes an item; those for which it raises an exception are left out.
         """
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             plugin = self._plugins[implementation.plugin_name]
+            found: list[Any] = []
             try:
                 with isolated():
-                    items = list(implementation.function())
+                    for item in list(implementation.function()):
+                        try:
+                            found.append(read(item))
+                        except Exception as error:  # as above
+                            self.failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
             except Exception as error:  # as above
                 self.failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
-                continue
-            for item in items:
+            for item in found:
                 yield plugin, item

@@ -210,14 +210,8 @@ def load_registry() -> Registry:
         kind: str, hook: str, label: str, read: Callable[[Any], tuple[str, Any]]
     ) -> Names[Any]:
         names: Names[Any] = Names(label, failures)
-        for plugin, item in plugins.collect(hook):
-            try:
-                with isolated():
-                    name, target = read(item)
-            except Exception as error:  # a plugin may return anything
-                failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
-            else:
-                names.add(Entry(name, kind, plugin, target))
+        for plugin, (name, target) in plugins.collect(hook, read):
+            names.add(Entry(name, kind, plugin, target))
         return names
 
     def reader_of(base: type) -> Callable[[Any], tuple[str, Any]]:

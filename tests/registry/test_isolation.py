@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import locale
+import logging
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -87,6 +89,10 @@ CHANGES = {
     "locale": (
         lambda: locale.setlocale(locale.LC_ALL, "C"),
         lambda: locale.setlocale(locale.LC_ALL),
+    ),
+    "logging": (
+        lambda: logging.disable(logging.CRITICAL),
+        lambda: logging.root.manager.disable,
     ),
     "garbage collection": (lambda: gc.disable(), lambda: gc.isenabled()),
 }
@@ -183,6 +189,25 @@ def test_an_interrupt_that_a_plugin_turns_into_an_error_still_ends_the_block() -
 
     with pytest.raises(KeyboardInterrupt), isolated():
         press_and_raise()
+
+
+def in_fresh_interpreter(script: str) -> str:
+    """Return what a script prints that knows `isolated` and has imported no library before."""
+    script = f"import sys\nfrom oodbench.registry.isolation import isolated\n{script}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_no_library_is_imported_to_keep_its_state() -> None:
+    script = "import numpy\nwith isolated(): pass\n"
+    script += "print({'logging', 'numpy.random', 'torch'} & set(sys.modules))"
+    assert in_fresh_interpreter(script) == "set()\n"
+
+
+def test_a_generator_that_a_plugin_imports_and_seeds_is_drawn_anew() -> None:
+    script = "with isolated():\n    import numpy\n    numpy.random.seed(5)\n"
+    script += "print(numpy.random.random())"
+    assert float(in_fresh_interpreter(script)) != np.random.RandomState(5).random()  # noqa: NPY002
 
 
 def test_isolation_is_cheap() -> None:
