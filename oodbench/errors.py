@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import traceback
 from collections.abc import Iterable
 
@@ -88,7 +90,12 @@ class StoreError(OodbenchError):
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the message of an exception in one line, or its type if it has none."""
+    """Return the message of an exception in one line, or its type if it has none.
+
+    Of an error of the operating system it is the plain reason, without number and paths.
+    """
+    if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
     return " ".join(str(error).split()) or type(error).__name__
 
 

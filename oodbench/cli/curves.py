@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the figures that trainings reported: losses, accuracies."""
-    from oodbench.errors import UserError
+    from oodbench.errors import UserError, reason_of
     from oodbench.results.run import read_run
     from oodbench.store.artifacts import Store
     from oodbench.store.paths import as_name, store_folder
@@ -41,7 +41,7 @@ def execute(options: argparse.Namespace) -> int:
         try:
             _write(points, folder)
         except OSError as error:
-            raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+            raise UserError(f"cannot write to '{folder}': {reason_of(error)}") from error
         say(folder)
         written += 1
     if not written:

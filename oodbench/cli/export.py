@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the weights of the classifiers, detectors and parts of a run."""
-    from oodbench.errors import UserError
+    from oodbench.errors import UserError, reason_of
     from oodbench.identity.pretrained import export
     from oodbench.results.run import read_run
     from oodbench.store.artifacts import Store
@@ -60,6 +60,6 @@ def execute(options: argparse.Namespace) -> int:
         try:
             export(artifact, run | {"finished": artifact.meta["finished"]}, folder)
         except OSError as error:
-            raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+            raise UserError(f"cannot write to '{folder}': {reason_of(error)}") from error
         say(folder)
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench.errors import UserError
+from oodbench.errors import UserError, reason_of
 from oodbench.leaderboard.boards import Board, build_boards
 from oodbench.leaderboard.entries import Skipped
 from oodbench.leaderboard.finding import OpenPack, find_entries
@@ -43,12 +43,16 @@ class Leaderboard:
             "leaderboard.csv": write_csv(self.boards),
             "leaderboard.tex": write_latex(self.boards, self.published),
         }
+        place = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in contents.items():
-                (folder / name).write_text(text, encoding="utf-8", newline="\n")
+                place = folder / name
+                place.write_text(text, encoding="utf-8", newline="\n")
         except OSError as error:
-            raise UserError(f"cannot write the leaderboard to '{folder}': {error}") from error
+            raise UserError(
+                f"cannot write the leaderboard to '{place}': {reason_of(error)}"
+            ) from error
         return [folder / name for name in contents]
 
 

@@ -36,7 +36,7 @@ class _Setting(NamedTuple):
     fresh: Callable[[Any], Any]
 
 
-def _flag(path: str, fresh: bool) -> _Setting:
+def _flag(path: str, fresh: int) -> _Setting:
     """Return the setting that is an attribute somewhere below the library's module."""
     *parents, name = path.split(".")
 

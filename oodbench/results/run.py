@@ -15,12 +15,7 @@ Every figure of the records can be computed again from the two Parquet files
 from __future__ import annotations
 
 import html
-import json
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,29 +23,23 @@ from typing import Any
 import pandas as pd
 import pyarrow
 
-from oodbench.errors import InvalidData, UnknownName, UserError
+from oodbench.errors import InvalidData, UnknownName
 from oodbench.results.columns import BOUNDS, KEY, MEASURES, PREDICTION, RECORD, SCORE
+from oodbench.results.exchange import exchanged
 from oodbench.results.files import (
     RECORDS,
-    RUN,
     read_columns,
     read_info,
     read_table,
     records_limit,
     require_bounds,
     rows_limit,
-    sha256,
     verified,
 )
-from oodbench.store.paths import printable
 
 _RECORDS, _SCORES, _PREDICTIONS = "records.csv", "scores.parquet", "predictions.parquet"
-_WRITING = ".writing-"
 
 _NULLABLE = {pyarrow.int64(): pd.Int64Dtype()}
-
-ABANDONED_SECONDS = 24 * 3600
-"""Unfinished files older than this are left over from a run that was killed."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,7 +125,7 @@ def write_run(
     Raises:
         UserError: if the directory cannot be written to.
     """
-    with _exchanged(directory, info, {}) as new:
+    with exchanged(directory, info, {}) as new:
         _write_records(new, records, texts or {})
         _write_parquet(_conform(scores, SCORE), new / _SCORES)
         _write_parquet(_conform(predictions, PREDICTION), new / _PREDICTIONS)
@@ -170,7 +159,7 @@ def rewrite_records(run: Run, records: pd.DataFrame, texts: Mapping[str, str]) -
     Raises:
         UserError: if its directory cannot be written to.
     """
-    with _exchanged(run.directory, run.info, run.info["files"]) as new:
+    with exchanged(run.directory, run.info, run.info["files"]) as new:
         _write_records(new, records, texts)
 
 
@@ -180,57 +169,6 @@ def _write_records(folder: Path, records: pd.DataFrame, texts: Mapping[str, str]
     )
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8", errors="backslashreplace", newline="\n")
-
-
-@contextmanager
-def _exchanged(directory: Path, info: Mapping[str, Any], kept: Mapping[str, str]) -> Iterator[Path]:
-    """Give an empty folder whose files then become those of the run, its ``run.json`` the last.
-
-    Args:
-        directory: of the run, made if missing.
-        info: what ``run.json`` says.
-        kept: checksums of the files that stay, by name.
-
-    Raises:
-        UserError: if the directory cannot be written to.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(directory)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=_WRITING) as name:
-            new = Path(name)
-            yield new
-            files = {path.name: sha256(path) for path in sorted(new.iterdir())}
-            content = {**info, "files": dict(sorted({**kept, **files}.items()))}
-            text = json.dumps(_printable(content), indent=2, allow_nan=False)
-            (new / RUN).write_text(text + "\n", encoding="utf-8")
-            # Without run.json the directory counts as unfinished while files are exchanged.
-            (directory / RUN).unlink(missing_ok=True)
-            for file_name in [*files, RUN]:
-                (new / file_name).replace(directory / file_name)
-    except OSError as error:
-        raise UserError(f"cannot write the run to '{directory}': {error}") from error
-
-
-def _printable(value: Any) -> Any:
-    """Return a value of JSON whose texts can be read back, names of files included."""
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, Mapping):
-        return {printable(str(name)): _printable(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(each) for each in value]
-    return value
-
-
-def _remove_abandoned(directory: Path) -> None:
-    """Remove the leftovers of runs that were killed while writing; others may be writing now."""
-    for place in directory.glob(f"{_WRITING}*"):
-        try:
-            if time.time() - place.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(place)
-        except FileNotFoundError:
-            continue  # its run has ended in the meantime
 
 
 def read_run(directory: str | Path) -> Run:

@@ -263,5 +263,6 @@ class Store:
         except FileNotFoundError:
             return  # another run was faster
         except OSError as error:
-            raise StoreError(f"{directory} is damaged and cannot be removed: {error}") from error
+            reason = f"{directory} is damaged and cannot be removed: {error.strerror}"
+            raise StoreError(reason) from error
         shutil.rmtree(grave, ignore_errors=True)

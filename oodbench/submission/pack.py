@@ -8,7 +8,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-from oodbench.errors import InvalidData, UserError
+from oodbench.errors import InvalidData, UserError, reason_of
 from oodbench.images.geometry import BROKEN_ZIP
 from oodbench.results.files import INFO_BYTES, RECORDS_BYTES, TABLE_BYTES
 from oodbench.results.run import Run
@@ -86,7 +86,7 @@ def extract_pack(path: Path, folder: Path) -> None:
     except BROKEN_ZIP as error:
         raise InvalidData(f"'{path}' is damaged, or no pack: {error}") from error
     except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
+        raise UserError(f"cannot read '{path}': {reason_of(error)}") from error
 
 
 def _check_directory(path: Path) -> None:

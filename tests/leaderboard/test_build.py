@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from made_runs import make_run
 
-from oodbench.errors import InvalidData
-from oodbench.leaderboard.build import read_leaderboard
-from oodbench.leaderboard.published import COLUMNS
+from oodbench.errors import InvalidData, UserError
+from oodbench.leaderboard.build import Leaderboard, read_leaderboard
+from oodbench.leaderboard.published import COLUMNS, find_published
 
 SCRIPT = "<script>alert(1)</script>"
 FILES = ["index.html", "leaderboard.md", "leaderboard.csv", "leaderboard.tex"]
@@ -266,6 +266,19 @@ def test_published_figures_of_another_id_set_are_not_shown(tmp_path: Path) -> No
     make_run(tmp_path / "runs" / "run")
     publish(tmp_path / "runs" / "published", id_dataset="MNIST")
     assert "their-ad" not in build(tmp_path / "runs", tmp_path / "site")["index.html"]
+
+
+def test_what_is_named_like_published_figures_and_is_no_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "dangling.csv").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    assert find_published([tmp_path]) == []
+
+
+def test_a_leaderboard_that_cannot_be_written_says_which_file(tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(UserError, match=r"to '.*/index\.html': Is a directory$"):
+        Leaderboard([], [], []).write(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["many", "101", "-1"])

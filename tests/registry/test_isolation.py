@@ -194,7 +194,9 @@ def test_an_interrupt_that_a_plugin_turns_into_an_error_still_ends_the_block() -
 def in_fresh_interpreter(script: str) -> str:
     """Return what a script prints that knows `isolated` and has imported no library before."""
     script = f"import sys\nfrom oodbench.registry.isolation import isolated\n{script}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -207,7 +209,7 @@ def test_no_library_is_imported_to_keep_its_state() -> None:
 def test_a_generator_that_a_plugin_imports_and_seeds_is_drawn_anew() -> None:
     script = "with isolated():\n    import numpy\n    numpy.random.seed(5)\n"
     script += "print(numpy.random.random())"
-    assert float(in_fresh_interpreter(script)) != np.random.RandomState(5).random()  # noqa: NPY002
+    assert float(in_fresh_interpreter(script)) != np.random.RandomState(5).random()
 
 
 def test_isolation_is_cheap() -> None:
