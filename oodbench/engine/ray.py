@@ -216,10 +216,10 @@ class _Scheduler:
             job = running.get(ref)
             if job is None:
                 continue  # a letter may arrive after its job has ended
-            if total == 0:
+            if ref not in self._started:  # by its first letter, or a later one if that was lost
                 self._started[ref] = time.monotonic()
                 self._observer.started(job)
-            else:
+            if total:
                 self._observer.progressed(job, done, total, figures)
 
     def _end_overdue(self) -> None:
@@ -233,7 +233,7 @@ class _Scheduler:
                 self._ray.cancel(handle, force=True)
 
     def _letters(self) -> list[Letter]:
-        """Return the reports that came in; none once the mailbox was lost with its machine."""
+        """Return the reports that came in; none if the mailbox is slow, or lost with its machine."""
         try:
             letters: list[Letter] = self._ray.get(
                 self._mailbox.take_all.remote(), timeout=REACH_SECONDS

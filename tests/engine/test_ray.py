@@ -111,6 +111,16 @@ def test_a_run_outlives_its_mailbox(ray, store: Store) -> None:
     assert results.done == {jobs[0].ref}
 
 
+def test_progress_is_shown_and_timed_though_the_first_report_was_lost(ray, store: Store) -> None:
+    job = score_job(sample.Brightness())
+    with Progress(quiet=True) as progress:
+        scheduler = _Scheduler(ray, [job], store, "cpu", progress, Outcomes())
+        scheduler._running[object()] = job
+        ray.get(scheduler._mailbox.put.remote((job.ref, 4, 10, {})))
+        scheduler._pass_on_progress()
+    assert job.ref in scheduler._started
+
+
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
