@@ -233,7 +233,7 @@ class _Scheduler:
                 self._ray.cancel(handle, force=True)
 
     def _letters(self) -> list[Letter]:
-        """Return the reports that came in; none if the mailbox is slow, or lost with its machine."""
+        """Return the reports that came in; none if the mailbox is slow or lost."""
         try:
             letters: list[Letter] = self._ray.get(
                 self._mailbox.take_all.remote(), timeout=REACH_SECONDS

@@ -83,7 +83,8 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
             spec = copy.deepcopy(job.spec)  # no job sees what another left on an object
             bind_torch(job.resources.cpus)
             inputs = _open_inputs(job, store)
-            with store.create(*job.ref) as draft:
+            # what was made without an input is made again once that is there
+            with store.create(*job.ref, keep=inputs.keys() == job.inputs.keys()) as draft:
                 curves.draft = draft
                 checkpoint = store.checkpoint(*job.ref)
                 with PeakMemory(device) as peak:

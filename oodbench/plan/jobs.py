@@ -49,7 +49,8 @@ class Job:
         inputs: the artifacts it reads, by role.
         resources: what it occupies.
         is_vital: whether no other job has a meaning if the user's data or weights fail this one.
-        optional: roles of inputs that it does without where they could not be made.
+        optional: roles of inputs that it does without where they could not be made; its artifact
+            is then not kept.
     """
 
     ref: Ref

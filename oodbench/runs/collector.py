@@ -267,7 +267,8 @@ class Collector:
         ``distinct_images`` are those that classifiers see, however many of them and of detectors
         there are. ``images_forwarded`` passed through classifiers for all detectors together, and
         ``images_forwarded_by_detectors`` when detectors called the classifier while they scored;
-        ``images_forwarded_by_probes`` when they scored some images again.
+        ``images_forwarded_by_probes`` when they scored some images again, but for probes that are
+        not kept.
         """
         distinct: dict[Ref, set[int]] = {}
         for ref, found in self._made.items():
@@ -276,20 +277,21 @@ class Collector:
                 with suppress(StoreError):  # nobody needed it, nor verified it
                     positions = np.load(found / "positions.npy").tolist()
                     distinct.setdefault(images, set()).update(positions)
-        forwarded = {
-            stage: sum(
-                self._store.open(*ref).meta["forwarded"]
-                for ref in self._results.done
-                if ref.stage == stage
-            )
-            for stage in ("extract", "score", "probe")
-        }
         return {
             "distinct_images": sum(map(len, distinct.values())),
-            "images_forwarded": forwarded["extract"],
-            "images_forwarded_by_detectors": forwarded["score"],
-            "images_forwarded_by_probes": forwarded["probe"],
+            "images_forwarded": self._forwarded("extract"),
+            "images_forwarded_by_detectors": self._forwarded("score"),
+            "images_forwarded_by_probes": self._forwarded("probe"),
         }
+
+    def _forwarded(self, stage: str) -> int:
+        """Return the images that passed through classifiers in the jobs of a stage in this run."""
+        count = 0
+        for ref in self._results.done:
+            if ref.stage == stage:
+                with suppress(StoreError):  # a probe that was not kept
+                    count += self._store.open(*ref).meta["forwarded"]
+        return count
 
 
 def _append(notes: dict[str, str], title: str, text: str) -> None:

@@ -218,11 +218,11 @@ class Store:
         return found if sound and is_own else None
 
     @contextmanager
-    def create(self, stage: str, key: str) -> Iterator[Draft]:
+    def create(self, stage: str, key: str, *, keep: bool = True) -> Iterator[Draft]:
         """Make an artifact: the files written to the draft in the block appear at its end.
 
         If another process completed the same artifact in the meantime, that one stays. If the
-        block raises, nothing appears.
+        block raises, or the artifact is not to be kept, nothing appears.
 
         Raises:
             StoreError: if it cannot be written.
@@ -235,7 +235,8 @@ class Store:
         try:
             draft = Draft(directory)
             yield draft
-            self._complete(draft, stage, key)
+            if keep:
+                self._complete(draft, stage, key)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 

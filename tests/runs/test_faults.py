@@ -116,6 +116,27 @@ def test_a_detector_that_fails_on_one_set_keeps_its_other_rows(run) -> None:
     assert records.loc["Uniform", "error"].startswith("score Uniform by never-on-uniform: ValueErr")
 
 
+class TellsUniformByItsBatch(sample.Brightness):
+    """Scores batches of noise higher, or fails on them while ``$NOISE`` is set."""
+
+    info = sample.info("tells-uniform-by-its-batch")
+
+    def score(self, batch):
+        is_noise = batch.inputs.std((1, 2, 3)).mean() > 0.27 and batch.inputs.mean() > 0.45
+        if is_noise and "NOISE" in os.environ:
+            raise ValueError("too noisy")
+        return super().score(batch) + (1 if is_noise else 0)
+
+
+def test_a_set_that_failed_is_probed_once_it_is_scored(run, monkeypatch) -> None:
+    monkeypatch.setenv("NOISE", "1")
+    records = run([TellsUniformByItsBatch()]).records.set_index("ood_dataset")
+    assert records["status"].to_dict() == {"": "ok", "Uniform": "failed", "PhotoPatches-bw": "ok"}
+    monkeypatch.delenv("NOISE")
+    records = run([TellsUniformByItsBatch()]).records
+    assert records["error"].str.contains("scores depend on the other images of the batch").all()
+
+
 @pytest.mark.parametrize("culprit", [sample.RemembersFirstMean(), sample.StandardisesLazily()])
 def test_a_detector_that_depends_on_the_batch_loses_its_rows(run, culprit) -> None:
     """A batch holds images of one set, so that it would tell sets apart by their batches."""
