@@ -27,7 +27,6 @@ from oodbench.errors import InvalidData, UnknownName
 from oodbench.results.columns import BOUNDS, KEY, MEASURES, PREDICTION, RECORD, SCORE
 from oodbench.results.exchange import exchanged
 from oodbench.results.files import (
-    RECORDS,
     read_columns,
     read_info,
     read_table,
@@ -198,20 +197,6 @@ def read_outcomes(directory: str | Path) -> Run:
     columns = {name: dtype for name, dtype in RECORD.items() if name not in MEASURES}
     path = verified(folder, _RECORDS, info)
     return Run(folder, info, _read_frame(path, columns, records_limit(info)))
-
-
-def read_records(path: Path, limit: int = RECORDS) -> pd.DataFrame:
-    """Read records from a CSV file, columns and dtypes as in `RECORD`.
-
-    Args:
-        path: of the file.
-        limit: records that there may be.
-
-    Raises:
-        InvalidData: if the file is unreadable, lacks a column, has too many rows, or holds a value
-            of a wrong type or beyond its bounds.
-    """
-    return _read_frame(path, RECORD, limit)
 
 
 def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from made_runs import info_of
 from oodbench.errors import InvalidData, UserError
 from oodbench.report.merging import combine
 from oodbench.results.columns import RECORD, records_frame
-from oodbench.results.run import _write_parquet, read_records, read_run, write_run
+from oodbench.results.run import _write_parquet, read_run, write_run
 
 INFO = info_of(["ganad", "NaN"], ["glyphs", "noise"], wall_seconds=1.5)
 NAMES = {"id_dataset": "digits", "classifier": "resnet", "classifier_seed": 0}
@@ -202,16 +202,25 @@ def test_a_truncated_file_is_named(run: Path, name: str) -> None:
         read_everything()
 
 
-def test_a_csv_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "records.csv"
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(InvalidData, match="has no column id_dataset, ood_dataset, detector"):
-        read_records(path)
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidData, match="cannot read records from"):
-        read_records(path)
-    with pytest.raises(InvalidData, match="cannot read records from"):
-        read_records(tmp_path / "missing.csv")
+def replace_records(run: Path, content: bytes) -> None:
+    """Put other records into a run, with their checksum."""
+    (run / "records.csv").write_bytes(content)
+    info = json.loads((run / "run.json").read_text())
+    info["files"]["records.csv"] = hashlib.sha256(content).hexdigest()
+    (run / "run.json").write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a,b\n1,2\n", "has no column id_dataset, ood_dataset, detector"),
+        (b"\xff\xfe\x00", "cannot read records from"),
+    ],
+)
+def test_a_csv_file_of_something_else_is_refused(run: Path, content: bytes, reason: str) -> None:
+    replace_records(run, content)
+    with pytest.raises(InvalidData, match=reason):
+        read_run(run)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +229,9 @@ def test_a_csv_file_of_something_else_is_refused(tmp_path: Path) -> None:
 )
 def test_a_value_of_a_wrong_type_is_named(run: Path, old: str, new: str, column: str) -> None:
     text = (run / "records.csv").read_text()
-    (run / "records.csv").write_text(text.replace(old, new, 1))
+    replace_records(run, text.replace(old, new, 1).encode())
     with pytest.raises(InvalidData, match=rf"records\.csv', column {column}: "):
-        read_records(run / "records.csv")
+        read_run(run)
 
 
 @pytest.mark.parametrize(
