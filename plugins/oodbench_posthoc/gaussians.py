@@ -19,8 +19,8 @@ class Gaussians:
 
     Directions in which the covariance is 0 are left out of that space, which makes a squared
     distance there (z - m)' S^+ (z - m) with the pseudo-inverse S^+: a feature that never varies
-    has no weight. Squared distances are sums of squares, so that none is negative, however badly
-    conditioned the covariance is.
+    has no weight. Squared distances are taken in that space and cut off at 0, so that none is
+    negative, however badly conditioned the covariance is.
 
     Attributes:
         origin: (d,) float64, the mean of all images.
