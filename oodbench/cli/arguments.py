@@ -28,11 +28,12 @@ def add_option(parser: Any, name: str, **changes: Any) -> None:
     """
     option = _OPTIONS[name]
     about = option.metadata
-    given: dict[str, Any] = {"help": about["text"], "dest": name}
+    text = about["text"].partition("; in Python")[0]
+    given: dict[str, Any] = {"help": text, "dest": name}
     flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
     if option.default is True:
         flag = f"--no-{name}"
-        given |= {"action": "store_false", "help": f"do not {about['text'].partition(';')[0]}"}
+        given |= {"action": "store_false", "help": f"do not {text.partition(';')[0]}"}
     elif option.default is False:
         given |= {"action": "store_true"}
     elif name == "parameters":

@@ -26,14 +26,16 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("tune", help=text)
     what = parser.add_argument_group("what to tune")
     arguments.add(what, "id", "benchmark")
-    arguments.add_option(what, "detectors", required=True)
+    chosen = "detectors to tune, or families such as all-posthoc"
+    arguments.add_option(what, "detectors", required=True, default=None, help=chosen)
     what.add_argument(
         "--validation-outliers",
         type=arguments.names,
         metavar="A,B",
-        help="sets to validate on, not to test (default: the benchmark's, else made of ID images)",
+        help="data sets to validate on, none of them tested (default: the benchmark's, else made "
+        "of ID training images)",
     )
-    arguments.add_option(what, "ood", help="OOD test sets, which are not opened")
+    arguments.add_option(what, "ood", help="OOD test sets, which are never opened")
     arguments.add(what, "classifier", "arch", "parameters")
     how = parser.add_argument_group("how")
     how.add_argument(
@@ -41,7 +43,7 @@ def add(commands: Any) -> None:
         type=int,
         default=32,
         metavar="N",
-        help="settings to try for each detector, drawn if its space has more (default: 32)",
+        help="settings to try per detector, drawn at random if it has more (default: 32)",
     )
     how.add_argument(
         "--images",
@@ -49,10 +51,10 @@ def add(commands: Any) -> None:
         type=int,
         default=1_000,
         metavar="N",
-        help="images of each validation set at most (default: 1000)",
+        help="largest number of images per validation set (default: 1000)",
     )
     arguments.add(how, "device", "download")
-    engines = "auto: Ray Tune where trials can run side by side; what is found is the same"
+    engines = "how trials run; auto: by Ray Tune if several can run at once (same outcome)"
     arguments.add_option(how, "engine", help=engines)
     arguments.add(how, "ray_address")
     where = parser.add_argument_group("where")
@@ -61,7 +63,7 @@ def add(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="output file: a benchmark definition (TOML) for 'run'",
+        help="benchmark definition to write, for 'run' (default: in results/tuned)",
     )
     where.add_argument("--force", action="store_true", help="replace --out if it exists")
     arguments.add_quiet(parser)
@@ -161,13 +163,12 @@ def _print(tuning: Tuning, place: Path, command: str) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("best settings")
     for tuned in tuning.found:
-        settings = ", ".join(f"{name} {value}" for name, value in tuned.best.settings.items())
         table.add_row(
             as_markup(tuned.detector),
             str(len(tuned.tried)),
             _percent(tuned.default),
             _percent(tuned.best),
-            as_markup(settings) if tuned.changed else "default",
+            as_markup(tuned.best.text) if tuned.changed else "default",
         )
     console = Console()
     console.print(table)

@@ -40,47 +40,50 @@ class Options:
     id: str | Path | None = option(None, "benchmark, ID data set, or path to images", "NAME")
     detectors: Sequence[str | Detector] = option(
         (ALL,),
-        "names, or all, all-posthoc, ...; in Python also objects (default: all)",
+        "detectors, or families such as all-posthoc (default: all); in Python also objects",
         "A,B",
     )
     _: KW_ONLY
     benchmark: str | Path | None = option(
-        None, "name of a benchmark, or path of a TOML file", "NAME"
+        None, "benchmark, or path to the TOML file of one", "NAME"
     )
     ood: Sequence[str | Path] | None = option(
         None, "data sets, or paths to images, in place of the benchmark's OOD sets", "A,B"
     )
     classifier: str | Path | None = option(
-        None, "name, or a file of weights; default: the benchmark's", "NAME"
+        None, "classifier, or path to a file of weights (default: the benchmark's)", "NAME"
     )
-    arch: str | None = option(
-        None, "classifier whose network the file of weights belongs to", "NAME"
-    )
+    arch: str | None = option(None, "classifier whose network the weights are for", "NAME")
     images: int | None = option(
-        None, "images of each test set at most; default: the benchmark's (usually 10000)", "N"
+        None, "largest number of images per test set (default: the benchmark's, usually 10000)", "N"
     )
     seeds: int | Sequence[int] = option(
-        1, "seeds of detectors: a number of them, or a list such as 0,3 (default: 1)", "N|A,B"
+        1, "number of detector seeds, or a list such as 0,3 (default: 1)", "N|A,B"
     )
     classifier_seeds: int | Sequence[int] = option(
-        1, "seeds of classifiers, in the same form (default: 1)", "N|A,B"
+        1, "number of classifier seeds, or a list (default: 1)", "N|A,B"
     )
     parameters: Mapping[str, Mapping[str, Any]] | None = option(
         {},
-        'of plugins: ganad.recipe=paper, repeatable; in Python {"ganad": {"recipe": "paper"}}',
+        "a plugin's parameter, such as ganad.recipe=paper (repeatable); in Python a mapping: "
+        '{"ganad": {"recipe": "paper"}}',
         "PLUGIN.NAME=VALUE",
     )
     data: str | Path | None = option(
-        None, "folder of images; default: $OODBENCH_DATA, else a cache folder", "DIR"
+        None, "folder of images (default: $OODBENCH_DATA, else a cache folder)", "DIR"
     )
-    device: str = option("auto", "auto: GPUs if there are any", choices=("auto", "cpu", "cuda"))
+    device: str = option(
+        "auto",
+        "where networks run; auto: on GPUs if there are any",
+        choices=("auto", "cpu", "cuda"),
+    )
     precision: str = option(
         "auto",
         "precision of networks; auto: bfloat16 where the hardware supports it",
         choices=("auto", "bfloat16", "float32"),
     )
     batch_size: int | None = option(
-        None, "images in a forward pass; default: 100 on a CPU, 500 on a GPU", "N"
+        None, "images per forward pass (default: 100 on a CPU, 500 on a GPU)", "N"
     )
     download: bool = option(True, "fetch missing images; else leave out such sets")
     retrain: bool = option(False, "retrain even where pretrained weights are available")

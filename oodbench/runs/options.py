@@ -16,22 +16,24 @@ if TYPE_CHECKING:
 class RunOptions(Options):
     """What to compare, and where and by what means it is run."""
 
-    store: str | Path | None = option(None, "artifact store; default: a cache folder", "DIR")
+    store: str | Path | None = option(None, "artifact store (default: a cache folder)", "DIR")
     out: str | Path | None = option(
-        None, "output folder; default: results/runs/<id>-<date>-<key>", "DIR"
+        None, "output folder (default: results/runs/<id>-<date>-<key>)", "DIR"
     )
     engine: str = option(
-        "auto", "auto: ray where it saves time; the records are the same", choices=ENGINES
+        "auto",
+        "how jobs run; auto: by Ray where it saves time (the records are the same)",
+        choices=ENGINES,
     )
     ray_address: str | None = option(
         None,
         "address of a running Ray cluster; all its machines must see data and store",
         "ADDRESS",
     )
-    force: bool = option(False, "replace another request's run in out")
+    force: bool = option(False, "replace another request's run in the output folder")
     timeout: float | None = option(
         None,
-        "time limit of a job, after which it fails; default: no limit",
+        "time limit of a job, after which it fails (default: none)",
         "SECONDS",
     )
     observer: Observer | None = option(

@@ -31,6 +31,11 @@ class Tried:
     error: str = ""
 
     @property
+    def text(self) -> str:
+        """Return the settings as text."""
+        return ", ".join(f"{name} {value}" for name, value in self.settings.items())
+
+    @property
     def mean(self) -> float:
         """Return the mean AUROC, which settings are chosen by; -1 if it failed."""
         return statistics.fmean(self.auroc.values()) if self.auroc else -1.0
@@ -66,11 +71,12 @@ class Tuned:
 
     def warnings(self) -> list[str]:
         """Return warnings about the search, one sentence each."""
-        failed = [tried.error for tried in self.tried if tried.error]
+        failed = [tried for tried in self.tried if tried.error]
         done = {tried.mean for tried in self.tried if not tried.error}
         found = []
         if failed:
-            found.append(f"{len(failed)} of {len(self.tried)} settings failed, first: {failed[0]}")
+            counts = f"{len(failed)} of {len(self.tried)} settings failed"
+            found.append(f"{counts}, first {failed[0].text}: {failed[0].error}")
         if len(done) == 1:
             found.append("the search changed nothing: all settings give the same AUROC")
         elif done and not self.changed:

@@ -49,13 +49,13 @@ def test_a_parameter_without_any_effect_is_warned_of() -> None:
 def test_failed_settings_are_counted_and_never_the_best() -> None:
     tuned = Tuned("odin", [tried(1, error="no luck"), tried(2, 0.1), tried(3, 0.2)])
     assert tuned.best.settings["step"] == 3
-    assert tuned.warnings() == ["1 of 3 settings failed, first: no luck"]
+    assert tuned.warnings() == ["1 of 3 settings failed, first step 1, temperature 1.0: no luck"]
 
 
 def test_where_all_failed_there_is_nothing_to_change() -> None:
     tuned = Tuned("odin", [tried(1, error="no luck"), tried(2, error="none either")])
     assert tuned.changed == {}
-    assert tuned.warnings() == ["2 of 2 settings failed, first: no luck"]
+    assert tuned.warnings() == ["2 of 2 settings failed, first step 1, temperature 1.0: no luck"]
 
 
 def test_a_definition_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def test_the_best_setting_is_found_and_failed_ones_are_named(search) -> None:
     assert set(signed.best.auroc) == set(tuning.sets) == set(SETS)
     assert signed.best.mean == pytest.approx(1 - signed.default.mean)
     assert signed.warnings() == [
-        "2 of 7 settings failed, first: ZeroDivisionError: no sign (tunable.py:21)"
+        "2 of 7 settings failed, first sign 0.0, unused 1: "
+        "ZeroDivisionError: no sign (tunable.py:21)"
     ]
     assert tuning.benchmark.parameters["signed"] == {"sign": -1.0}
 
