@@ -34,6 +34,9 @@ from oodbench.registry.isolation import isolated
 WATCH_SECONDS = 0.05
 """How often time and memory of a job are looked at."""
 
+END_SECONDS = 5.0
+"""How long a process whose output was closed may take to end."""
+
 MEMORY_SHARE = 0.95
 """What a job may take of the memory that is free when it begins: more than what its own process
 allows, which cannot look while it waits for a single allocation."""
@@ -164,10 +167,14 @@ class Child:
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:
-    """Return how a process ended, as ``"was ended by SIGSEGV"``."""
-    code = process.wait()
+    """Return what became of a process that is silent, as ``"was ended by SIGSEGV"``."""
+    try:
+        code = process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:  # a plugin closed its output
+        return "does not answer"
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        names = {each.value: each.name for each in signal.Signals}  # all but real-time signals
+        return f"was ended by {names.get(-code, f'signal {-code}')}"
     return f"ended with exit code {code}"
 
 

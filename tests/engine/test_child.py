@@ -140,6 +140,25 @@ def test_a_process_that_ends_before_its_workers_is_noticed_at_once(store: Store)
         assert time.monotonic() - started < 4
 
 
+class ClosesFiles(sample.Brightness):
+    """Closes all files of its process, as a daemon does, and goes on."""
+
+    info = sample.info("closes-files")
+
+    def score(self, batch):
+        os.closerange(3, 256)
+        time.sleep(15)
+
+
+def test_a_process_that_closes_its_connection_fails_its_job(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr(module, "END_SECONDS", 0.2)
+    with Child(timeout=20) as child:
+        run(child, store, sample.Cancels())  # starts the process
+        started = time.monotonic()
+        assert run(child, store, ClosesFiles()).error == "its process does not answer"
+        assert time.monotonic() - started < 10
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_crash_is_a_failed_job_with_the_place(child: Child, store: Store) -> None:
     class Crashes(sample.Brightness):
