@@ -12,7 +12,7 @@ from oodbench.cli.output import print_ansi, print_document, width
 def add(commands: Any) -> None:
     """Add the parser of the command."""
     parser = commands.add_parser(
-        "compare", help="show what changed between two runs, whether beyond noise, and why"
+        "compare", help="show what changed between two runs, whether it exceeds noise, and why"
     )
     parser.add_argument("first", type=Path, metavar="RUN_A", help="a run's folder")
     parser.add_argument("second", type=Path, metavar="RUN_B", help="another run's folder")
