@@ -188,9 +188,10 @@ def _keep_torch(stack: ExitStack, torch: Any) -> None:
 
 def _note_interrupts() -> threading.Event | None:
     """Return an event that is set when the user interrupts; None where that cannot be told."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
+    in_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
+    if not in_main_thread or before is signal.SIG_IGN:
+        return threading.Event()  # where none arrives, such as in the background of a script
     if before is not signal.default_int_handler and not isinstance(before, _Interrupts):
         return None
     interrupts = _Interrupts(before)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -141,6 +143,28 @@ def test_a_working_directory_that_was_removed_is_left(tmp_path: Path, monkeypatc
         os.chdir(gone)
         gone.rmdir()
     assert Path.cwd() == tmp_path
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Let SIGINT arrive, which a shell has commands in the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_where_no_interrupt_arrives_it_is_the_plugins(in_thread: bool) -> None:
+    def interrupt() -> None:
+        with pytest.raises(PluginAborted), isolated():
+            raise KeyboardInterrupt
+
+    if in_thread:
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(interrupt).result()
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interrupt()
 
 
 class Panic(BaseException):
