@@ -78,7 +78,8 @@ class Progress:
         self._as_lines = not quiet and not self._console.is_terminal
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if not self._bars.disable:
+            self._bars.start()
         return self
 
     def __exit__(
@@ -87,7 +88,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if not self._bars.disable:  # older versions of Rich print an empty line even so
+            self._bars.stop()
 
     def started(self, job: Job) -> None:
         """Add a bar, without an end until the job tells one."""

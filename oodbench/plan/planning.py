@@ -16,6 +16,7 @@ from oodbench.contracts import (
     Need,
     Trainable,
 )
+from oodbench.hardware import BATCH_SIZES
 from oodbench.identity.keys import digest, identify
 from oodbench.identity.pretrained import Weights, identity_of
 from oodbench.identity.stagecode import stage_code
@@ -243,6 +244,7 @@ class _Planner:
             "classifier": self._with_classifier(trainable, inputs, extracted),
             "seed": seed or 0,
             "precision": self.request.precision,
+            "batch_size": BATCH_SIZES["cuda" if self.request.gpus else "cpu"],
         }
         title = f"fit {name}" + ("" if seed is None else f" (seed {seed})")
         return self._add("fit", title, spec, inputs, self._resources(trainable))

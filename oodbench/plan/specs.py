@@ -83,6 +83,7 @@ class FitSpec(TypedDict):
     classifier: Classifier | None
     seed: int
     precision: str
+    batch_size: int
 
 
 class ScoreSpec(Part):

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from oodbench.contracts import Context, GeneratedDataset, Need, PluginError, Trainable
-from oodbench.hardware import BATCH_SIZES
 from oodbench.identity.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
@@ -38,7 +37,7 @@ def run(spec: FitSpec, work: Work) -> None:
     work.draft.meta["origin"] = origin
     if spec["weights"] and spec["weights"].adopt(origin, work.draft):
         return
-    at_once = BATCH_SIZES[work.device]
+    at_once = spec["batch_size"]
     stream = training_stream(work.inputs, trainable.needs_to_fit(), at_once, work.device)
     context = make_context(spec, work, stream.shape, stream.num_classes)
     context.parts = restore_parts(trainable, work, context)

@@ -132,6 +132,7 @@ class Bench:
         self, trainable: Any, seed: int = 0, weights: Weights | None = None, **inputs: Artifact
     ) -> Artifact:
         spec = {"trainable": trainable, "classifier": None, "seed": seed, "precision": "float32"}
+        spec["batch_size"] = 100
         spec["weights"] = weights
         if "classifier" in inputs:
             spec["classifier"] = Small()
