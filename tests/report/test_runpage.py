@@ -35,6 +35,11 @@ def test_a_page_begins_with_the_plots_that_say_most(tmp_path: Path) -> None:
     assert text.index("AUROC against cost") < text.index("<table") < text.index("ROC curves")
 
 
+def test_no_heading_of_a_row_or_column_is_empty(tmp_path: Path) -> None:
+    text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}))
+    assert not re.search(r"<th[^>]*></th>", text)
+
+
 def test_curves_are_those_of_the_ten_best_detectors(tmp_path: Path) -> None:
     run = make_run(tmp_path, {f"d{number:02}": 0.2 * number for number in range(12)})
     first, _ = draw_plots(run.records, read_shown(run)).curves
