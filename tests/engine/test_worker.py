@@ -42,7 +42,7 @@ def images(store: Store) -> Ref:
 
 def fit_job(trainable, images: Ref, key: str = "fit", cpus: int = 1) -> Job:
     spec = {"trainable": trainable, "classifier": None, "seed": 0, "precision": "float32"}
-    spec["weights"] = None
+    spec |= {"weights": None, "batch_size": 100}
     return Job(Ref("fit", key), f"fit {key}", spec, {"train": images}, Resources(cpus, 0.0))
 
 
