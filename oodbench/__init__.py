@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oodbench.results.run import Run, read_run
+    from oodbench.runs.evaluated import evaluate
     from oodbench.runs.runner import run
 
-__all__ = ["Run", "read_run", "run"]
+__all__ = ["Run", "evaluate", "read_run", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,6 +21,10 @@ def __getattr__(name: str) -> Any:
         from oodbench.runs.runner import run
 
         return run
+    if name == "evaluate":
+        from oodbench.runs.evaluated import evaluate
+
+        return evaluate
     if name in ("Run", "read_run"):
         from oodbench.results.run import Run, read_run
 

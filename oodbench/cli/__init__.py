@@ -19,6 +19,7 @@ from oodbench.store.paths import expanded
 
 COMMANDS = (
     "run",
+    "evaluate",
     "listing",
     "table",
     "report",

@@ -29,14 +29,19 @@ def correctness(labels: Labels, predictions: Labels) -> Flags | None:
 
 
 def evaluate_ood(
-    *, id_scores: Scores, calibration_scores: Scores, ood_scores: Scores, correct: Flags | None
+    *,
+    id_scores: Scores,
+    calibration_scores: Scores | None,
+    ood_scores: Scores,
+    correct: Flags | None,
 ) -> dict[str, float]:
     """Return every measure of one detector on one OOD set, by the column names of the records.
 
     Args:
         id_scores: (n,) scores of the ID test images.
         calibration_scores: (c,) scores of the ID training images that the thresholds of `acc95`
-            and `acc99` are taken from; these too are in the row.
+            and `acc99` are taken from; these too are in the row. Without them (None) it has none
+            of these four.
         ood_scores: (m,) scores of the OOD images.
         correct: (n,) whether the classifier is right about each ID test image. Without it (None)
             the measures that judge the classifier are left out.
@@ -58,9 +63,8 @@ def evaluate_ood(
         "aupr_ood": metrics.aupr_ood(id_scores, ood_scores),
         "fpr95": metrics.fpr95(id_scores, ood_scores),
         "fpr95_ood": metrics.fpr95_ood(id_scores, ood_scores),
-        "acc95": metrics.rejected(ood_scores, limits["threshold95"]),
-        "acc99": metrics.rejected(ood_scores, limits["threshold99"]),
-        **limits,
+        **{f"acc{kept}": metrics.rejected(ood_scores, limit) for kept, limit in limits.items()},
+        **_named(limits),
         "n_id": len(id_scores),
         "n_ood": len(ood_scores),
         "ties": metrics.tied_share(id_scores, ood_scores),
@@ -75,7 +79,7 @@ def evaluate_ood(
 
 
 def evaluate_id(
-    *, id_scores: Scores, calibration_scores: Scores, correct: Flags | None
+    *, id_scores: Scores, calibration_scores: Scores | None, correct: Flags | None
 ) -> dict[str, float]:
     """Return the measures of one detector on the ID test images, by column names of the records.
 
@@ -84,9 +88,8 @@ def evaluate_id(
     """
     limits = _thresholds(calibration_scores)
     row: dict[str, float] = {
-        "acc95": metrics.accepted(id_scores, limits["threshold95"]),
-        "acc99": metrics.accepted(id_scores, limits["threshold99"]),
-        **limits,
+        **{f"acc{kept}": metrics.accepted(id_scores, limit) for kept, limit in limits.items()},
+        **_named(limits),
         "n_id": len(id_scores),
         "n_ood": 0,
         "ties": metrics.tied_share(id_scores),
@@ -96,12 +99,20 @@ def evaluate_id(
     return row
 
 
-def _thresholds(calibration_scores: Scores) -> dict[str, float]:
+def _thresholds(calibration_scores: Scores | None) -> dict[int, float]:
     """Return the scores that 95 % and 99 % of the calibration images do not exceed."""
-    return {f"threshold{kept}": metrics.threshold(kept, calibration_scores) for kept in (95, 99)}
+    if calibration_scores is None:
+        return {}
+    return {kept: metrics.threshold(kept, calibration_scores) for kept in (95, 99)}
 
 
-def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+def _named(limits: dict[int, float]) -> dict[str, float]:
+    return {f"threshold{kept}": limit for kept, limit in limits.items()}
+
+
+def recompute(
+    scores: pd.DataFrame, predictions: pd.DataFrame, id_dataset: str | None = None
+) -> pd.DataFrame:
     """Return the records of one run, every measure computed anew from its files alone.
 
     Failed detectors left no scores and have no rows; the times are NaN, being nowhere else.
@@ -109,6 +120,9 @@ def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     Args:
         scores: as in ``scores.parquet``, of one ID data set.
         predictions: as in ``predictions.parquet``.
+        id_dataset: title of the ID set, for runs of scores alone, which may lack calibration scores
+            and predictions, and then lack the measures that need them; None for the set that has
+            calibration scores.
 
     Raises:
         InvalidData: if a detector lacks its calibration or ID test scores, or an ID test image
@@ -117,20 +131,24 @@ def recompute(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for key, own in scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False):
         names = dict(zip(DETECTOR_RUN, key, strict=True))
-        rows += [{**names, **row} for row in _recompute_detector(names, own, predictions)]
+        found = _recompute_detector(names, own, predictions, id_dataset)
+        rows += [{**names, **row} for row in found]
     from oodbench.results.columns import records_frame
 
     return records_frame(rows)
 
 
 def _recompute_detector(
-    names: dict[str, Any], scores: pd.DataFrame, predictions: pd.DataFrame
+    names: dict[str, Any], scores: pd.DataFrame, predictions: pd.DataFrame, expected: str | None
 ) -> Iterator[dict[str, Any]]:
     """Yield the ID record of one fitted detector, then one for each OOD set."""
     calibration = scores[scores["split"] == "calibration"]
-    id_names = calibration["dataset"].unique()
+    id_names = list(calibration["dataset"].unique())
+    if expected is not None:
+        id_names = list({expected, *id_names})
     test = scores[scores["split"] == "test"]
     known = test[test["dataset"].isin(id_names)]
+    judged = expected is None or not predictions.empty
     if len(id_names) != 1 or known.empty:
         raise InvalidData(
             f"the scores of {names['detector']} must hold calibration and test images of one ID "
@@ -140,8 +158,10 @@ def _recompute_detector(
     id_dataset = str(id_names[0])
     given: dict[str, Any] = {
         "id_scores": known["score"].to_numpy(),
-        "calibration_scores": calibration["score"].to_numpy(),
-        "correct": _correct(names, id_dataset, known["index"].to_numpy(), predictions),
+        "calibration_scores": None if calibration.empty else calibration["score"].to_numpy(),
+        "correct": _correct(names, id_dataset, known["index"].to_numpy(), predictions)
+        if judged
+        else None,
     }
     yield {"id_dataset": id_dataset, "ood_dataset": "", **evaluate_id(**given)}
     others = test[test["dataset"] != id_dataset]

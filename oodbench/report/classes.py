@@ -73,7 +73,7 @@ def _draw(
     found = {
         detector: shares_by_class(judged, fails(judged))
         for detector in shown.detectors
-        if (judged := shown.judged.get((detector, title))) is not None
+        if (judged := shown.judged.get((detector, title))) is not None and judged.limit is not None
     }
     classes = sorted({label for shares in found.values() for label in shares})
     if len(classes) < 2:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from oodbench.errors import UnknownName
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ not hold (`oodbench.report.prevalence`) are computed from the scores."""
 
 DEFAULT = ("auroc", "fpr95", "acc95", "acc99")
 """What a detailed table shows unless asked otherwise: the columns of the GANAD paper's tables."""
+
+
+def shown_by_default(records: pd.DataFrame) -> tuple[str, ...]:
+    """Return those of `DEFAULT` that records have, or all if no detector scored an OOD set."""
+    scored = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
+    return tuple(name for name in DEFAULT if scored.empty or scored[name].notna().any())
 
 
 def checked(metrics: Sequence[str]) -> tuple[str, ...]:

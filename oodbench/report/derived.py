@@ -37,19 +37,19 @@ class Scored(NamedTuple):
         return key_of((*self.run, self.id_dataset, ood_dataset))
 
 
-def scored_runs(scores: pd.DataFrame) -> Iterator[Scored]:
+def scored_runs(records: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Scored]:
     """Yield the scores of each run of each detector that did not fail on the ID set.
 
     Args:
+        records: columns as in `oodbench.results.columns.RECORD`, of one run.
         scores: columns as in `oodbench.results.columns.SCORE`, of one run.
     """
+    id_dataset = str(records["id_dataset"].iloc[0])
     runs: Any = scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False)
     for run, own in runs:
         tests = own[own["split"] == "test"].groupby("dataset", sort=False, observed=True)
         parts = {str(title): part["score"].to_numpy() for title, part in tests}
-        id_datasets = own.loc[own["split"] == "calibration", "dataset"].unique()
-        if len(id_datasets) == 1 and id_datasets[0] in parts:
-            id_dataset = str(id_datasets[0])
+        if id_dataset in parts:
             yield Scored(run, id_dataset, parts.pop(id_dataset), parts)
 
 

@@ -88,7 +88,7 @@ def _caption(id_dataset: str, title: str) -> str:
 def _strips(shown: Shown, title: str, images: Images) -> Iterator[Strip]:
     for detector in shown.detectors:
         judged = shown.judged.get((detector, title))
-        if judged is None:
+        if judged is None or judged.limit is None:
             continue
         wrong, chosen = most_wrong(judged, is_id=title == shown.id_dataset)
         png = _side_by_side(images(judged.indices[chosen])) if len(chosen) else b""

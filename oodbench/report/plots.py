@@ -78,6 +78,8 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
         accepted, unlabelled = accepted_classes(shown)
         classes = [*rejected_classes(shown), *accepted]
         missing = [unlabelled] if unlabelled else []
+        if any(judged.limit is None for judged in shown.judged.values()):
+            missing = ["No classes are shown: without calibration scores there is no threshold."]
         try:
             overview.append(draw_mean_ranks(mean_ranks(records)))
         except FigureUnavailable as error:

@@ -26,7 +26,7 @@ def add_balanced(records: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     found = {
         run.key(title): {name: measure(run.known, values) for name, measure in BALANCED.items()}
-        for run in scored_runs(scores)
+        for run in scored_runs(records, scores)
         for title, values in run.unknown.items()
     }
     missing = dict.fromkeys(BALANCED, float("nan"))

@@ -28,7 +28,8 @@ def recompute_run(directory: str | Path) -> Run:
     """
     kept = read_outcomes(directory)
     try:
-        found = recompute(kept.scores(), kept.predictions())[[*KEY, *_COMPUTED]]
+        id_dataset = str(kept.records["id_dataset"].iloc[0])
+        found = recompute(kept.scores(), kept.predictions(), id_dataset)[[*KEY, *_COMPUTED]]
     except ValueError as error:
         raise InvalidData(f"'{kept.directory}' has ill-formed scores: {error}") from error
     outcomes = kept.records.drop(columns=[name for name in _COMPUTED if name in kept.records])

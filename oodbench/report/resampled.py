@@ -21,7 +21,7 @@ def resampled(
         threads: samples are computed in as many threads.
     """
     found: dict[Key, dict[str, float]] = {}
-    for run in scored_runs(scores):
+    for run in scored_runs(records, scores):
         areas = bootstrap_auroc(
             [run.known], [list(run.unknown.values())], samples=samples, threads=threads
         )

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from oodbench.report.build import build
-from oodbench.report.columns import DEFAULT
+from oodbench.report.columns import shown_by_default
 from oodbench.report.footnotes import prevalence_note
 from oodbench.report.gallery import Images, make_galleries
 from oodbench.report.layout import Cell, Table, clean
@@ -36,7 +36,7 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    report = build(run.records, DEFAULT, **texts_of([run]))
+    report = build(run.records, shown_by_default(run.records), **texts_of([run]))
     content = {**run.info.get("request", {}), **run.info}
     shown = read_shown(run)
     plots = draw_plots(run.records, shown)

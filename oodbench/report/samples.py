@@ -28,19 +28,19 @@ class Judged:
         indices: (n,) int64, their positions in the data set.
         labels: (n,) int64, their classes; -1 where there are none.
         predictions: (n,) int64, what the classifier takes them for.
-        limit: the score that 95 % of the calibration images do not exceed.
+        limit: the score that 95 % of the calibration images do not exceed; None without any.
     """
 
     scores: Values
     indices: npt.NDArray[np.int64]
     labels: Labels
     predictions: Labels
-    limit: float
+    limit: float | None
 
     @property
     def rejected(self) -> Flags:
-        """Return which images are rejected, (n,)."""
-        flags: Flags = self.scores > self.limit
+        """Return which images are rejected, (n,); none without a `limit`."""
+        flags: Flags = self.scores > (np.inf if self.limit is None else self.limit)
         return flags
 
 
@@ -87,9 +87,9 @@ def read_shown(run: Run) -> Shown:
         if split == "calibration" and title == id_dataset
     }
     judged = {
-        (detector, title): _judge(part, predictions, title, limits[detector])
+        (detector, title): _judge(part, predictions, title, limits.get(detector))
         for (detector, title, split), part in parts.items()
-        if split == "test" and detector in limits
+        if split == "test"
     }
     sets = records.loc[records["ood_dataset"] != "", "ood_dataset"].unique()
     detectors = tuple(map(str, records["detector"].unique()))
@@ -106,7 +106,9 @@ def _first_fit(own: pd.DataFrame) -> pd.DataFrame:
     return chosen
 
 
-def _judge(part: pd.DataFrame, predictions: pd.DataFrame, title: str, limit: float) -> Judged:
+def _judge(
+    part: pd.DataFrame, predictions: pd.DataFrame, title: str, limit: float | None
+) -> Judged:
     own = predictions[
         (predictions["classifier"] == part["classifier"].iloc[0])
         & (predictions["classifier_seed"] == part["classifier_seed"].iloc[0])

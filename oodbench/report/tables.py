@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oodbench.errors import UnknownName
 from oodbench.report.arrangement import arrange, arrangement, comparisons_alone
 from oodbench.report.build import DELONG, Groups, build
-from oodbench.report.columns import COLUMNS, DEFAULT, checked
+from oodbench.report.columns import COLUMNS, checked, shown_by_default
 from oodbench.report.markup import latex, markdown, page
 from oodbench.report.summary import summarise
 from oodbench.report.terminal import WIDTH, terminal
@@ -67,7 +67,7 @@ def render(
         records = arrange(records, published)
     if format == "csv":
         return _csv(records, checked(metrics or tuple(name for name in COLUMNS if name in records)))
-    shown = checked(metrics or DEFAULT)
+    shown = checked(metrics or shown_by_default(records))
     id_row = "" if published is None else published.id_row
     report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row)
     if published is not None:

@@ -188,7 +188,7 @@ def read_table(path: Path, columns: Mapping[str, str], limit: int) -> pyarrow.Ta
         # Opened here: given a path, Arrow would look for a folder of partitions.
         with path.open("rb") as opened:
             found = pyarrow.parquet.read_metadata(opened)
-            _require_counts(found, limit, path)
+            require_counts(found, limit, path)
             _require_types(found.schema.to_arrow_schema(), columns, path)
             file = pyarrow.parquet.ParquetFile(
                 opened, metadata=found, read_dictionary=names, pre_buffer=False
@@ -232,7 +232,7 @@ def _conform(column: pyarrow.ChunkedArray, dtype: str, place: str) -> pyarrow.Ch
         raise InvalidData(f"{place}: values of the wrong type: {error}") from error
 
 
-def _require_counts(found: pyarrow.parquet.FileMetaData, limit: int, path: Path) -> None:
+def require_counts(found: pyarrow.parquet.FileMetaData, limit: int, path: Path) -> None:
     """Raise `InvalidData` if a Parquet file says that it holds too much."""
     if found.num_rows > limit:
         raise InvalidData(f"'{path}' has {found.num_rows:,} rows, more than {_said(limit, ROWS)}")

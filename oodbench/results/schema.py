@@ -101,6 +101,15 @@ class Publication(TypedDict):
     url: Address
 
 
+class GivenScores(TypedDict):
+    """Scores that were computed elsewhere: their file, and whether a larger one means ID or OOD."""
+
+    __pydantic_config__ = _LENIENT  # type: ignore[misc]
+
+    source: Text
+    larger_is: Name
+
+
 class Failed(TypedDict):
     """A job that failed: its title, and the traceback."""
 
@@ -173,6 +182,7 @@ class RunInfo(TypedDict):
         engine: that ran them.
         benchmark: name of the benchmark.
         request: what was compared.
+        given: scores that the figures were computed from, where no detector was run.
         missing: why OOD sets were left out, by name.
         broken: why detectors could not be made, by name.
         notes: what is worth knowing of a set, by title.
@@ -203,6 +213,7 @@ class RunInfo(TypedDict):
     engine: NotRequired[Name]
     benchmark: Name
     request: Request
+    given: NotRequired[GivenScores]
     missing: dict[Name, Text]
     broken: NotRequired[dict[Name, Text]]
     notes: dict[Name, Text]

@@ -84,8 +84,8 @@ def artifacts_of(info: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if "artifacts" not in info:
         raise FigureUnavailable(
-            "run.json is of an older oodbench and does not say where the run's networks are; "
-            "repeat the run"
+            "run.json does not say where the run's networks are: the run was made of scores, or by "
+            "an older oodbench"
         )
     found: Mapping[str, Any] = info["artifacts"]
     return found

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench.contracts import Benchmark
 from oodbench.engine import Observer, Outcomes, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
-from oodbench.errors import InvalidData, OodbenchError, UserError, describe
+from oodbench.errors import OodbenchError, UserError, describe
 from oodbench.identity.keys import digest
 from oodbench.plan.jobs import Job, Plan, Ref
 from oodbench.plan.planning import make_plan
@@ -20,17 +18,19 @@ from oodbench.registry.lookup import load_registry
 from oodbench.report.tables import table_files
 from oodbench.request.options import ENGINES, Options, taking
 from oodbench.request.resolution import Resolved, resolve
-from oodbench.results.files import read_info, require_readable
-from oodbench.results.run import Run, read_run, write_run
+from oodbench.results.run import Run
 from oodbench.runs.collector import Collector
+from oodbench.runs.folder import (
+    default_directory,
+    make_directory,
+    refuse_other_runs,
+    try_to_write,
+    write_new_run,
+)
 from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
 from oodbench.store.artifacts import Store
-from oodbench.store.leases import leased
 from oodbench.store.paths import RUNS, expanded, store_folder
-
-WRITING = ".writing"
-"""The lease, in a run's folder, of the process that writes the run's files."""
 
 KEPT = "results are kept: the same command resumes from here, also with another --out"
 """What to say when the end of a run fails."""
@@ -79,12 +79,12 @@ def run(options: RunOptions) -> Run:
     if timeout is not None and not timeout > 0:
         raise UserError(f"a job cannot end within {timeout:g} s; give --timeout more, or none")
     out = None if options.out is None else expanded(options.out)
-    _try_to_write(out or RUNS)
+    try_to_write(out or RUNS)
     planned = plan_options(options, store)
     key = digest([[*ref] for ref in planned.plan.targets()])
-    directory = out or _default_directory(planned.resolved.benchmark, key)
-    _refuse_other_runs(directory, key, options.force)
-    _make_directory(directory)
+    directory = out or default_directory(planned.resolved.benchmark.name, key)
+    refuse_other_runs(directory, key, options.force)
+    make_directory(directory)
     results = Outcomes(reused=planned.found)
     if engine == "auto":
         engine = "ray" if options.ray_address or _pays_off(planned) else "inline"
@@ -123,42 +123,6 @@ def _unread(plan: Plan, results: Outcomes) -> dict[str, str]:
         for title, ref in images.items()
         if ref in results.failed and results.failed[ref].is_users
     }
-
-
-def _default_directory(benchmark: Benchmark, key: str) -> Path:
-    return RUNS / f"{benchmark.name}-{time.strftime('%Y-%m-%d')}-{key[:8]}"
-
-
-def _refuse_other_runs(directory: Path, key: str, force: bool) -> None:
-    try:
-        found = read_info(directory)["key"]
-    except InvalidData:
-        found = None
-    except UserError:
-        return
-    if found != key and not force:
-        raise UserError(
-            f"{directory} holds the run of another request (or of other data or plugin versions); "
-            "name another --out, or use --force to replace it"
-        )
-
-
-def _try_to_write(directory: Path) -> None:
-    """Find out if the run cannot be written before images are fetched; nothing is left behind."""
-    place = directory
-    try:
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        tempfile.TemporaryFile(dir=place).close()
-    except OSError as error:
-        raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error
-
-
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write the run to '{directory}': {error.strerror}") from error
 
 
 def _compute(
@@ -228,15 +192,12 @@ def _write(
     info = {"key": key, "engine": engine, **collector.info()}
     info["wall_seconds"] = round(time.perf_counter() - started, 3)
     scores, predictions = collector.scores(), collector.predictions()
-    require_readable(len(scores))
-    with leased(directory, WRITING):  # or two runs would exchange each other's files
-        _refuse_other_runs(directory, key, force)
-        write_run(
-            directory,
-            records=records,
-            scores=scores,
-            predictions=predictions,
-            info=info,
-            texts=texts,
-        )
-        return read_run(directory)
+    return write_new_run(
+        directory,
+        force=force,
+        records=records,
+        scores=scores,
+        predictions=predictions,
+        info=info,
+        texts=texts,
+    )

@@ -24,7 +24,7 @@ from oodbench.report.merging import texts_of
 from oodbench.report.runpage import run_page
 from oodbench.report.tables import render
 from oodbench.results.columns import MEASURES, RECORD
-from oodbench.runs.runner import WRITING
+from oodbench.runs.folder import WRITING
 
 TIMES = ["fit_seconds", "score_seconds"]
 EVERY_KIND = [Confidence(), Brightness(), Distance(), Drawn()]
