@@ -7,18 +7,21 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def shifted(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Move each image by a random whole number of pixels, up to ``pixels`` each way; zeros come in.
+def shifted(
+    images: Tensor, pixels: int, generator: torch.Generator, padding: str = "constant"
+) -> Tensor:
+    """Move each image by a random whole number of pixels, up to ``pixels`` each way.
 
     Args:
         images: (n, c, h, w).
         pixels: largest shift.
         generator: a CPU generator.
+        padding: what comes in: ``constant``, zeros, or ``reflect``, the image mirrored.
     """
     if pixels == 0:
         return images
     count, _, height, width = images.shape
-    padded = functional.pad(images, (pixels, pixels, pixels, pixels))
+    padded = functional.pad(images, (pixels, pixels, pixels, pixels), mode=padding)
     corners = torch.randint(0, 2 * pixels + 1, (2, count), generator=generator).to(images.device)
     rows = corners[0, :, None] + torch.arange(height, device=images.device)
     columns = corners[1, :, None] + torch.arange(width, device=images.device)

@@ -98,7 +98,7 @@ def test_cifar10_is_the_papers():
     benchmark = load_benchmark(FOLDER / "cifar10.toml")
     papers = ("cifar100", "mnist", "lsun", "svhn", "uniform", "gaussian")
     assert benchmark.ood == (*papers, "tinyimagenet", "textures")
-    assert benchmark.classifier == "wideresnet16-4"
+    assert benchmark.classifier == "fast-convnet"
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "imagenet200", "imagenet"])

@@ -460,7 +460,13 @@ def test_a_gpu_that_is_not_there_is_refused(ask) -> None:
         ask(device="cuda")
 
 
-FLIPPING = ["resnet18", "wideresnet16-4", "timm/resnet18", "torchvision/resnet18"]
+FLIPPING = [
+    "fast-convnet",
+    "resnet18",
+    "wideresnet16-4",
+    "timm/resnet18",
+    "torchvision/resnet18",
+]
 
 
 @pytest.mark.parametrize("name", [*FLIPPING, "logit-norm/resnet18"])
