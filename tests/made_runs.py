@@ -125,6 +125,7 @@ def make_run(
     noise: int = 0,
     records: pd.DataFrame | None = None,
     scores: pd.DataFrame | None = None,
+    predictions: pd.DataFrame | None = None,
     **info: Any,
 ) -> Run:
     """Write a run of detectors, given how far each tells OOD from ID images, and read it back."""
@@ -139,7 +140,8 @@ def make_run(
             ],
             ignore_index=True,
         )
-    predictions = predictions_of(classifier_seeds, sets)
+    if predictions is None:
+        predictions = predictions_of(classifier_seeds, sets)
     if records is None:
         records = recompute(scores, predictions).assign(fit_seconds=2.0, score_seconds=0.01)
     drawn = {

@@ -4,7 +4,7 @@ Scores are (n,) arrays of numbers, larger = more likely OOD; labels, predictions
 arrays of the same images.
 """
 
-from oodbench.measures.bootstrap import bootstrap_auroc
+from oodbench.measures.bootstrap import bootstrap_auroc, bootstrap_means
 from oodbench.measures.evaluation import evaluate_id, evaluate_ood, recompute
 from oodbench.measures.intervals import Summary, auroc_interval, over_seeds
 from oodbench.measures.metrics import (
@@ -24,21 +24,27 @@ from oodbench.measures.metrics import (
 from oodbench.measures.paired import Components, Estimate, components, delong_test
 from oodbench.measures.prevalence import aupr_id_balanced, aupr_ood_balanced
 from oodbench.measures.ranks import Friedman, friedman, holm
+from oodbench.measures.use import Outcomes, Use, augrc, aurc_at_share, outcomes
 
 __all__ = [
     "Components",
     "Estimate",
     "Friedman",
+    "Outcomes",
     "Summary",
+    "Use",
     "accepted",
+    "augrc",
     "aupr_id",
     "aupr_id_balanced",
     "aupr_ood",
     "aupr_ood_balanced",
     "aurc",
+    "aurc_at_share",
     "auroc",
     "auroc_interval",
     "bootstrap_auroc",
+    "bootstrap_means",
     "components",
     "delong_test",
     "evaluate_id",
@@ -49,6 +55,7 @@ __all__ = [
     "holm",
     "id_accuracy",
     "oscr",
+    "outcomes",
     "over_seeds",
     "recompute",
     "rejected",

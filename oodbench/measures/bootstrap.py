@@ -1,4 +1,4 @@
-"""The paired, stratified bootstrap of AUROCs over images.
+"""The paired, stratified bootstrap over images, of AUROCs and of means.
 
 ID images and the images of each OOD set are strata; every sample draws as many images of each as
 there are, with replacement, and the same images for all detectors, so that differences of
@@ -9,9 +9,10 @@ Introduction to the Bootstrap, 1993, chapter 6).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -69,21 +70,52 @@ def bootstrap_auroc(
         for own, order, sets in zip(known, orders, unknown, strict=True)
     ]
     sizes = (len(known[0]), *map(len, unknown[0]))
-    starts = range(0, samples, _BLOCK)
-    seeds = np.random.SeedSequence(seed).spawn(len(starts))
+    return _in_blocks(partial(_block, orders, places, sizes), samples, seed, threads)
 
-    def compute(number: int) -> Floats:
-        count = min(_BLOCK, samples - starts[number])
-        return _block(orders, places, sizes, count, np.random.default_rng(seeds[number]))
 
-    with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(compute, range(len(starts)))))
+def bootstrap_means(
+    values: Sequence[Floats], *, samples: int = 10_000, seed: int = 0, threads: int = 1
+) -> Floats:
+    """Return sums over sets of mean values of resampled images; equal arguments give equal results.
+
+    Args:
+        values: for each set the (d, n) values of its images, for each of d detectors.
+        samples: number of samples.
+        seed: draws the images; the result does not depend on ``threads``.
+        threads: samples are computed in as many threads.
+
+    Returns:
+        (samples, d) float64.
+    """
+
+    def compute(count: int, random: np.random.Generator) -> Floats:
+        drawn = (_draw(part.shape[1], count, random) for part in values)
+        means = [part @ counts / part.shape[1] for part, counts in zip(values, drawn, strict=True)]
+        total: Floats = np.sum(means, axis=0).T
+        return total
+
+    return _in_blocks(compute, samples, seed, threads)
 
 
 def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
     """Return the lower and upper ends of the 95 % percentile interval along the first axis."""
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return low, high
+
+
+def _in_blocks(
+    compute: Callable[[int, np.random.Generator], Floats], samples: int, seed: int, threads: int
+) -> Floats:
+    """Return samples that are computed block by block, each from a seed of its own."""
+    starts = range(0, samples, _BLOCK)
+    seeds = np.random.SeedSequence(seed).spawn(len(starts))
+
+    def block(number: int) -> Floats:
+        count = min(_BLOCK, samples - starts[number])
+        return compute(count, np.random.default_rng(seeds[number]))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(block, range(len(starts)))))
 
 
 def _place(ordered: Floats, scores: Floats) -> _Places:

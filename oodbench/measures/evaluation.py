@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,7 +159,7 @@ def _recompute_detector(
     given: dict[str, Any] = {
         "id_scores": known["score"].to_numpy(),
         "calibration_scores": None if calibration.empty else calibration["score"].to_numpy(),
-        "correct": _correct(names, id_dataset, known["index"].to_numpy(), predictions)
+        "correct": id_correctness(names, id_dataset, known["index"].to_numpy(), predictions)
         if judged
         else None,
     }
@@ -170,10 +170,20 @@ def _recompute_detector(
         yield {"id_dataset": id_dataset, "ood_dataset": ood_dataset, **measures}
 
 
-def _correct(
-    names: dict[str, Any], id_dataset: str, images: Scores, predictions: pd.DataFrame
+def id_correctness(
+    names: Mapping[str, Any], id_dataset: str, images: Scores, predictions: pd.DataFrame
 ) -> Flags | None:
-    """Return whether the classifier is right about each ID test image, by their indices."""
+    """Return whether the classifier is right about each ID test image; None if one has no label.
+
+    Args:
+        names: values of `DETECTOR_RUN`.
+        id_dataset: title of the ID set.
+        images: (n,) their indices.
+        predictions: as in ``predictions.parquet``.
+
+    Raises:
+        InvalidData: if an image lacks its prediction.
+    """
     own = predictions[
         (predictions["classifier"] == names["classifier"])
         & (predictions["classifier_seed"] == names["classifier_seed"])

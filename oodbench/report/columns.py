@@ -33,6 +33,16 @@ _ACCURACY = (
     "accepted at that threshold, the target being q"
 )
 
+_AUGRC = (
+    "AUGRC (q): area under the generalised risk-coverage curve where q of the inputs is OOD, "
+    "accepted OOD images and accepted errors counted as failures (Traub et al., NeurIPS 2024); "
+    "smaller is better"
+)
+_AURC = "AURC (q): AURC where q of the inputs is OOD; smaller is better"
+
+SHARES = (1, 10, 50)
+"""Shares of OOD inputs, in %, at which areas under risk-coverage curves can be shown."""
+
 COLUMNS = {
     "auroc": Column(
         "AUROC", "AUROC: chance that an OOD image scores above an ID image, a tie counted half"
@@ -66,9 +76,11 @@ COLUMNS = {
         "AURC: area under the risk-coverage curve, accepted OOD images counted as failures",
         larger_is_better=False,
     ),
+    **{f"augrc{share}": Column(f"AUGRC ({share} %)", _AUGRC, False) for share in SHARES},
+    **{f"aurc{share}": Column(f"AURC ({share} %)", _AURC, False) for share in SHARES},
 }
 """The measures that a table can show, by their column name in the records. Those that records do
-not hold (`oodbench.report.prevalence`) are computed from the scores."""
+not hold (`oodbench.report.derived`) are computed from the scores."""
 
 DEFAULT = ("auroc", "fpr95", "acc95", "acc99")
 """What a detailed table shows unless asked otherwise: the columns of the GANAD paper's tables."""

@@ -9,6 +9,7 @@ from oodbench.errors import UnknownName
 from oodbench.report.arrangement import arrange, arrangement, comparisons_alone
 from oodbench.report.build import DELONG, Groups, build
 from oodbench.report.columns import COLUMNS, checked, shown_by_default
+from oodbench.report.layout import Report
 from oodbench.report.markup import latex, markdown, page
 from oodbench.report.summary import summarise
 from oodbench.report.terminal import WIDTH, terminal
@@ -45,7 +46,7 @@ def render(
 
     Args:
         records: columns as in `oodbench.results.columns.RECORD`, and for measures that those
-            have not (`oodbench.report.prevalence.BALANCED`) as `add_balanced` there returns.
+            have not (`oodbench.report.derived.DERIVED`) as `add_derived` there returns.
         format: one of `FORMATS`; ``terminal`` contains ANSI codes for bold type.
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
         deviations: how a detector deviates from its paper, by its name; shown as a footnote.
@@ -72,6 +73,11 @@ def render(
     report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row)
     if published is not None:
         report = comparisons_alone(report)
+    return write(report, format, width)
+
+
+def write(report: Report, format: str, width: int = WIDTH) -> str:  # noqa: A002
+    """Return a report as text, in any of `FORMATS` but ``csv``; see `render`."""
     return terminal(report, width) if format == "terminal" else _WRITERS[format](report)
 
 

@@ -10,15 +10,18 @@ from made_runs import make_run
 
 from oodbench.cli import main
 from oodbench.measures.prevalence import aupr_id_balanced, aupr_ood_balanced
+from oodbench.report.derived import add_derived, scored_runs
 from oodbench.report.footnotes import prevalence_note
-from oodbench.report.prevalence import BALANCED, add_balanced, prevalence_table
+from oodbench.report.prevalence import prevalence_table
 from oodbench.report.tables import render
+
+BALANCED = ["aupr_id_balanced", "aupr_ood_balanced"]
 
 
 @pytest.mark.parametrize("seeds", [(None,), (0, 1)])
 def test_every_row_has_the_areas_of_its_own_scores(tmp_path: Path, seeds: tuple) -> None:
     run = make_run(tmp_path, {"energy": 1.0, "msp": 0.5}, seeds=seeds)
-    found = add_balanced(run.records, run.scores())
+    found = add_derived(run.records, scored_runs(run.records, run.scores()), BALANCED)
     assert len(found) == len(run.records)
     for row in found[found["ood_dataset"] != ""].to_dict("records"):
         scores = run.scores()
@@ -36,9 +39,10 @@ def test_every_row_has_the_areas_of_its_own_scores(tmp_path: Path, seeds: tuple)
 def test_rows_without_scores_have_none(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"energy": 1.0, "msp": 0.5})
     scores = run.scores()
-    found = add_balanced(run.records, scores[scores["detector"] == "msp"])
-    assert found[found["detector"] == "energy"][list(BALANCED)].isna().all(axis=None)
-    assert found[found["ood_dataset"] == ""][list(BALANCED)].isna().all(axis=None)
+    own = scores[scores["detector"] == "msp"]
+    found = add_derived(run.records, scored_runs(run.records, own), BALANCED)
+    assert found[found["detector"] == "energy"][BALANCED].isna().all(axis=None)
+    assert found[found["ood_dataset"] == ""][BALANCED].isna().all(axis=None)
 
 
 def test_the_note_names_the_share_of_ood_images(tmp_path: Path) -> None:
