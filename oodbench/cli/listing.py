@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli.output import as_markup
+from oodbench.contracts import Shaping
 
 if TYPE_CHECKING:
     from oodbench.registry.lookup import Entry, Registry
@@ -56,6 +58,9 @@ def execute(options: argparse.Namespace) -> int:
             table.add_row(as_markup(row["name"]), as_markup(row["plugin"]), as_markup(text))
         console.print(table)
         console.print()
+    if "detectors" in kinds:
+        shapings = loaded.detectors.shapings()
+        console.print(f"[bold]compositions[/]: {_compositions(shapings)}")
     for name, reason in absent.items():
         console.print(f"[yellow]unavailable[/]: {as_markup(name)}: {as_markup(reason)}")
     for failure in failures:
@@ -64,6 +69,16 @@ def execute(options: argparse.Namespace) -> int:
             f"({as_markup(str(failure['distribution']))}): {as_markup(str(failure['reason']))}"
         )
     return 0
+
+
+def _compositions(shapings: Sequence[str]) -> str:
+    """Return which names may be joined."""
+    if not shapings:
+        return "none, since no detector changes features"
+    return (
+        f"{', '.join(shapings)} and '+' in front of a detector that scores features or logits, as "
+        f"in {shapings[0]}+knn"
+    )
 
 
 def _source(row: dict[str, Any]) -> str:
@@ -102,6 +117,7 @@ def _describe(entry: Entry[Any]) -> dict[str, Any]:
     if entry.kind == "detector":
         row |= {
             "family": entry.target.family,
+            "shaping": issubclass(entry.target, Shaping),
             "needs": sorted(entry.target.needs),
             "stochastic": entry.target.stochastic,
         }

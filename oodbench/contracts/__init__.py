@@ -16,6 +16,7 @@ from oodbench.contracts.figure import (
     score_range,
 )
 from oodbench.contracts.info import Info, Paper
+from oodbench.contracts.shaping import Shaping
 from oodbench.contracts.training import CustomClassifier, DerivedClassifier
 from oodbench.errors import (
     DataUnavailable,
@@ -59,6 +60,7 @@ __all__ = [
     "PluginError",
     "Recipe",
     "RunView",
+    "Shaping",
     "State",
     "Stream",
     "Trainable",

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from oodbench.contracts import Benchmark, Classifier, Dataset, Detector, Figure
+from oodbench.contracts import Benchmark, Classifier, Dataset, Detector, Figure, Shaping
 from oodbench.contracts.info import NAME
 from oodbench.errors import InvalidParameter, PluginError, UnknownName, UserError, describe
 from oodbench.identity.pretrained import Weights, read_weights
 from oodbench.registry.benchmarks import load_benchmark
+from oodbench.registry.composition import PLUS, compose, parts_of
 from oodbench.registry.isolation import isolated
 from oodbench.registry.loading import Failure, Plugin, Plugins
 from oodbench.store.validation import BITS
 
 T = TypeVar("T")
+NamesT = TypeVar("NamesT", bound="Names[Any]")
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,28 @@ class Names(Mapping[str, Entry[T]]):
         return sum(len(found) == 1 for found in self._entries.values())
 
 
+class DetectorNames(Names[Detector]):
+    """The registered detectors, and compositions of them by names such as ``react+knn``."""
+
+    def __getitem__(self, name: str) -> Entry[Detector]:
+        if len(parts := parts_of(name)) == 1:
+            return super().__getitem__(name)
+        if "" in parts:
+            raise UserError(f"'{name}' lacks a name beside '{PLUS}'")
+        members = [super(DetectorNames, self).__getitem__(part) for part in parts]
+        composed = compose([member.target for member in members], self.shapings())
+        distributions = dict.fromkeys(member.plugin.distribution for member in members)
+        plugin = replace(members[-1].plugin, distribution=", ".join(distributions))
+        return Entry(name, "detector", plugin, composed)
+
+    def __contains__(self, name: object) -> bool:
+        return all(super(DetectorNames, self).__contains__(part) for part in parts_of(str(name)))
+
+    def shapings(self) -> list[str]:
+        """Return the names of the detectors that may precede others in a composition."""
+        return [name for name, entry in self.items() if issubclass(entry.target, Shaping)]
+
+
 @dataclass(frozen=True)
 class Registry:
     """All registered classes and benchmarks of the installed plugins.
@@ -178,7 +202,7 @@ class Registry:
         absent: names of detectors that plugins know of and cannot bring, with the reason.
     """
 
-    detectors: Names[Detector]
+    detectors: DetectorNames
     datasets: Names[Dataset]
     classifiers: Names[Classifier]
     figures: Names[Figure]
@@ -193,11 +217,12 @@ class Registry:
         A plugin that cannot be imported cannot say what it would have brought. It is suspect if its
         entry point, its module or a string in its source has the name.
         """
-        if name in self.absent:
-            return self.absent[name]
-        for failure in self.failures:
-            if failure.plugin.brings(name):
-                return f"plugin '{failure.plugin.name}' failed to load: {failure.reason}"
+        for part in parts_of(name):
+            if part in self.absent:
+                return self.absent[part]
+            for failure in self.failures:
+                if failure.plugin.brings(part):
+                    return f"plugin '{failure.plugin.name}' failed to load: {failure.reason}"
         return ""
 
 
@@ -207,9 +232,8 @@ def load_registry() -> Registry:
     failures = plugins.failures
 
     def gather(
-        kind: str, hook: str, label: str, read: Callable[[Any], tuple[str, Any]]
-    ) -> Names[Any]:
-        names: Names[Any] = Names(label, failures)
+        names: NamesT, kind: str, hook: str, read: Callable[[Any], tuple[str, Any]]
+    ) -> NamesT:
         for plugin, (name, target) in plugins.collect(hook, read):
             names.add(Entry(name, kind, plugin, target))
         return names
@@ -254,13 +278,30 @@ def load_registry() -> Registry:
         return benchmark.name, benchmark
 
     return Registry(
-        detectors=gather("detector", "oodbench_detectors", "detector", reader_of(Detector)),
-        datasets=gather("dataset", "oodbench_datasets", "data set", reader_of(Dataset)),
-        classifiers=gather(
-            "classifier", "oodbench_classifiers", "classifier", reader_of(Classifier)
+        detectors=gather(
+            DetectorNames("detector", failures),
+            "detector",
+            "oodbench_detectors",
+            reader_of(Detector),
         ),
-        figures=gather("figure", "oodbench_figures", "figure", reader_of(Figure)),
-        benchmarks=gather("benchmark", "oodbench_benchmarks", "benchmark", read_benchmark),
+        datasets=gather(
+            Names[Dataset]("data set", failures), "dataset", "oodbench_datasets", reader_of(Dataset)
+        ),
+        classifiers=gather(
+            Names[Classifier]("classifier", failures),
+            "classifier",
+            "oodbench_classifiers",
+            reader_of(Classifier),
+        ),
+        figures=gather(
+            Names[Figure]("figure", failures), "figure", "oodbench_figures", reader_of(Figure)
+        ),
+        benchmarks=gather(
+            Names[Benchmark]("benchmark", failures),
+            "benchmark",
+            "oodbench_benchmarks",
+            read_benchmark,
+        ),
         weights=gather_weights(),
         failures=failures,
         absent=gather_absent(),

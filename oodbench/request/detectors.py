@@ -7,7 +7,8 @@ from typing import Any
 
 from oodbench.contracts import Detector, Need, Trainable
 from oodbench.errors import PluginError, UnknownName, UserError, describe
-from oodbench.identity.keys import digest, plugin_key
+from oodbench.identity.keys import digest, identify
+from oodbench.registry.composition import parameters_for
 from oodbench.registry.isolation import isolated
 from oodbench.registry.lookup import Registry
 from oodbench.request.options import ALL
@@ -84,7 +85,8 @@ def make_detectors(
         try:
             with isolated():
                 if detector is None:
-                    detector = registry.detectors[name].create(**parameters.get(name, {}))
+                    entry = registry.detectors[name]
+                    detector = entry.create(**parameters_for(entry.target, parameters))
                 _check_plannable(detector)
         except UserError:
             raise
@@ -107,6 +109,6 @@ def _check_plannable(trainable: Trainable) -> None:
                 f"{type(trainable).__name__}.{name} must be a frozenset of Need, not {value!r}"
             )
     trainable.auxiliary()
-    digest(plugin_key(trainable))
+    digest(identify(trainable))
     for part in trainable.parts().values():
         _check_plannable(part)

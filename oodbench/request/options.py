@@ -40,7 +40,8 @@ class Options:
     id: str | Path | None = option(None, "benchmark, ID data set, or path to images", "NAME")
     detectors: Sequence[str | Detector] = option(
         (ALL,),
-        "detectors, or families such as all-posthoc (default: all); in Python also objects",
+        "detectors, compositions such as react+knn, or families such as all-posthoc (default: "
+        "all); in Python also objects",
         "A,B",
     )
     _: KW_ONLY

@@ -15,6 +15,7 @@ from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.images.sources import locate
 from oodbench.images.userdata import is_path
 from oodbench.registry.benchmarks import load_benchmark
+from oodbench.registry.composition import parts_of
 from oodbench.registry.lookup import Registry
 from oodbench.request.classifiers import make_classifier, names_of
 from oodbench.request.datasets import (
@@ -210,9 +211,12 @@ def _merge_parameters(
     Those that a benchmark sets for a plugin that is not installed are ignored, unless its name
     looks like a slip.
     """
-    used = {*detectors, *classifiers, benchmark.id, *benchmark.ood}
+    members = {part for name in detectors for part in parts_of(name)}
+    used = {*detectors, *members, *classifiers, benchmark.id, *benchmark.ood}
     known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
     for name in benchmark.parameters.keys() - known:
+        if name in registry.detectors:  # a composition
+            continue
         if get_close_matches(name, known, n=1, cutoff=SLIP) and not registry.why_missing(name):
             where = f"(its parameters are set by benchmark '{benchmark.name}')"
             raise UnknownName("plugin", name, known, where)

@@ -11,6 +11,7 @@ from unittest import SkipTest
 
 from oodbench.contracts import Info, Paper, parameters
 from oodbench.identity.keys import digest
+from oodbench.registry.composition import Composition, parts_of
 from oodbench.registry.isolation import isolated
 
 T = TypeVar("T")
@@ -128,7 +129,8 @@ def check_info(subject: Subject) -> None:
     """Check that there are a valid name, a summary and a complete citation."""
     info = getattr(subject.plugin, "info", None)
     assert isinstance(info, Info), f"there is no attribute 'info' of type Info: {info!r}"
-    assert NAME.fullmatch(info.name), (
+    names = parts_of(info.name) if isinstance(subject.plugin, Composition) else [info.name]
+    assert all(NAME.fullmatch(name) for name in names), (
         f"info.name is {info.name!r}; use lower case, digits and hyphens"
     )
     assert info.summary.strip(), "info.summary is empty"

@@ -12,6 +12,7 @@ from oodbench.engine.inline import run_inline
 from oodbench.errors import UserError
 from oodbench.identity.keys import digest
 from oodbench.plan.jobs import Ref
+from oodbench.registry.composition import parameters_for
 from oodbench.registry.lookup import Registry, load_registry
 from oodbench.request.options import ENGINES, Options
 from oodbench.request.resolution import Resolved
@@ -118,7 +119,11 @@ def _list_all(
         candidate
         for name, default in resolved.request.detectors.items()
         for candidate in list_candidates(
-            known.detectors[name], default, (options.parameters or {}).get(name, {}), samples, seed
+            known.detectors[name],
+            default,
+            parameters_for(type(default), options.parameters or {}),
+            samples,
+            seed,
         )
     ]
 

@@ -218,33 +218,6 @@ class FeaturesAdapter(FittedAdapter):
         return scores
 
 
-class RectifyingAdapter(FeaturesAdapter):
-    """A detector of pytorch-ood that changes activations, and scores the logits they then have.
-
-    It takes maps of activations (n, d, h, w) and a head that makes logits of them. Here it works on
-    the penultimate features, as maps of one place (n, d, 1, 1), so that no image has to pass
-    through the classifier again.
-    """
-
-    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
-    of_classifier: ClassVar = {
-        "head": lambda classifier: lambda maps: classifier.head(maps.flatten(1))
-    }
-
-    def read(self, batch: Batch) -> Tensor:
-        """Return the penultimate features as maps of one place: (n, d, 1, 1) float32."""
-        return batch.features[:, :, None, None]
-
-    def learn(self, original: Any, values: Tensor, labels: Tensor) -> None:
-        """Fit on maps (n, d, 1, 1) and labels (n,)."""
-        original.fit_feature_maps(values, labels)
-
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score maps (n, d, 1, 1)."""
-        scores: Tensor = original.predict_feature_maps(values)
-        return scores
-
-
 class Unfitted(FittedAdapter):
     """An adapter that learns nothing; its fit only takes the classifier."""
 
@@ -306,17 +279,6 @@ class PerturbingAdapter(FittedAdapter):
         """Score images (n, c, h, w)."""
         scores: Tensor = original.predict(values)
         return scores
-
-
-def nonzero(features: Tensor) -> Tensor:
-    """Return features (n, d), those of an image of which all are 0 as the smallest float32 numbers.
-
-    So a ratio of their sums is that of equal features, in place of 0 / 0.
-    """
-    import torch
-
-    silent = (features == 0).all(dim=1, keepdim=True)
-    return features.masked_fill(silent, torch.finfo(torch.float32).tiny)
 
 
 def gather(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oodbench.contracts import Batch, Info, InvalidParameter, Paper
-from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted, nonzero
+from oodbench.contracts import Info, InvalidParameter, Paper
 from oodbench_posthoc.checks import check_fraction
+from oodbench_posthoc.shaping import EnergyShaping, count_kept, sum_over_largest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 VARIANTS = ("ash-s", "ash-p", "ash-b")
 
 
-class ActivationShaping(Unfitted, RectifyingAdapter):
+class ActivationShaping(EnergyShaping):
     """Score by the energy after an image's small features are set to 0 (ASH).
 
     s(x) = -log sum_y exp(head(a(z))_y), where z are the penultimate features, and a sets all but
@@ -64,6 +64,14 @@ class ActivationShaping(Unfitted, RectifyingAdapter):
         self.percentile = percentile
         self.variant = variant
 
-    def read(self, batch: Batch) -> Tensor:
-        """Return the penultimate features as maps: (n, d, 1, 1) float32, no image's all 0."""
-        return nonzero(batch.features)[:, :, None, None]
+    def shape(self, features: Tensor) -> Tensor:
+        """Return features (n, d), all but an image's largest 0."""
+        import torch
+
+        kept = count_kept(features, self.percentile)
+        values, places = features.topk(kept, dim=1)
+        if self.variant == "ash-b":
+            values = (features.sum(1, keepdim=True) / kept).expand_as(values)
+        elif self.variant == "ash-s":
+            values = values * sum_over_largest(features, kept).exp()
+        return torch.zeros_like(features).scatter(1, places, values)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, Need, Paper
+from oodbench.contracts import Info, Paper, Stream
 from oodbench_posthoc.checks import check_fraction
-from oodbench_posthoc.streamed import MeanAdapter
+from oodbench_posthoc.shaping import EnergyShaping
+from oodbench_posthoc.streamed import mean_of_features
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
 
-class SparseHead(MeanAdapter):
+class SparseHead(EnergyShaping):
     """Score by the energy, with only those weights of the head that contribute most (DICE).
 
     s(x) = -log sum_y exp((W * M) z + b)_y, where z are the penultimate features, W and b are the
@@ -28,7 +29,6 @@ class SparseHead(MeanAdapter):
     """
 
     original = "DICE"
-    renamed: ClassVar = {"p": "sparsity"}
     info = Info(
         name="dice",
         title="DICE",
@@ -41,17 +41,28 @@ class SparseHead(MeanAdapter):
             url="https://arxiv.org/abs/2111.09805",
         ),
     )
-    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
+    fit_needs = None
     space: ClassVar = {"sparsity": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
     def __init__(self, *, sparsity: float = 0.9) -> None:
         check_fraction("sparsity", sparsity)
         self.sparsity = sparsity
 
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score features (n, d); pytorch-ood holds n times the head's weights to make logits."""
-        from torch.nn.functional import linear
+    def learn(self, train: Stream) -> None:
+        """Learn the mean of the features."""
+        self.mean_ = mean_of_features(train)
 
-        logits = linear(values, original.masked_w, original.bias.to(values.device))
-        scores: Tensor = original.detector(logits)
-        return scores
+    def shape_head(self, head: nn.Module) -> nn.Module:
+        """Return the head without its least important weights.
+
+        Raises:
+            PluginError: if the head is not linear.
+        """
+        import numpy as np
+
+        from oodbench_posthoc.heads import linear, with_weight
+
+        dense = linear(head)
+        contributions = dense.weight * self.mean_
+        threshold = float(np.quantile(contributions.detach().cpu().numpy(), self.sparsity))
+        return with_weight(dense, dense.weight.where(contributions > threshold, 0))

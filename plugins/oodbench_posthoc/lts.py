@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, InvalidParameter, Need, Paper
-from oodbench_posthoc.adapter import FeaturesAdapter, Unfitted, nonzero
+from oodbench.contracts import Info, InvalidParameter, Paper
+from oodbench_posthoc.shaping import EnergyShaping, count_kept, sum_over_largest
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
-class LogitScaling(Unfitted, FeaturesAdapter):
+class LogitScaling(EnergyShaping):
     """Score by the energy of the logits, scaled by how peaked the features are (LTS).
 
     s(x) = -log sum_y exp(a f_y(x)), a = (sum of z / sum of the largest z)^2, where z are the
@@ -25,7 +25,6 @@ class LogitScaling(Unfitted, FeaturesAdapter):
     """
 
     original = "LTS"
-    renamed: ClassVar = {"p": "top_share"}
     info = Info(
         name="lts",
         title="LTS",
@@ -39,7 +38,6 @@ class LogitScaling(Unfitted, FeaturesAdapter):
         ),
         deviations=("Made for features that are not negative, as after a ReLU.",),
     )
-    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
     space: ClassVar = {"top_share": (0.01, 0.05, 0.1, 0.2)}
 
     def __init__(self, *, top_share: float = 0.05) -> None:
@@ -49,8 +47,13 @@ class LogitScaling(Unfitted, FeaturesAdapter):
             )
         self.top_share = top_share
 
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score features (n, d), those of an image of which none is above 0 too."""
-        factors = original.scaling_factor(nonzero(values.clamp(min=0)), self.top_share)
-        scores: Tensor = original.detector(original.head(values) * factors[:, None])
-        return scores
+    def shape_head(self, head: nn.Module) -> nn.Module:
+        """Return a head whose logits are scaled."""
+        from oodbench_posthoc.heads import ScaledHead
+
+        return ScaledHead(head, self._factor)
+
+    def _factor(self, features: Tensor) -> Tensor:
+        """Return what the logits of features (n, d) are multiplied by: (n, 1)."""
+        positive = features.clamp(min=0)
+        return sum_over_largest(positive, count_kept(features, 1 - self.top_share)).square()

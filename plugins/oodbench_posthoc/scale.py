@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Batch, Info, Paper
-from oodbench_posthoc.adapter import RectifyingAdapter, Unfitted, nonzero
+from oodbench.contracts import Info, Paper
 from oodbench_posthoc.checks import check_fraction
+from oodbench_posthoc.shaping import EnergyShaping, count_kept, sum_over_largest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ActivationScaling(Unfitted, RectifyingAdapter):
+class ActivationScaling(EnergyShaping):
     """Score by the energy, with features scaled by how peaked they are (SCALE).
 
     s(x) = -log sum_y exp(head(z exp(sum of z / sum of the largest z))_y), where z are the
@@ -50,6 +50,7 @@ class ActivationScaling(Unfitted, RectifyingAdapter):
         check_fraction("percentile", percentile)
         self.percentile = percentile
 
-    def read(self, batch: Batch) -> Tensor:
-        """Return the penultimate features as maps: (n, d, 1, 1) float32, no image's all 0."""
-        return nonzero(batch.features)[:, :, None, None]
+    def shape(self, features: Tensor) -> Tensor:
+        """Return scaled features: (n, d)."""
+        kept = count_kept(features, self.percentile)
+        return features * sum_over_largest(features, kept).exp()

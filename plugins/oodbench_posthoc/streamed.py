@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from oodbench.contracts import Batch, Context, State, Stream
-from oodbench_posthoc.adapter import FeaturesAdapter
+from oodbench_posthoc.adapter import FeaturesAdapter, gather
 from oodbench_posthoc.memory import check_memory
 
 if TYPE_CHECKING:
@@ -44,10 +44,27 @@ class MeanAdapter(FeaturesAdapter):
         """Fit on the mean of the features, summed up in float64."""
         import torch
 
-        mean = sum(batch.features.double().sum(dim=0) for batch in train) / len(train)
-        assert isinstance(mean, torch.Tensor)
+        mean = mean_of_features(train)
         nobody = torch.zeros(1, dtype=torch.int64, device=mean.device)
-        return self.fit_values(mean.float()[None], nobody, context)
+        return self.fit_values(mean[None], nobody, context)
+
+
+def mean_of_features(train: Stream) -> Tensor:
+    """Return the mean of the features of a stream, summed up in float64: (d,) float32."""
+    import torch
+
+    mean = sum(batch.features.double().sum(dim=0) for batch in train) / len(train)
+    assert isinstance(mean, torch.Tensor)
+    return mean.float()
+
+
+def gather_features(train: Stream) -> Tensor:
+    """Return the features of all images of a stream: (n, d) float32.
+
+    Raises:
+        PluginError: if there is too little memory for them and a copy, before any is taken.
+    """
+    return gather(train, lambda batch: batch.features, copies=1.0)[0]
 
 
 def gather_rows(train: Stream, read: Callable[[Batch], Tensor], kept: Tensor) -> Tensor:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, InvalidParameter, Paper
-from oodbench_posthoc.adapter import RectifyingAdapter
+from oodbench.contracts import Info, InvalidParameter, Paper, Stream
 from oodbench_posthoc.checks import check_fraction
+from oodbench_posthoc.shaping import EnergyShaping
+from oodbench_posthoc.streamed import gather_features
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class VariationalRectification(RectifyingAdapter):
+class VariationalRectification(EnergyShaping):
     """Score by the energy after low features are set to 0 and high ones are cut off (VRA).
 
     s(x) = -log sum_y exp(head(v(z))_y), where z are the penultimate features, and v sets a feature
@@ -44,6 +45,7 @@ class VariationalRectification(RectifyingAdapter):
             "if they are below their percentile.",
         ),
     )
+    fit_needs = None
     space: ClassVar = {
         "lower_percentile": (0.5, 0.6, 0.65, 0.7),
         "upper_percentile": (0.85, 0.9, 0.95, 0.99),
@@ -60,14 +62,22 @@ class VariationalRectification(RectifyingAdapter):
         self.lower_percentile = lower_percentile
         self.upper_percentile = upper_percentile
 
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score maps (n, d, 1, 1); pytorch-ood raises low features to their percentile."""
+    def learn(self, train: Stream) -> None:
+        """Learn the percentiles of each feature.
+
+        Raises:
+            PluginError: if the features do not fit into memory.
+        """
+        import numpy as np
         import torch
 
-        lower, upper = (
-            each.to(values.device)
-            for each in (original._lower_threshold, original._upper_threshold)
-        )
-        rectified = torch.where(values < lower, 0, torch.minimum(values, upper))
-        scores: Tensor = original.detector(original.head(rectified))
-        return scores
+        features = gather_features(train)
+        percentiles = (self.lower_percentile, self.upper_percentile)
+        found = np.quantile(features.cpu().numpy(), percentiles, axis=0).astype(np.float32)
+        self.lower_, self.upper_ = torch.from_numpy(found).to(features.device)
+
+    def shape(self, features: Tensor) -> Tensor:
+        """Return features (n, d), low ones 0 and high ones cut off."""
+        import torch
+
+        return torch.where(features < self.lower_, 0, torch.minimum(features, self.upper_))

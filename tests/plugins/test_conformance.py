@@ -21,6 +21,22 @@ QUICK = {
 }
 """Parameters with which plugins are trained, or built, in seconds."""
 
+COMPOSITIONS = (
+    "react+dice",
+    "react+knn",
+    "ash+knn",
+    "ash+gen",
+    "scale+msp",
+    "dice+energy",
+    "vra+mahalanobis",
+    "lts+maxlogit",
+    "react+ash+msp",
+    "react+odin",
+    "react+gradnorm",
+    "react+vim",
+)
+"""One of every shaping, and every kind of score."""
+
 REGISTRY = load_registry()
 
 
@@ -39,6 +55,11 @@ def test_every_plugin_loads():
 
 @parametrize_with_checks(created(REGISTRY.detectors))
 def test_detector(check):
+    check()
+
+
+@parametrize_with_checks([REGISTRY.detectors[name].create() for name in COMPOSITIONS])
+def test_composition(check):
     check()
 
 
