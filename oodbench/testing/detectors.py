@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from unittest import SkipTest
 
 import torch
@@ -16,6 +17,7 @@ from oodbench.testing.independence import (
     check_score_keeps_state,
     check_scores_are_independent,
 )
+from oodbench.testing.pretended_gpu import pretended_gpu
 from oodbench.testing.subject import DetectorSubject, score
 
 TOY_AUROC = 0.7
@@ -131,15 +133,16 @@ def check_state(subject: DetectorSubject) -> None:
 
 
 def check_device(subject: DetectorSubject) -> None:
-    """Check that on a GPU the detector computes there; skipped where there is none."""
-    if not torch.cuda.is_available():
-        raise SkipTest("there is no GPU")
+    """Check that on a GPU the detector computes there; without one, on a pretended GPU."""
     subject.scores.result()
-    fitted = fit(subject.detector, subject.problem, device="cuda")
-    for detector in (fitted.trainable, fitted.restored()):
-        scores = score(detector, fitted.batch(subject.images))
-        assert scores.device.type == "cuda", f"a batch on the GPU gets scores on {scores.device}"
-        assert bool(scores.isfinite().all()), "scores computed on the GPU are not finite"
+    with nullcontext("cuda") if torch.cuda.is_available() else pretended_gpu() as device:
+        fitted = fit(subject.detector, subject.problem, device=device)
+        for detector in (fitted.trainable, fitted.restored()):
+            scores = score(detector, fitted.batch(subject.images))
+            assert scores.device.type == device, (
+                f"a batch on the GPU gets scores on the {scores.device.type}"
+            )
+            assert bool(scores.isfinite().all()), "scores computed on the GPU are not finite"
 
 
 def check_toy_shift(subject: DetectorSubject) -> None:
