@@ -89,6 +89,14 @@ class Options:
     download: bool = option(True, "fetch missing images; else leave out such sets")
     retrain: bool = option(False, "retrain even where pretrained weights are available")
 
+    def __post_init__(self) -> None:
+        """Read ``"a,b"``, as on the command line, as a list of names."""
+        for name in ("detectors", "ood"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                parts = [part.strip() for part in value.split(",")]
+                object.__setattr__(self, name, [part for part in parts if part])
+
 
 def describe(options: type[Options]) -> dict[str, str]:
     """Return the meaning of each option, by name."""

@@ -59,3 +59,8 @@ def test_the_options_of_all_commands_are_read_in_one_way(command: str) -> None:
         **({} if command == "audit" else {"detectors": ["msp", "energy"]}),
     )
     assert read == expected
+
+
+def test_names_may_be_written_as_on_the_command_line() -> None:
+    options = Options("digits", "energy, knn", ood="uniform,")
+    assert (options.detectors, options.ood) == (["energy", "knn"], ["uniform"])
