@@ -30,6 +30,9 @@ def add(commands: Any) -> None:
         metavar="PATTERN",
         help="jobs to export, such as '*ganad*' (default: all)",
     )
+    parser.add_argument(
+        "--half", action="store_true", help="keep weights in 16 bits, for half the size"
+    )
     parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)
 
@@ -58,7 +61,7 @@ def execute(options: argparse.Namespace) -> int:
         run = {name: info[name] for name in CARRIED if name in info}
         folder = options.folder / as_name(f"{info['benchmark']} {title}")
         try:
-            export(artifact, run | {"finished": artifact.meta["finished"]}, folder)
+            export(artifact, run | {"finished": artifact.meta["finished"]}, folder, options.half)
         except OSError as error:
             raise UserError(f"cannot write to '{folder}': {reason_of(error)}") from error
         say(folder)

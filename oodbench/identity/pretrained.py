@@ -7,6 +7,8 @@ of one artifact and ``card.json``::
               on (images, classifier, parts)
     files     the SHA-256 of the files
     meta      what the training noted down
+    half      whether the files hold in 16 bits what was trained in 32, for half the size; left out
+              where they do not
     run       the request, versions, hardware and date of the run that trained it
 
 Weights are taken when a run asks for the same class, parameters and seed, and when the job then
@@ -24,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.contracts import DerivedClassifier, parameters
-from oodbench.errors import PluginError
+from oodbench.errors import PluginError, UserError
+from oodbench.identity.half import SUFFIX, narrow, widen
 from oodbench.identity.keys import Identified, digest, plain
 from oodbench.store.artifacts import Artifact, Draft, digest_file
 
@@ -68,7 +71,8 @@ class Weights(Identified):
         for name, expected in self.card["files"].items():
             if Path(name).name != name or digest_file(self.directory / name) != expected:
                 raise PluginError(f"shipped weights are damaged: {self.directory / name}")
-            shutil.copyfile(self.directory / name, draft / name)
+            copy = widen if self.card.get("half") and name.endswith(SUFFIX) else shutil.copyfile
+            copy(self.directory / name, draft / name)
         draft.meta.update(self.card["meta"], shipped=self.card["run"])
         return True
 
@@ -109,22 +113,31 @@ def origin_of(plugin: object, seed: int, inputs: Mapping[str, Artifact]) -> dict
     return {**identity_of(plugin, seed), "inputs": trained_on}
 
 
-def export(artifact: Artifact, run: Mapping[str, Any], directory: Path) -> None:
+def export(artifact: Artifact, run: Mapping[str, Any], directory: Path, half: bool = False) -> None:
     """Write a trained artifact as a folder that a plugin can ship.
 
     Args:
         artifact: of a classifier, a detector or a part.
         run: what to say of the run that trained it.
         directory: the folder; made if it is not there.
+        half: whether to keep weights in 16 bits.
+
+    Raises:
+        UserError: if 16 bits cannot hold them.
     """
     directory.mkdir(parents=True, exist_ok=True)
     meta = {name: value for name, value in artifact.meta.items() if name not in _OF_THE_JOB}
     for name in artifact.files:
-        shutil.copyfile(artifact / name, directory / name)
+        copy = narrow if half and name.endswith(SUFFIX) else shutil.copyfile
+        try:
+            copy(artifact / name, directory / name)
+        except ValueError as error:
+            raise UserError(f"{error}; export without --half") from error
     card = {
         "origin": artifact.meta["origin"],
-        "files": dict(artifact.files),
+        "files": {name: digest_file(directory / name) for name in artifact.files},
         "meta": meta,
+        **({"half": True} if half else {}),
         "run": run,
     }
     (directory / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")

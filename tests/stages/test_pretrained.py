@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from stagework import Bench, Small, TwoClasses, tensors
 
 from oodbench.contracts import PluginError
+from oodbench.identity.half import narrow
 from oodbench.identity.keys import digest
 from oodbench.identity.pretrained import CARD, Weights, export, identity_of, read_weights
 from oodbench.store.artifacts import Artifact
@@ -35,6 +38,24 @@ def test_weights_that_fit_are_taken_in_place_of_training(
     assert taken.files == trained.files
     assert taken.meta["shipped"] == {"benchmark": "toy"}
     assert taken.meta["train_accuracy"] == trained.meta["train_accuracy"]
+
+
+def test_weights_in_16_bits_are_taken_rounded_and_in_32_bits(
+    bench: Bench, train: Artifact, trained: Artifact, tmp_path: Path
+) -> None:
+    export(trained, {"benchmark": "toy"}, tmp_path / "half", half=True)
+    found = tmp_path / "half" / "model.safetensors"
+    assert found.stat().st_size < 0.75 * (trained / "model.safetensors").stat().st_size
+    taken = bench.train(train, weights=read_weights(tmp_path / "half")[1])
+    whole, rounded = tensors(trained, "model"), tensors(taken, "model")
+    assert all(torch.equal(rounded[name], whole[name].half().float()) for name in whole)
+    assert taken.meta["shipped"] == {"benchmark": "toy"}
+
+
+def test_weights_that_16_bits_cannot_hold_are_refused(tmp_path: Path) -> None:
+    save_file({"bias": torch.tensor([1.0, 7e4])}, tmp_path / "whole.safetensors")
+    with pytest.raises(ValueError, match=r"'bias' reaches 7e\+04, more than 16 bits can hold"):
+        narrow(tmp_path / "whole.safetensors", tmp_path / "half.safetensors")
 
 
 def test_weights_of_other_images_are_trained_again(bench: Bench, shipped: Weights) -> None:
