@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a classifier is trained: SGD with Nesterov momentum and one cycle of the learning rate.
+    """How a classifier is trained: by one cycle of the learning rate.
 
     Attributes:
         epochs: passes over the training images.
         batch_size: images a step.
         learning_rate: the highest learning rate of the cycle.
+        warmup: share of the steps in which the learning rate rises, in (0, 1); then it falls to 0.
         momentum: momentum of SGD.
         weight_decay: L2 penalty on the weights of convolutions and matrices.
         label_smoothing: share of the target spread over all classes, in [0, 1).
@@ -32,6 +33,7 @@ class Recipe:
     epochs: int
     batch_size: int = 128
     learning_rate: float = 0.1
+    warmup: float = 0.3
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
@@ -83,6 +85,31 @@ class Classifier(ABC):
             shape: (c, h, w) of the images.
             num_classes: k.
         """
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Return what changes the weights: SGD with Nesterov momentum, as the recipe says.
+
+        Weight decay is for matrices and convolutions, not for biases and scales. In an optimizer of
+        another kind, the learning rate of each group is the highest of the cycle, and what it keeps
+        of a weight between steps (``state``) is tensors and numbers.
+
+        Args:
+            module: as `build` returned it, on the training device.
+        """
+        import torch
+
+        recipe = self.recipe
+        weights = list(module.parameters())
+        groups = [
+            {
+                "params": [weight for weight in weights if weight.ndim > 1],
+                "weight_decay": recipe.weight_decay,
+            },
+            {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.SGD(
+            groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+        )
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return randomly changed training images: (n, c, h, w) float32 in [0, 1] to the same.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class CustomClassifier(Classifier):
     """A classifier with its own loss, auxiliary images, or existing weights.
 
-    Unless `load` finds weights, it is trained as its recipe says, by SGD on the `loss`. Steps are
+    Unless `load` finds weights, it is trained as its recipe says, on the `loss`. Steps are
     as for any other classifier; where there are auxiliary images, each batch is followed by one of
     as many of them, and both pass through the network together.
     """
@@ -113,6 +113,10 @@ class DerivedClassifier(CustomClassifier):
     def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
         """Return a new network of the other classifier."""
         return self.base.build(shape, num_classes)
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer of the other classifier."""
+        return self.base.optimizer(module)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return training images, changed as by the other classifier."""

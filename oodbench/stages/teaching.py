@@ -1,4 +1,4 @@
-"""The training of a network by a recipe: SGD, one learning-rate cycle, images kept as uint8.
+"""The training of a network by a recipe: one learning-rate cycle, images kept as uint8.
 
 A training that was killed goes on after the last epoch that it kept, to the same weights.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 
-from oodbench.contracts import Batch, Classifier, CustomClassifier, PluginError, Recipe, Stream
+from oodbench.contracts import Batch, Classifier, CustomClassifier, PluginError, Stream
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import autocast
@@ -42,7 +42,7 @@ def teach(
 
     Args:
         module: as `Classifier.build` returns it, on the device of the job.
-        classifier: gives recipe, augmentation and loss.
+        classifier: gives recipe, optimizer, augmentation and loss.
         train: the ID training images.
         auxiliary: images to learn from besides; as many as ID images are in each batch.
         spec: of the job; seed and precision are read.
@@ -55,9 +55,13 @@ def teach(
     batch_size = min(recipe.batch_size, len(train))
     steps = len(train) // batch_size
     total = recipe.epochs * steps
-    optimizer = _optimizer(module, recipe)
+    optimizer = classifier.optimizer(module)
     schedule = OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(total, 2), cycle_momentum=False
+        optimizer,
+        [group["lr"] for group in optimizer.param_groups],
+        total_steps=max(total, 2),
+        pct_start=recipe.warmup,
+        cycle_momentum=False,
     )
     draws = torch.Generator().manual_seed(spec["seed"])
     checkpoint = FileCheckpoint(work.checkpoint, work.note)
@@ -99,21 +103,6 @@ def _loss(classifier: Classifier) -> Callable[[Tensor, Tensor, float], Tensor]:
     )
 
 
-def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return SGD with weight decay on matrices and convolutions, none on biases and scales."""
-    weights = list(module.parameters())
-    groups = [
-        {
-            "params": [weight for weight in weights if weight.ndim > 1],
-            "weight_decay": recipe.weight_decay,
-        },
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-    )
-
-
 def _outliers(
     auxiliary: Stream | None, batch_size: int, seed: int, epoch: int
 ) -> Iterator[Batch | None]:
@@ -152,11 +141,20 @@ def _state(
         **({"cuda": torch.cuda.get_rng_state()} if _on_gpu(module) else {}),
         **{f"module/{name}": value for name, value in module.state_dict().items()},
         **{
-            f"momentum/{name}": optimizer.state[weight]["momentum_buffer"]
+            f"optimizer/{key}/{name}": value
             for name, weight in module.named_parameters()
-            if "momentum_buffer" in optimizer.state[weight]
+            for key, value in optimizer.state[weight].items()
         },
     }
+
+
+def _placed_like(weight: Tensor, value: Any) -> Any:
+    """Return what an optimizer keeps of a weight, where and as the weight is laid out in memory."""
+    if not isinstance(value, Tensor) or value.ndim == 0:  # a number of steps stays on the CPU
+        return value
+    if value.shape != weight.shape:
+        return value.to(weight.device)
+    return torch.empty_like(weight, dtype=value.dtype).copy_(value).detach()
 
 
 def _on_gpu(module: nn.Module) -> bool:
@@ -174,10 +172,12 @@ def _resume(
     if saved is None:
         return 0, 0.0
     module.load_state_dict({name: saved[f"module/{name}"] for name in module.state_dict()})
-    for name, weight in module.named_parameters():
-        if f"momentum/{name}" in saved:
-            buffer = torch.empty_like(weight).copy_(saved[f"momentum/{name}"])
-            optimizer.state[weight]["momentum_buffer"] = buffer.detach()
+    weights = dict(module.named_parameters())
+    for place, value in saved.items():
+        kind, _, rest = place.partition("/")
+        if kind == "optimizer":
+            key, _, name = rest.partition("/")
+            optimizer.state[weights[name]][key] = _placed_like(weights[name], value)
     schedule.load_state_dict(saved["schedule"])
     for group, rate in zip(optimizer.param_groups, schedule.get_last_lr(), strict=True):
         group["lr"] = rate

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+OTHER_RATE = 0.2
+"""The highest learning rate of what is no convolution."""
+
 
 class FastConvNet(Classifier):
     """Six convolutions of 3x3 pixels on fixed filters: 2.0 million weights, 256 features.
@@ -17,7 +20,8 @@ class FastConvNet(Classifier):
     Patches of 2x2 pixels pass fixed filters that decorrelate them, are normalised, and enter, with
     either sign, three blocks of two convolutions with ``width``, then 4 ``width`` filters.
     Features, the largest value of each map, are never negative. Filters begin as the identity,
-    biases learn 64 times as fast as they would.
+    biases learn 64 times as fast as they would, and steps of the
+    convolutions are orthogonal (Muon).
 
     Args:
         width: filters of the first block, at least 24; the others have 4 times as many, as many as
@@ -64,9 +68,11 @@ class FastConvNet(Classifier):
         """Return the recipe."""
         return Recipe(
             epochs=self.epochs,
-            batch_size=125,
-            learning_rate=0.13,
-            weight_decay=1.3e-3,
+            batch_size=250,
+            learning_rate=0.2,
+            warmup=0.1,
+            momentum=0.6,
+            weight_decay=0.001,
             label_smoothing=0.2,
         )
 
@@ -75,6 +81,19 @@ class FastConvNet(Classifier):
         from oodbench_classifiers.fast_network import FastNetwork
 
         return FastNetwork(shape[0], num_classes, self.width)
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Return Muon for convolutions, with SGD for the rest."""
+        from oodbench_classifiers.muon import Muon
+
+        return Muon(
+            module.parameters(),
+            learning_rate=self.recipe.learning_rate,
+            momentum=self.recipe.momentum,
+            other_rate=OTHER_RATE,
+            other_momentum=0.9,
+            weight_decay=self.recipe.weight_decay,
+        )
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Mirror half of the images if `flip` says so, and move each by some whole pixels."""

@@ -38,9 +38,11 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("momentum", [0.9, 0.0])
+@pytest.mark.parametrize(
+    ("momentum", "optimizer"), [(0.9, None), (0.0, None), (0.9, torch.optim.AdamW)]
+)
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(
-    bench: Bench, train, monkeypatch: pytest.MonkeyPatch, momentum: float
+    bench: Bench, train, monkeypatch: pytest.MonkeyPatch, momentum: float, optimizer
 ) -> None:
     class Shaken(Small):
         """Draws from the generator of the training, and from the global one."""
@@ -49,6 +51,9 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
 
         def augment(self, images, generator):
             return images + 0.1 * torch.rand((), generator=generator) + 0.1 * torch.rand(())
+
+        def optimizer(self, module):
+            return optimizer(module.parameters()) if optimizer else super().optimizer(module)
 
     whole = bench.train(train, Shaken())
     reports, keep = len(bench.reports), bench._report
@@ -69,6 +74,36 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert resumed.meta["train_accuracy"] == whole.meta["train_accuracy"]
     first, second = weights(whole), weights(resumed)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_classifier_may_bring_its_optimizer(bench: Bench, train) -> None:
+    class Other(Small):
+        def optimizer(self, module):
+            return torch.optim.Adam(module.parameters(), lr=0.01)
+
+    found, usual = weights(bench.train(train, Other())), weights(bench.train(train, Small()))
+    assert not any(torch.equal(found[name], usual[name]) for name in found)
+
+
+def test_the_learning_rate_rises_for_the_share_of_steps_that_the_recipe_says(
+    bench: Bench, train
+) -> None:
+    rates = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            super().step(closure)
+
+    class Short(Small):
+        recipe = Recipe(epochs=10, batch_size=20, learning_rate=0.1, warmup=0.2)
+
+        def optimizer(self, module):
+            return Watched(module.parameters(), lr=self.recipe.learning_rate)
+
+    bench.train(train, Short())
+    assert rates.index(max(rates)) == 5  # of 30 steps: the last of the first 0.2
+    assert max(rates) == pytest.approx(0.1)
 
 
 def flip(path: Path) -> None:
