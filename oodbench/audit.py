@@ -87,7 +87,7 @@ def audit(options: Options, progress: Progress) -> Audit:
     Raises:
         UserError: if the request cannot be served.
     """
-    options = dataclasses.replace(options, detectors=[FAMILY + SHORTCUT])
+    options = dataclasses.replace(options, detectors=[FAMILY + SHORTCUT], validation_images=0)
     resolved = resolve(options, load_registry())
     request = resolved.request
     progress.planned(1 + len(request.ood))

@@ -21,6 +21,7 @@ ood = ["uniform", "photo-patches"]
 classifier = "preact-resnet"
 images_per_set = 200
 calibration_images = 100
+validation_images = 100
 [parameters.preact-resnet]
 epochs = 1
 width = 4

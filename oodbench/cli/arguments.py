@@ -108,7 +108,7 @@ _FLAGS = {"parameters": "set"}
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("detectors", "ood"), names),
     **dict.fromkeys(("seeds", "classifier_seeds"), seeds),
-    **dict.fromkeys(("images", "batch_size"), int),
+    **dict.fromkeys(("images", "validation_images", "batch_size"), int),
     **dict.fromkeys(("data", "store", "out"), Path),
     "timeout": float,
 }

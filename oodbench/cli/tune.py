@@ -47,13 +47,13 @@ def add(commands: Any) -> None:
     )
     how.add_argument(
         "--images",
-        dest="validation_images",
+        dest="images_per_set",
         type=int,
         default=1_000,
         metavar="N",
         help="largest number of images per validation set (default: 1000)",
     )
-    arguments.add(how, "device", "download")
+    arguments.add(how, "validation_images", "device", "download")
     engines = "how trials run; auto: by Ray Tune if several can run at once (same outcome)"
     arguments.add_option(how, "engine", help=engines)
     arguments.add(how, "ray_address")
@@ -91,7 +91,7 @@ def execute(options: argparse.Namespace) -> int:
             asked,
             outliers=options.validation_outliers,
             samples=options.samples,
-            images=options.validation_images,
+            images=options.images_per_set,
             store=store_folder(options.store),
             engine=options.engine,
             ray_address=options.ray_address,
@@ -120,8 +120,8 @@ def _next_command(tuning: Tuning, options: argparse.Namespace, place: Path) -> s
 
 def _comments(tuning: Tuning, command: str) -> list[str]:
     return [
-        f"Benchmark '{tuning.benchmark.name}' with parameters that were tuned on held-out images",
-        f"of its ID training set against {_list(tuning.sets)}; no test image was opened. Run it by",
+        f"Benchmark '{tuning.benchmark.name}' with parameters that were tuned on its validation",
+        f"images against {_list(tuning.sets)}; no test image was opened. Run it by",
         f"    {command}",
     ]
 
@@ -174,8 +174,7 @@ def _print(tuning: Tuning, place: Path, command: str) -> None:
     console.print(table)
     sets = as_markup(_list(tuning.sets))
     console.print(
-        f"\nMean AUROC in %, of held-out ID training images against {sets}. "
-        "No test image was opened.",
+        f"\nMean AUROC in %, of validation images against {sets}. No test image was opened.",
         highlight=False,
     )
     for tuned in tuning.found:

@@ -21,7 +21,10 @@ class Benchmark:
         summary: one sentence, shown by ``oodbench list``.
         images_per_set: images of an OOD set, and of the ID test set, that are used at most.
         calibration_images: ID training images that thresholds are taken from.
-        selection_seed: draws these images; the same for every detector and seed.
+        validation_images: ID training images at most that are held out: neither the classifier nor
+            any detector learns from them, but for what papers fit on held-out images. As many of
+            each class as possible, and at most a fifth of each; 0 holds none out.
+        selection_seed: draws all these images; the same for every detector and seed.
         validation: names of the data sets that detectors are tuned against, none of them among
             ``ood``; empty for those that ship for it.
         parameters: parameters of the plugins by name: ``{"preact-resnet": {"epochs": 3}}``.
@@ -35,6 +38,7 @@ class Benchmark:
     summary: str = ""
     images_per_set: int = 10_000
     calibration_images: int = 1_000
+    validation_images: int = 1_000
     selection_seed: int = 0
     validation: tuple[str, ...] = ()
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -26,6 +26,8 @@ class Need(enum.StrEnum):
     """The classifier's penultimate features."""
     CLASSIFIER = "classifier"
     """The classifier itself, as ``context.classifier``, for gradients or training in the loop."""
+    VALIDATION = "validation"
+    """For ``fit``: ID images that were held out of the training, as ``context.validation``."""
 
 
 class Batch:
@@ -161,6 +163,7 @@ class Context:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     progress: Callable[..., None] = _ignore
     _classifier: nn.Module | None = None
+    _validation: Stream | None = None
 
     @property
     def classifier(self) -> nn.Module:
@@ -174,6 +177,20 @@ class Context:
         if self._classifier is None:
             raise PluginError("uses context.classifier but does not declare Need.CLASSIFIER")
         return self._classifier
+
+    @property
+    def validation(self) -> Stream:
+        """ID images that neither the classifier nor any ``fit`` has learned from, with labels.
+
+        Their batches hold what those of the training images hold. What is to be estimated on images
+        that the classifier has not seen, such as a temperature, is fitted on these.
+
+        Raises:
+            PluginError: if ``fit_needs`` does not name ``Need.VALIDATION``.
+        """
+        if self._validation is None:
+            raise PluginError("uses context.validation but fit_needs lacks Need.VALIDATION")
+        return self._validation
 
     def generator(self, stream: int = 0) -> torch.Generator:
         """Return a new CPU generator that depends on `seed` and on the number ``stream`` alone."""

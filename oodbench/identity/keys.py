@@ -69,6 +69,8 @@ def identify(value: object) -> Any:
         return value.identity()
     if isinstance(value, Trainable | Dataset | Classifier):
         return plugin_key(value)
+    if isinstance(value, list | tuple):
+        return [identify(each) for each in value]
     return plain(value)
 
 

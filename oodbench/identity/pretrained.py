@@ -12,8 +12,9 @@ of one artifact and ``card.json``::
     run       the request, versions, hardware and date of the run that trained it
 
 Weights are taken when a run asks for the same class, parameters and seed, and when the job then
-finds that its inputs are the same to the last bit; else they are trained. Code and versions may
-differ: the card says which made them.
+finds that its inputs are the same to the last bit; else they are trained. There may be several of
+one class, parameters and seed, trained on different images. Code and versions may differ: the card
+says which made them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from oodbench.store.artifacts import Artifact, Draft, digest_file
 
 CARD = "card.json"
 
-TRAINED_ON = ("train", "classifier", "part:", "auxiliary")
+TRAINED_ON = ("train", "validation", "classifier", "part:", "auxiliary")
 """The inputs, by how their roles begin, that weights depend on."""
 
 HASHES = "hashes.npy"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
 
 from oodbench.contracts import Dataset, GeneratedDataset, ImageSet
 from oodbench.errors import (
@@ -19,6 +22,7 @@ from oodbench.errors import (
 )
 from oodbench.identity.keys import Identified, digest, plugin_key
 from oodbench.images.geometry import check_images, read_pack
+from oodbench.images.shares import Share
 from oodbench.images.userdata import UserImages
 from oodbench.registry.isolation import isolated
 from oodbench.store.artifacts import digest_file
@@ -27,7 +31,7 @@ from oodbench.store.leases import leased
 
 @dataclass(frozen=True)
 class Source(Identified):
-    """One split of a data set, found.
+    """One split of a data set, or one share of a split, found.
 
     Attributes:
         dataset: the data set, fitted to the ID geometry where it computes its images.
@@ -38,6 +42,7 @@ class Source(Identified):
         contents: digests of the files that hold these images and nothing else: a pack, or a user's
             pictures; empty for files that hold other splits too.
         files_digest: digest of all files that are read; empty if there are none.
+        share: which of the images are meant; None for all.
     """
 
     dataset: Dataset
@@ -47,13 +52,32 @@ class Source(Identified):
     fingerprint: str
     contents: frozenset[str] = frozenset()
     files_digest: str = ""
+    share: Share | None = None
 
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """Return the identity of the images."""
-        return {"fingerprint": self.fingerprint, "split": self.split}
+        found = {"fingerprint": self.fingerprint, "split": self.split}
+        return found if self.share is None else found | {"share": asdict(self.share)}
+
+    @property
+    def part(self) -> str:
+        """Return what to call the images: the split, or ``"validation"``."""
+        return "validation" if self.share and self.share.is_validation else self.split
+
+    def shared(self, validation_images: int, seed: int) -> tuple[Self, Self]:
+        """Return the images to learn from, and validation images that are held out of them."""
+        rest, held_out = (
+            replace(self, share=Share(is_validation, validation_images, seed))
+            for is_validation in (False, True)
+        )
+        return rest, held_out
+
+    def positions(self, labels: np.ndarray) -> np.ndarray:
+        """Return which images of the split are meant, (m,) int64, given all labels (n,)."""
+        return np.arange(len(labels)) if self.share is None else self.share.positions(labels)
 
     def load(self) -> ImageSet:
-        """Read the images.
+        """Read all images of the split, whatever the share.
 
         Raises:
             InvalidData: if they are damaged; the message names the file.

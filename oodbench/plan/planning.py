@@ -58,7 +58,10 @@ def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
 
 
 class _Split(NamedTuple):
-    """Images of one data set: ``kind`` is "train" or "test", both of the ID set, or "ood"."""
+    """Images of one data set: ``kind`` is "train", "validation" or "test", or else "ood".
+
+    The first three are of the ID set.
+    """
 
     kind: str
     title: str
@@ -66,12 +69,13 @@ class _Split(NamedTuple):
 
 @dataclass(frozen=True)
 class _Extracted:
-    """A trained classifier and its outputs for each split."""
+    """A trained classifier and its outputs for each split that is scored, and for other images."""
 
     seed: int
     train: Ref
     splits: Mapping[_Split, Ref]
     rest: Ref
+    validation: Ref | None = None
 
 
 class _Planner:
@@ -88,6 +92,7 @@ class _Planner:
         self._classifier = request.classifier.full_name
         id_title, *self._ood_titles = request.titles()
         self._train, self._test = _Split("train", id_title), _Split("test", id_title)
+        self._validation = _Split("validation", id_title)
         self._generated = {
             _Split("ood", title): source.dataset
             for title, source in zip(self._ood_titles, request.ood, strict=True)
@@ -131,6 +136,8 @@ class _Planner:
             self._train: self._prepare(request.train, None, is_vital=True),
             self._test: self._prepare(request.test, request.images_per_set, is_vital=True),
         }
+        if request.validation is not None:
+            images[self._validation] = self._prepare(request.validation, None)
         for title, source in zip(self._ood_titles, request.ood, strict=True):
             if _Split("ood", title) not in self._generated:
                 images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
@@ -149,7 +156,7 @@ class _Planner:
 
     def _prepare(self, source: Source, at_most: int | None, *, is_vital: bool = False) -> Ref:
         spec: PrepareSpec = {"source": source, **self._selection(at_most)}
-        title = f"prepare {source.dataset.info.name} ({source.split})"
+        title = f"prepare {source.dataset.info.name} ({source.part})"
         return self._add("prepare", title, spec, {}, self._plain, is_vital=is_vital)
 
     def _selection(self, at_most: int | None) -> Selection:
@@ -168,9 +175,10 @@ class _Planner:
             for split in self._images
             if split != self._train and split not in self._generated
         }
+        validation = splits.pop(self._validation, None)
         splits[self._train] = self._extract(train, self._train, "calibration")
         rest = self._extract(train, self._train, "rest")
-        extracted = _Extracted(seed, train, splits, rest)
+        extracted = _Extracted(seed, train, splits, rest, validation)
         for split, dataset in self._generated.items():
             self._images[split] = self._generate(split.title, dataset, extracted)
             splits[split] = self._extract(train, split, "all")
@@ -188,8 +196,7 @@ class _Planner:
             "seed": seed,
             "precision": self.request.precision,
         }
-        taught = self.request.taught or self.request.train
-        inputs = {"train": self._prepare(taught, None, is_vital=True)}
+        inputs = {"train": self._images[self._train]}
         auxiliary = classifier.auxiliary() if isinstance(classifier, CustomClassifier) else None
         if auxiliary:
             source = self.request.auxiliary[auxiliary]
@@ -204,7 +211,8 @@ class _Planner:
 
     def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
         spec: ExtractSpec = {"classifier": self.request.classifier, **self._part(part)}
-        title = f"forward pass over {split.title}" + ("" if part == "all" else f" ({part})")
+        named = split.kind if split == self._validation else part
+        title = f"forward pass over {split.title}" + ("" if named == "all" else f" ({named})")
         inputs = {"images": self._images[split], "classifier": train}
         return self._add("extract", title, spec, inputs, self._heavy)
 
@@ -236,6 +244,8 @@ class _Planner:
         inputs |= self._fit_parts(name, trainable, seed, extracted)
         if needs & FROM_CLASSIFIER:
             inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
+        if Need.VALIDATION in needs:
+            inputs |= self._held_out(needs, extracted)
         if auxiliary := trainable.auxiliary():
             inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
         spec: FitSpec = {
@@ -248,6 +258,15 @@ class _Planner:
         }
         title = f"fit {name}" + ("" if seed is None else f" (seed {seed})")
         return self._add("fit", title, spec, inputs, self._resources(trainable))
+
+    def _held_out(self, needs: frozenset[Need], extracted: _Extracted) -> dict[str, Ref]:
+        """Return the validation images, and what the classifier makes of them where needed."""
+        if extracted.validation is None:
+            return {}
+        inputs = {"validation": self._images[self._validation]}
+        if needs & FROM_CLASSIFIER:
+            inputs["extract"] = extracted.validation
+        return inputs
 
     def _fit_parts(
         self,
@@ -263,8 +282,8 @@ class _Planner:
             for role, part in owner.parts().items()
         }
 
-    def _shipped(self, plugin: object, seed: int) -> Weights | None:
-        return self.request.weights.get(digest(identity_of(plugin, seed)))
+    def _shipped(self, plugin: object, seed: int) -> tuple[Weights, ...]:
+        return self.request.weights.get(digest(identity_of(plugin, seed)), ())
 
     def _with_classifier(
         self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted

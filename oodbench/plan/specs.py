@@ -43,10 +43,10 @@ class GenerateSpec(Selection):
 
 
 class TrainSpec(TypedDict):
-    """Arguments of the stage "train"; ``weights`` are shipped ones."""
+    """Arguments of the stage "train"; ``weights`` are shipped ones that may fit."""
 
     classifier: Classifier
-    weights: Weights | None
+    weights: tuple[Weights, ...]
     seed: int
     precision: str
 
@@ -79,7 +79,7 @@ class FitSpec(TypedDict):
     """Arguments of the stage "fit"; ``classifier`` is None for a fit that does not ask for it."""
 
     trainable: Trainable
-    weights: Weights | None
+    weights: tuple[Weights, ...]
     classifier: Classifier | None
     seed: int
     precision: str

@@ -44,7 +44,13 @@ def load_benchmark(path: Path) -> Benchmark:
             f"{path}: key 'name': '{benchmark.name}' is not a valid name: use lower case, digits "
             "and hyphens"
         )
-    for key, least in (("images_per_set", 1), ("calibration_images", 1), ("selection_seed", 0)):
+    least_values = {
+        "images_per_set": 1,
+        "calibration_images": 1,
+        "validation_images": 0,
+        "selection_seed": 0,
+    }
+    for key, least in least_values.items():
         if not least <= getattr(benchmark, key) <= MOST:
             raise UserError(f"{path}: key '{key}': must be from {least} to {MOST:,}")
     if not benchmark.ood:

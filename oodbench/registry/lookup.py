@@ -197,7 +197,7 @@ class Registry:
         classifiers: classifier classes by name.
         figures: figure classes by name.
         benchmarks: benchmark definitions by name.
-        weights: shipped weights, by the key of what was trained.
+        weights: shipped weights, by the key of what was trained; on whatever images.
         failures: plugins that could not be loaded, and names that are registered twice.
         absent: names of detectors that plugins know of and cannot bring, with the reason.
     """
@@ -207,7 +207,7 @@ class Registry:
     classifiers: Names[Classifier]
     figures: Names[Figure]
     benchmarks: Names[Benchmark]
-    weights: Mapping[str, Weights]
+    weights: Mapping[str, tuple[Weights, ...]]
     failures: list[Failure]
     absent: dict[str, str]
 
@@ -251,15 +251,15 @@ def load_registry() -> Registry:
 
         return read_class
 
-    def gather_weights() -> dict[str, Weights]:
-        found = {}
+    def gather_weights() -> dict[str, tuple[Weights, ...]]:
+        found: dict[str, tuple[Weights, ...]] = {}
         for plugin, path in plugins.collect("oodbench_weights"):
             try:
                 key, weights = read_weights(Path(path))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 failures.append(Failure(plugin, f"weights in {path}: {describe(error)}"))
             else:
-                found[key] = weights
+                found[key] = (*found.get(key, ()), weights)
         return found
 
     def gather_absent() -> dict[str, str]:

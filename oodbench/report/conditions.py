@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_SETTINGS = ("images_per_set", "calibration_images", "selection_seed")
+_SETTINGS = ("images_per_set", "calibration_images", "validation_images", "selection_seed")
+
+_BEFORE = {"validation_images": 0}
+"""Settings of runs that are older than the setting."""
 
 
 @dataclass(frozen=True)
@@ -36,5 +39,5 @@ def conditions_of(request: Mapping[str, Any]) -> Conditions:
         KeyError, ValueError: if the request does not have them.
     """
     ((classifier, parameters),) = request["classifier"].items()
-    settings = {name: request[name] for name in _SETTINGS}
+    settings = {name: {**_BEFORE, **request}[name] for name in _SETTINGS}
     return Conditions(classifier, parameters, request["fingerprints"], settings)

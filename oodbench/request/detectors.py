@@ -97,6 +97,25 @@ def make_detectors(
     return made, broken
 
 
+def leave_out_unvalidated(
+    detectors: dict[str, Detector], broken: dict[str, str], benchmark: str
+) -> None:
+    """Move detectors that are fitted on validation images to ``broken``: there are none."""
+    for name, detector in list(detectors.items()):
+        if asks_for(detector, Need.VALIDATION):
+            broken[name] = (
+                f"it is fitted on validation images, and benchmark '{benchmark}' holds none out; "
+                "--validation-images 1000 does"
+            )
+            del detectors[name]
+
+
+def asks_for(trainable: Trainable, need: Need) -> bool:
+    """Return whether a detector, or one of its parts, needs something to be fitted."""
+    parts = trainable.parts().values()
+    return need in trainable.needs_to_fit() or any(asks_for(part, need) for part in parts)
+
+
 def _check_plannable(trainable: Trainable) -> None:
     """Raise what planning would raise if a detector or one of its parts cannot be planned."""
     for name in ("needs", "fit_needs"):

@@ -58,6 +58,9 @@ class Options:
     images: int | None = option(
         None, "largest number of images per test set (default: the benchmark's, usually 10000)", "N"
     )
+    validation_images: int | None = option(
+        None, "ID training images to hold out (default: the benchmark's, usually 1000)", "N"
+    )
     seeds: int | Sequence[int] = option(
         1, "number of detector seeds, or a list such as 0,3 (default: 1)", "N|A,B"
     )

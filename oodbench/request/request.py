@@ -16,7 +16,7 @@ class Request:
     """What to compare, with everything found that it names.
 
     Attributes:
-        train: images to train and fit on.
+        train: images to train and fit on, but for the validation images.
         test: ID test images.
         ood: OOD test images.
         classifier: the classifier to protect.
@@ -33,7 +33,8 @@ class Request:
         cpus: CPUs of the machine.
         gpus: GPUs to use; 0 computes on the CPU.
         weights: shipped weights to take in place of training, by the key of what was trained.
-        taught: images that the classifier is trained on, where these are not ``train``.
+        validation: ID images that nothing is trained on, for fits that ask for some; None if there
+            are none.
     """
 
     train: Source
@@ -51,8 +52,8 @@ class Request:
     batch_size: int = 500
     cpus: int = 1
     gpus: int = 0
-    weights: Mapping[str, Weights] = field(default_factory=dict)
-    taught: Source | None = None
+    weights: Mapping[str, tuple[Weights, ...]] = field(default_factory=dict)
+    validation: Source | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

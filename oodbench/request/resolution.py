@@ -27,7 +27,7 @@ from oodbench.request.datasets import (
     refuse_copies,
     titles_by_group,
 )
-from oodbench.request.detectors import find_detectors, make_detectors
+from oodbench.request.detectors import find_detectors, leave_out_unvalidated, make_detectors
 from oodbench.request.options import Options
 from oodbench.request.request import Request
 from oodbench.store.paths import as_name, data_folder, expanded
@@ -98,12 +98,16 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     if options.images is not None and options.images < 1:
         raise UserError(f"a set needs at least 1 image, not {options.images}")
+    if options.validation_images is not None and options.validation_images < 0:
+        raise UserError(f"{options.validation_images} images cannot be held out; 0 holds none out")
     benchmark = find_benchmark(options, registry)
     found, unloaded = find_detectors(options.detectors, registry)
     asked, data = options.parameters or {}, data_folder(options.data)
     makers = names_of(benchmark.classifier, options.arch, registry, asked)
     parameters = _merge_parameters(benchmark, asked, found, makers, registry)
     detectors, unmade = make_detectors(found, registry, parameters)
+    if not benchmark.validation_images:
+        leave_out_unvalidated(detectors, unmade, benchmark.name)
     classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
     seeds = _seeds(options.seeds, "seeds")
     classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
@@ -115,6 +119,10 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", data, download=options.download)
     test = locate(id_dataset, split, data, download=options.download)
+    validation = None
+    if benchmark.validation_images:
+        held = (benchmark.validation_images, benchmark.selection_seed)
+        train, validation = train.shared(*held)
     ood, missing = locate_ood(ood_datasets, lost, split, data, download=options.download)
     refuse_copies(train, test, ood, id_dataset.shape)
     known = train.identities | test.identities
@@ -140,6 +148,7 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
         cpus=hardware.count_cpus(),
         gpus=gpus,
         weights={} if options.retrain else registry.weights,
+        validation=validation,
     )
     used = (
         (registry.detectors, found),
@@ -180,6 +189,8 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
         changes["classifier"] = str(options.classifier)
     if options.images is not None:
         changes["images_per_set"] = options.images
+    if options.validation_images is not None:
+        changes["validation_images"] = options.validation_images
     return dataclasses.replace(benchmark, **changes)
 
 

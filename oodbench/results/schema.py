@@ -71,7 +71,8 @@ class Request(TypedDict):
         classifier_seeds: seeds of classifiers.
         images_per_set: images of each test set that are used at most.
         calibration_images: ID training images that thresholds are taken from.
-        selection_seed: draws both.
+        validation_images: ID training images at most that were held out; older runs have none.
+        selection_seed: draws all of these.
         precision: of the networks.
         batch_size: images in a forward pass.
         fingerprints: of the data.
@@ -88,6 +89,7 @@ class Request(TypedDict):
     classifier_seeds: Annotated[list[Seed], Field(min_length=1)]
     images_per_set: Count
     calibration_images: Count
+    validation_images: NotRequired[Count]
     selection_seed: Seed
     precision: NotRequired[Name]
     batch_size: NotRequired[Count]

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from oodbench import hardware
-from oodbench.contracts import parameters
+from oodbench.contracts import Need, parameters
 from oodbench.engine import Outcomes
 from oodbench.errors import StoreError
 from oodbench.identity.keys import plain
 from oodbench.plan.jobs import Plan, Ref
 from oodbench.request.classifiers import record
+from oodbench.request.detectors import asks_for
 from oodbench.request.resolution import Resolved
 from oodbench.results.columns import PREDICTION, SCORE, records_frame
 from oodbench.runs.costs import classifier_parameters, costs_of
@@ -40,6 +41,8 @@ PACKAGES = (
 )
 """Packages whose versions a run notes down."""
 
+
+SEEN = "the classifier was trained elsewhere, and may have seen the validation images that"
 
 MIRRORED = "the classifier was trained on mirrored images too, which may be of another class"
 
@@ -168,9 +171,20 @@ class Collector:
         request = self._resolved.request
         if request.classifier.flip and not request.train.dataset.mirrorable:
             _append(notes, request.titles()[0], MIRRORED)
+        if names := self._validated_elsewhere():
+            text = f"{SEEN} {' and '.join(names)} {'is' if len(names) == 1 else 'are'} fitted on"
+            _append(notes, request.titles()[0], text)
         for title, text in self._overlaps.notes.items():
             _append(notes, title, text)
         return notes
+
+    def _validated_elsewhere(self) -> list[str]:
+        """Return the detectors fitted on images that the classifier may have been trained on."""
+        trained = [each for ref, each in self._made.items() if ref.stage == "train"]
+        if all("train_accuracy" in each.meta for each in trained):
+            return []
+        detectors = self._resolved.request.detectors.items()
+        return [name for name, detector in detectors if asks_for(detector, Need.VALIDATION)]
 
     def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return the groups of OOD sets to average over, by the title of the ID set."""
@@ -248,6 +262,7 @@ class Collector:
             "classifier_seeds": list(request.classifier_seeds),
             "images_per_set": request.images_per_set,
             "calibration_images": request.calibration_images,
+            "validation_images": benchmark.validation_images,
             "selection_seed": request.selection_seed,
             "precision": request.precision,
             "batch_size": request.batch_size,

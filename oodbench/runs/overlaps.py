@@ -42,7 +42,8 @@ def find_overlaps(request: Request, plan: Plan, store: Store) -> Overlaps:
     """
     sets = _tested(plan, store)
     test = sets.pop(request.titles()[0], _NONE)
-    train = _hashes(_training_images(plan), store)
+    learned_from = (_hashes(ref, store) for ref in _training_images(plan))
+    train = np.concatenate(list(learned_from))
     found = Overlaps()
     if both := _count(test, train):
         text = f"{both:,} of its {len(test):,} images are ID training images"
@@ -107,8 +108,11 @@ def _tested(plan: Plan, store: Store) -> dict[str, np.ndarray]:
     return {title: hashes for title, hashes in found.items() if len(hashes)}
 
 
-def _training_images(plan: Plan) -> Ref:
-    return next(job.inputs["train"] for job in plan.jobs.values() if job.ref.stage == "train")
+def _training_images(plan: Plan) -> set[Ref]:
+    """Return the ID images that classifiers and detectors learned from, validation images too."""
+    jobs = [plan.jobs[ref] for ref in plan.needed() if ref.stage in ("train", "fit")]
+    roles = ("train", "validation")
+    return {job.inputs[role] for job in jobs for role in roles if role in job.inputs}
 
 
 def _learned(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ from oodbench.identity.pretrained import origin_of
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import load_classifier
-from oodbench.stages.stream import training_stream
+from oodbench.stages.stream import training_stream, validation_stream
 from oodbench.store.artifacts import Artifact, Draft
 
 if TYPE_CHECKING:
@@ -35,16 +36,20 @@ def run(spec: FitSpec, work: Work) -> None:
     trainable: Trainable = spec["trainable"]
     origin = origin_of(trainable, spec["seed"], work.inputs)
     work.draft.meta["origin"] = origin
-    if spec["weights"] and spec["weights"].adopt(origin, work.draft):
+    if any(weights.adopt(origin, work.draft) for weights in spec["weights"]):
         return
     at_once = spec["batch_size"]
-    stream = training_stream(work.inputs, trainable.needs_to_fit(), at_once, work.device)
+    needs = trainable.needs_to_fit()
+    stream = training_stream(work.inputs, needs, at_once, work.device)
     context = make_context(spec, work, stream.shape, stream.num_classes)
+    if "validation" in work.inputs:
+        held_out = validation_stream(work.inputs, needs, at_once, work.device)
+        context = replace(context, _validation=held_out)
     context.parts = restore_parts(trainable, work, context)
     if "auxiliary" in work.inputs:
         chosen = {"train": work.inputs["auxiliary"]}
-        needs = frozenset({Need.INPUTS})
-        context.auxiliary = training_stream(chosen, needs, at_once, work.device)
+        images = frozenset({Need.INPUTS})
+        context.auxiliary = training_stream(chosen, images, at_once, work.device)
     torch.manual_seed(spec["seed"])  # building modules, to restore weights into, drew from it
     started = time.perf_counter()
     fitted = trainable.fit(stream, context)

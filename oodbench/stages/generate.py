@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from oodbench.contracts import Context, GeneratedDataset
@@ -31,4 +32,4 @@ def run(spec: GenerateSpec, work: Work) -> None:
     torch.manual_seed(spec["selection_seed"])
     with torch.no_grad():
         found = check_images(dataset.generate(context), dataset.info.name)
-    write_images(found, spec, work)
+    write_images(found, np.arange(len(found)), spec, work)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oodbench.contracts import ImageSet
+from oodbench.errors import UserError
 from oodbench.identity.pretrained import HASHES
 from oodbench.images.duplicates import hash_images
 from oodbench.images.geometry import select, to_geometry
+from oodbench.images.shares import LEAST_PER_CLASS
 from oodbench.images.sources import Source
 from oodbench.stages import Work
 
@@ -23,17 +25,28 @@ if TYPE_CHECKING:
 
 
 def run(spec: PrepareSpec, work: Work) -> None:
-    """Prepare the images of ``spec["source"]``."""
+    """Prepare the images of ``spec["source"]``.
+
+    Raises:
+        UserError: if there are too few to hold validation images out.
+    """
     source: Source = spec["source"]
-    write_images(source.load(), spec, work)
+    found = source.load()
+    positions = source.positions(found.labels)
+    if not len(positions):
+        raise UserError(
+            f"of the {len(found)} ID training images none can be held out, since no class has "
+            f"{LEAST_PER_CLASS} of them"
+        )
+    write_images(found, positions, spec, work)
     source.verify()
 
 
-def write_images(found: ImageSet, spec: Selection, work: Work) -> None:
-    """Select images, fit them to ``spec["shape"]``, and write what the stage leaves."""
+def write_images(found: ImageSet, positions: np.ndarray, spec: Selection, work: Work) -> None:
+    """Select among some images, fit them to ``spec["shape"]``, and write what the stage leaves."""
     shape = spec["shape"]
-    at_most = len(found) if spec["at_most"] is None else spec["at_most"]
-    indices = select(len(found), at_most, spec["selection_seed"])
+    at_most = len(positions) if spec["at_most"] is None else spec["at_most"]
+    indices = positions[select(len(positions), at_most, spec["selection_seed"])]
     images = to_geometry(found.images[indices], shape)
     np.save(work.draft / "images.npy", images)
     np.save(work.draft / HASHES, hash_images(images))

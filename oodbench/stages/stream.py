@@ -143,6 +143,30 @@ def training_stream(
     )
 
 
+def validation_stream(
+    inputs: Mapping[str, Artifact], needs: frozenset[Need], batch_size: int, device: str
+) -> ArrayStream:
+    """Return the validation images.
+
+    Args:
+        inputs: the artifact "validation", and where logits or features are needed "extract".
+        needs: what batches hold.
+        batch_size: images of a batch in order.
+        device: where batches are made.
+    """
+    held_out = inputs["validation"]
+    return ArrayStream(
+        _mapped(held_out, "images"),
+        _tensor(held_out, "labels"),
+        needs,
+        held_out.meta["num_classes"],
+        logits=_rows(inputs["extract"], "logits") if Need.LOGITS in needs else None,
+        features=_rows(inputs["extract"], "features") if Need.FEATURES in needs else None,
+        batch_size=batch_size,
+        device=device,
+    )
+
+
 def _joined(inputs: Mapping[str, Artifact], name: str) -> Rows:
     """Put the rows of the two parts of the training images back into the order of the data set."""
     parts = [inputs[part] for part in ("calibration", "rest") if inputs[part].meta["count"]]

@@ -37,7 +37,7 @@ def run(spec: TrainSpec, work: Work) -> None:
     classifier: Classifier = spec["classifier"]
     origin = origin_of(classifier, spec["seed"], work.inputs)
     work.draft.meta["origin"] = origin
-    if spec["weights"] and spec["weights"].adopt(origin, work.draft):
+    if any(weights.adopt(origin, work.draft) for weights in spec["weights"]):
         return
     meta = work.inputs["train"].meta
     shape, num_classes = tuple(meta["shape"]), meta["num_classes"]

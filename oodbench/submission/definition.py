@@ -111,11 +111,12 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
 
 def _expect_training(dataset: Dataset, benchmark: Benchmark, data: Path) -> ExpectedSet:
     source = locate(dataset, "train", data, download=False)
-    count = len(source.load().labels)
-    indices = positions_of(
-        "calibration", count, benchmark.calibration_images, benchmark.selection_seed
+    rest, _ = source.shared(benchmark.validation_images, benchmark.selection_seed)
+    learned = rest.positions(source.load().labels)
+    chosen = positions_of(
+        "calibration", len(learned), benchmark.calibration_images, benchmark.selection_seed
     )
-    return ExpectedSet(source.fingerprint, indices)
+    return ExpectedSet(source.fingerprint, learned[chosen])
 
 
 def _expect(dataset: Dataset, benchmark: Benchmark, data: Path) -> ExpectedSet:

@@ -95,13 +95,14 @@ def _check_protocol(run: Run, definition: Definition) -> Iterator[str]:
         "classifier": dict(definition.classifier),
         "images_per_set": benchmark.images_per_set,
         "calibration_images": benchmark.calibration_images,
+        "validation_images": benchmark.validation_images,
         "selection_seed": benchmark.selection_seed,
     }
     if "groups" in request:  # older runs had none
         expected["groups"] = definition.groups
     for name, value in expected.items():
-        if request[name] != value:
-            yield f"{name}: the run has {request[name]}, benchmark '{benchmark.name}' {value}"
+        if (found := request.get(name, 0)) != value:  # older runs held no validation images out
+            yield f"{name}: the run has {found}, benchmark '{benchmark.name}' {value}"
     for title in run.records["id_dataset"].unique():
         if title != definition.id_title:
             yield f"the ID set of the records is {title}, not {definition.id_title}"

@@ -33,6 +33,9 @@ def check_declarations(subject: DetectorSubject) -> None:
         assert isinstance(needs, frozenset), f"{attribute} is not a frozenset: {needs!r}"
         others = [need for need in needs if not isinstance(need, Need)]
         assert not others, f"{attribute} holds {others}, which are not members of Need"
+    assert Need.VALIDATION not in detector.needs, (
+        "needs holds Need.VALIDATION; score has no validation images, name it in fit_needs"
+    )
     assert isinstance(detector.stochastic, bool), f"stochastic is {detector.stochastic!r}"
     family = detector.family
     assert not family or common.NAME.fullmatch(family), (
@@ -114,6 +117,8 @@ def check_inputs_are_kept(subject: DetectorSubject) -> None:
     fitted = subject.fitted.result()
     needs = subject.detector.needs_to_fit()
     _assert_kept(fitted.train.whole, subject.problem.train(needs).whole, "fit")
+    if fitted.validation is not None:
+        _assert_kept(fitted.validation.whole, subject.problem.validation(needs).whole, "fit")
     subject.scores.result()
     batch = fitted.batch(subject.images)
     score(fitted.trainable, batch)

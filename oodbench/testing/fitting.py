@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from oodbench.contracts import Batch, Detector, GeneratedDataset, PluginError, Trainable
+from oodbench.contracts import Batch, Detector, GeneratedDataset, Need, PluginError, Trainable
 from oodbench.testing.common import copy_of
 from oodbench.testing.toy import TensorStream, ToyProblem
 
@@ -26,6 +26,7 @@ class Fitted(Generic[T]):
         trainable: the fitted object.
         returned: what its ``fit`` returned.
         train: the stream that it was fitted on.
+        validation: the validation images that ``fit`` was given, if it asked for them.
         problem: the toy problem.
         device: the torch device that it was fitted on.
     """
@@ -33,6 +34,7 @@ class Fitted(Generic[T]):
     trainable: T
     returned: object
     train: TensorStream
+    validation: TensorStream | None
     problem: ToyProblem
     device: str
 
@@ -43,12 +45,14 @@ class Fitted(Generic[T]):
     def restored(self) -> T:
         """Return a new object with what this one learned, as if restored from the store.
 
-        As when the harness scores, there are no parts, and the classifier if ``fit`` needed it.
+        As when the harness scores, there are neither parts nor validation images, and the
+        classifier if ``fit`` needed it.
 
         Raises:
             PluginError: if the state holds anything but tensors, numbers and text.
         """
         needs = frozenset(self.trainable.needs).union(self.trainable.needs_to_fit())
+        needs -= {Need.VALIDATION}
         context = self.problem.context(needs, device=self.device)
         return copy_of(self.trainable).restore(_stored(self.trainable.state()), context)
 
@@ -66,13 +70,14 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     parts = fit_parts(trainable, problem, seed=seed, device=device)
     new = copy_of(trainable)
     train = problem.train(needs, device)
-    context = problem.context(needs, seed=seed, device=device, parts=parts)
+    validation = problem.validation(needs, device) if Need.VALIDATION in needs else None
+    context = problem.context(needs, seed=seed, device=device, parts=parts, validation=validation)
     if trainable.auxiliary():
         context.auxiliary = problem.auxiliary(device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         returned = new.fit(train, context)
-    return Fitted(new, returned, train, problem, device)
+    return Fitted(new, returned, train, validation, problem, device)
 
 
 def fit_parts(

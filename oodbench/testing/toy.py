@@ -151,6 +151,12 @@ class ToyProblem:
         batch = self._batch(self.train_images, self.train_labels, needs, device)
         return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
 
+    def validation(self, needs: frozenset[Need], device: str = "cpu") -> TensorStream:
+        """Return further images of the training distribution, with labels, as validation images."""
+        images, labels = _draw(99, torch.Generator().manual_seed(4))
+        batch = self._batch(images, labels, needs, device)
+        return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
+
     def auxiliary(self, device: str = "cpu") -> TensorStream:
         """Return images of another noise than `ood_images`, as a set to learn from besides."""
         generator = torch.Generator().manual_seed(3)
@@ -182,6 +188,7 @@ class ToyProblem:
         seed: int = 0,
         device: str = "cpu",
         parts: Mapping[str, Any] | None = None,
+        validation: TensorStream | None = None,
     ) -> Context:
         """Return the context of a fit, or of restoring what was fitted."""
         classifier = ToyClassifier().to(device) if Need.CLASSIFIER in needs else None
@@ -192,6 +199,7 @@ class ToyProblem:
             num_classes=NUM_CLASSES,
             parts=parts or {},
             _classifier=classifier,
+            _validation=validation,
         )
 
 
@@ -204,17 +212,18 @@ def toy_problem() -> ToyProblem:
     1/5, so that it is about as bright as an ID image and has none of the patterns.
     """
     generator = torch.Generator().manual_seed(2018)
-
-    def draw(count: int) -> tuple[Tensor, Tensor]:
-        labels = torch.arange(count) % NUM_CLASSES
-        brightness = 0.7 + 0.3 * torch.rand(count, 1, 1, 1, generator=generator)
-        noise = 0.1 * torch.randn(count, *SHAPE, generator=generator)
-        return (brightness * _patterns()[labels] + noise).clamp(0, 1), labels
-
-    train_images, train_labels = draw(300)
-    id_images, _ = draw(100)
+    train_images, train_labels = _draw(300, generator)
+    id_images, _ = _draw(100, generator)
     ood_images = (torch.rand(100, *SHAPE, generator=generator) < 0.2).float()
     return ToyProblem(train_images, train_labels, id_images, ood_images, ToyClassifier())
+
+
+def _draw(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return ID images, (n, 1, 8, 8) float32, and their classes, (n,) int64."""
+    labels = torch.arange(count) % NUM_CLASSES
+    brightness = 0.7 + 0.3 * torch.rand(count, 1, 1, 1, generator=generator)
+    noise = 0.1 * torch.randn(count, *SHAPE, generator=generator)
+    return (brightness * _patterns()[labels] + noise).clamp(0, 1), labels
 
 
 def _patterns() -> Tensor:

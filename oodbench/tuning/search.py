@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodbench.contracts import Benchmark
+from oodbench.contracts import Benchmark, Need
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.inline import run_inline
 from oodbench.errors import UserError
@@ -14,6 +14,7 @@ from oodbench.identity.keys import digest
 from oodbench.plan.jobs import Ref
 from oodbench.registry.composition import parameters_for
 from oodbench.registry.lookup import Registry, load_registry
+from oodbench.request.detectors import asks_for
 from oodbench.request.options import ENGINES, Options
 from oodbench.request.resolution import Resolved
 from oodbench.store.artifacts import Store
@@ -38,7 +39,8 @@ class Tuning:
         benchmark: the benchmark, with the best settings as parameters.
         found: what was found for each detector that has something to tune.
         detectors: all detectors that can be run, tuned or not.
-        untunable: those that declare nothing to tune, or whose parameters were all given.
+        untunable: those that declare nothing to tune, whose parameters were all given, or that are
+            fitted on validation images themselves.
         broken: detectors that cannot be loaded, made or planned, with the reason.
         sets: what tables call the validation outliers.
         missing: validation outliers whose images cannot be had, with the reason.
@@ -118,6 +120,7 @@ def _list_all(
     return [
         candidate
         for name, default in resolved.request.detectors.items()
+        if not asks_for(default, Need.VALIDATION)  # or it would have seen what it is chosen by
         for candidate in list_candidates(
             known.detectors[name],
             default,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from oodbench.contracts import Context, Info, Paper, State
+from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.adapter import FittedLogitsAdapter
 
 
@@ -12,7 +12,7 @@ class PosteriorMatching(FittedLogitsAdapter):
     """Score by how far the softmax is from the typical softmax of every class (KL matching).
 
     s(x) = min_y KL(p(x), d_y), where p(x) = softmax(f(x)) are the probabilities that the logits
-    f(x) give, and d_y is their mean over the training images that are predicted to be of class y.
+    f(x) give, and d_y is their mean over the validation images that are predicted to be of class y.
     """
 
     original = "KLMatching"
@@ -27,11 +27,12 @@ class PosteriorMatching(FittedLogitsAdapter):
             year=2022,
             url="https://arxiv.org/abs/1911.11132",
         ),
-        deviations=(
-            "The typical posteriors are those of training images; the paper takes validation "
-            "images.",
-        ),
     )
+    fit_needs = frozenset({Need.LOGITS, Need.VALIDATION})
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Fit on the logits of validation images."""
+        return super().fit(context.validation, context)
 
     def state(self) -> State:
         """Return the "posteriors" (m, k) float64 of the m classes that are predicted at all."""

@@ -42,7 +42,7 @@ def images(store: Store) -> Ref:
 
 def fit_job(trainable, images: Ref, key: str = "fit", cpus: int = 1) -> Job:
     spec = {"trainable": trainable, "classifier": None, "seed": 0, "precision": "float32"}
-    spec |= {"weights": None, "batch_size": 100}
+    spec |= {"weights": (), "batch_size": 100}
     return Job(Ref("fit", key), f"fit {key}", spec, {"train": images}, Resources(cpus, 0.0))
 
 
@@ -201,7 +201,7 @@ def test_a_detector_that_breaks_its_contract_is_an_outcome(store, images, detect
 
 
 def test_what_the_user_did_wrong_is_told_apart(store, images) -> None:
-    spec = {"classifier": Small(), "seed": 0, "precision": "float32", "weights": None}
+    spec = {"classifier": Small(), "seed": 0, "precision": "float32", "weights": ()}
     store_labels(store, np.zeros(10, dtype=np.int64))
     job = Job(Ref("train", "t"), "t", spec, {"train": Ref("prepare", "dull")}, Resources(1, 0.0))
     outcome = run(job, store)

@@ -16,7 +16,7 @@ from sample_detectors import (
     SecondOfTwo,
 )
 
-from oodbench.contracts import Classifier, Dataset, Detector, GeneratedDataset, Info, Recipe
+from oodbench.contracts import Classifier, Dataset, Detector, GeneratedDataset, Info, Need, Recipe
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Plan, Ref, Resources
 from oodbench.plan.planning import _Planner, make_plan
@@ -268,6 +268,51 @@ def test_auxiliary_images_are_prepared_for_the_fit_alone() -> None:
     (fit,) = [job for job in made.jobs.values() if job.ref.stage == "fit"]
     assert made.jobs[fit.inputs["auxiliary"]].title == "prepare others (train)"
     assert "forward pass over others" not in titles(made, "extract")
+
+
+class Validated(Distance):
+    """Is fitted on validation images too."""
+
+    fit_needs = frozenset({Need.FEATURES, Need.VALIDATION})
+
+
+def with_validation_images(at_most: int = 10, **changes: object) -> Plan:
+    train, validation = source("id", "train").shared(at_most, 0)
+    return plan(**{"train": train, "validation": validation, **changes})
+
+
+def test_validation_images_are_prepared_and_passed_for_the_fits_that_ask_for_them() -> None:
+    made = with_validation_images(detectors={"validated": Validated(), "distance": Distance()})
+    fits = {job.title: job for job in made.jobs.values() if job.ref.stage == "fit"}
+    validated = fits["fit validated"].inputs
+    assert made.jobs[validated["validation"]].title == "prepare id (validation)"
+    assert made.jobs[validated["extract"]].title == "forward pass over id (validation)"
+    assert fits["fit distance"].inputs.items() < validated.items()
+    assert "id" not in {each.dataset for each in made.scored if each.split == "validation"}
+    assert "prepare id (validation)" not in titles(with_validation_images(), "prepare")
+
+
+def test_the_classifier_is_trained_on_the_images_that_detectors_are_fitted_on() -> None:
+    made = with_validation_images(detectors={"distance": Distance()})
+    trained, fitted = (
+        {job.inputs["train"] for job in made.jobs.values() if job.ref.stage == stage}
+        for stage in ("train", "fit")
+    )
+    assert trained == fitted
+    assert made.jobs[trained.pop()].spec["source"].share.is_validation is False
+
+
+def test_another_number_of_validation_images_changes_every_training_and_fit() -> None:
+    detectors = {"validated": Validated(), "distance": Distance()}
+    found = [
+        keys(made, "train", "fit")
+        for made in (
+            plan(detectors={"distance": Distance()}),
+            with_validation_images(10, detectors=detectors),
+            with_validation_images(11, detectors=detectors),
+        )
+    ]
+    assert all(one.isdisjoint(other) for one in found for other in found if one is not other)
 
 
 def test_each_classifier_seed_has_its_own_rows_and_jobs() -> None:

@@ -1,14 +1,18 @@
-"""The detectors that pytorch-ood fits on logits."""
+"""The detectors that are fitted on logits."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from pytorch_ood import detector as pytorch_ood
+from scipy.optimize import minimize_scalar
 
-from oodbench.contracts import Batch, InvalidParameter
+from oodbench.contracts import Batch, InvalidParameter, Need
 from oodbench.testing import fit, toy_problem
 from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.openmax import OpenMax
-from oodbench_posthoc.temperature_scaling import TemperatureScaling
+from oodbench_posthoc.temperature_scaling import TemperatureScaling, best_temperature
 
 PROBLEM = toy_problem()
 IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
@@ -17,8 +21,6 @@ IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        pytest.param(PosteriorMatching(), pytorch_ood.KLMatching(None), id="klmatching"),
-        pytest.param(TemperatureScaling(), pytorch_ood.TemperatureScaling(None), id="temperature"),
         pytest.param(OpenMax(), pytorch_ood.OpenMax(None, 20), id="openmax"),
         pytest.param(
             OpenMax(tail=10, top_classes=2, euclidean=0.5),
@@ -68,8 +70,52 @@ def test_a_class_of_openmax_that_is_never_predicted_right_is_that_of_all_its_ima
     assert fitted.score(batch).isfinite().all()
 
 
-def test_temperature_scaling_learns_a_temperature():
-    assert fit(TemperatureScaling(), PROBLEM).trainable.state()["temperature"] != 1.0
+def test_klmatching_is_that_of_pytorch_ood_on_validation_images():
+    held_out = PROBLEM.validation(frozenset({Need.LOGITS})).whole
+    theirs = pytorch_ood.KLMatching(None).fit_logits(held_out.logits.double(), held_out.labels)
+    expected = theirs.predict_logits(PROBLEM.classifier(IMAGES).double())
+    fitted = fit(PosteriorMatching(), PROBLEM)
+    for detector in (fitted.trainable, fitted.restored()):
+        scores = detector.score(fitted.batch(IMAGES))
+        torch.testing.assert_close(scores, expected, rtol=1e-5, atol=1e-12)
+
+
+def likelihoods(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """Return the mean cross-entropy of softmax(f / T), written out."""
+    scaled = logits / temperature
+    scaled = scaled - scaled.max(1, keepdims=True)
+    return float(np.mean(np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(labels)), labels]))
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_the_temperature_is_the_most_likely_one(scale):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 200)
+    logits = scale * (random.normal(size=(200, 4)) + np.eye(4)[labels])
+    logits[:10] = logits[:10].mean(1, keepdims=True)  # ties
+    best = minimize_scalar(
+        lambda power: likelihoods(logits, labels, math.exp(power)),
+        bounds=(-8, 8),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    found = best_temperature(torch.from_numpy(logits), torch.from_numpy(labels))
+    assert found == pytest.approx(math.exp(best.x), rel=1e-5)
+
+
+def test_without_a_mistake_no_temperature_is_the_best_and_it_is_1():
+    labels = torch.arange(30) % 3
+    logits = torch.nn.functional.one_hot(labels, 3).double()
+    assert best_temperature(logits, labels) == 1.0
+    assert best_temperature(logits, (labels + 1) % 3) == pytest.approx(1000)  # never right
+
+
+def test_scores_are_those_of_the_learned_temperature():
+    fitted = fit(TemperatureScaling(), PROBLEM)
+    fitted.trainable.temperature_ = 2.5
+    expected = -(PROBLEM.classifier(IMAGES).double() / 2.5).softmax(1).amax(1)
+    for detector in (fitted.trainable, fitted.restored()):
+        torch.testing.assert_close(detector.score(fitted.batch(IMAGES)), expected)
 
 
 def test_a_weight_outside_of_0_to_1_is_refused():

@@ -18,12 +18,12 @@ from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gmm import ClassGaussians
 from oodbench_posthoc.gram import GramMatrices
 from oodbench_posthoc.kernel_pca import KernelPrincipalComponents
-from oodbench_posthoc.klmatching import PosteriorMatching
 from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.nci import NeuralCollapse
 from oodbench_posthoc.neco import NeuralCollapseRatio
 from oodbench_posthoc.nnguide import NeighbourGuidance
+from oodbench_posthoc.openmax import OpenMax
 from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.react import RectifiedActivations
 from oodbench_posthoc.residual import Residual
@@ -172,7 +172,7 @@ def little_memory(tmp_path, monkeypatch):
     "detector",
     [
         RectifiedActivations(),
-        PosteriorMatching(),
+        OpenMax(),
         GramMatrices(),
         NearestNeighbours(),
         NeighbourGuidance(),

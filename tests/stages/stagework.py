@@ -109,7 +109,7 @@ class Bench:
         images: Artifact,
         classifier: Classifier | None = None,
         seed: int = 0,
-        weights: Weights | None = None,
+        weights: tuple[Weights, ...] = (),
         **inputs: Artifact,
     ) -> Artifact:
         spec = {"classifier": classifier or Small(), "seed": seed, "precision": "float32"}
@@ -129,7 +129,7 @@ class Bench:
         return self.run("extract", given, images=images, classifier=trained)
 
     def fit(
-        self, trainable: Any, seed: int = 0, weights: Weights | None = None, **inputs: Artifact
+        self, trainable: Any, seed: int = 0, weights: tuple[Weights, ...] = (), **inputs: Artifact
     ) -> Artifact:
         spec = {"trainable": trainable, "classifier": None, "seed": seed, "precision": "float32"}
         spec["batch_size"] = 100

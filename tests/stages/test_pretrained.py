@@ -33,7 +33,7 @@ def test_shipped_weights_are_found_by_class_parameters_and_seed(shipped: Weights
 def test_weights_that_fit_are_taken_in_place_of_training(
     bench: Bench, train: Artifact, trained: Artifact, shipped: Weights
 ) -> None:
-    taken = bench.train(train, weights=shipped)
+    taken = bench.train(train, weights=(shipped,))
     assert bench.reports == []
     assert taken.files == trained.files
     assert taken.meta["shipped"] == {"benchmark": "toy"}
@@ -60,7 +60,7 @@ def test_weights_that_16_bits_cannot_hold_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_other_images_are_trained_again(bench: Bench, shipped: Weights) -> None:
     other = bench.prepare(TwoClasses(), "train", at_most=40)
-    trained = bench.train(other, weights=shipped)
+    trained = bench.train(other, weights=(shipped,))
     assert bench.reports
     assert "shipped" not in trained.meta
 
@@ -68,7 +68,7 @@ def test_weights_of_other_images_are_trained_again(bench: Bench, shipped: Weight
 def test_weights_of_another_seed_are_trained_again(
     bench: Bench, train: Artifact, shipped: Weights
 ) -> None:
-    trained = bench.train(train, seed=1, weights=shipped)
+    trained = bench.train(train, seed=1, weights=(shipped,))
     assert "shipped" not in trained.meta
 
 
@@ -76,7 +76,7 @@ def test_damaged_weights_are_named(bench: Bench, train: Artifact, shipped: Weigh
     path = shipped.directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(PluginError, match=r"damaged: .*model\.safetensors"):
-        bench.train(train, weights=shipped)
+        bench.train(train, weights=(shipped,))
 
 
 def test_a_card_leads_to_no_file_outside_its_folder(
@@ -85,13 +85,13 @@ def test_a_card_leads_to_no_file_outside_its_folder(
     card = json.loads((shipped.directory / CARD).read_text())
     card["files"]["../elsewhere"] = next(iter(card["files"].values()))
     with pytest.raises(PluginError, match="elsewhere"):
-        bench.train(train, weights=Weights(shipped.directory, card))
+        bench.train(train, weights=(Weights(shipped.directory, card),))
 
 
 def test_weights_that_were_taken_can_be_exported_again(
     bench: Bench, train: Artifact, shipped: Weights, tmp_path: Path
 ) -> None:
-    taken = bench.train(train, weights=shipped)
+    taken = bench.train(train, weights=(shipped,))
     export(taken, {"benchmark": "toy"}, tmp_path / "again")
     assert (tmp_path / "again" / CARD).read_text() == (shipped.directory / CARD).read_text()
     assert tensors(taken, "model").keys()

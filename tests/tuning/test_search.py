@@ -59,7 +59,7 @@ def test_all_settings_share_one_pass_over_the_images(search, tmp_path: Path) -> 
     passes = artifacts(own, "extract")
     # 80 of each validation set, and all training images that detectors are fitted on
     forwarded = [each["forwarded"] for each in passes.values()]
-    assert sorted(forwarded) == [80, 80, 80, 80, 100, 1021]
+    assert sorted(forwarded) == [80, 80, 80, 80, 100, 1001]
     search("energy", store=own)
     assert artifacts(own, "extract") == passes
     assert len(artifacts(own, "train")) == 1
@@ -88,10 +88,10 @@ def test_given_parameters_are_kept(search) -> None:
     assert tuning.benchmark.parameters["signed"] == {"sign": "3"}
 
 
-def test_what_declares_no_space_is_named(search) -> None:
-    tuning = search("maxlogit", "signed")
-    assert list(tuning.untunable) == ["maxlogit"]
-    assert list(tuning.detectors) == ["maxlogit", "signed"]
+def test_what_cannot_be_tuned_is_named(search) -> None:
+    tuning = search("maxlogit", "signed", "validated")
+    assert list(tuning.untunable) == ["maxlogit", "validated"]
+    assert list(tuning.detectors) == ["maxlogit", "signed", "validated"]
     with pytest.raises(UserError, match="none of these detectors has parameters to tune"):
         search("maxlogit")
 

@@ -7,18 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
 from oodbench.registry.lookup import load_registry
 from oodbench.request.options import Options
-from oodbench.stages.selection import positions_of
-from oodbench.tuning.validation import Validation, find_validation, hold_out
+from oodbench.tuning.validation import Validation, find_validation
 
 LOADED = load_registry()
-
-
-def benchmark(calibration: int) -> Benchmark:
-    return Benchmark(name="b", id="i", ood=("o",), classifier="c", calibration_images=calibration)
 
 
 @pytest.fixture
@@ -33,38 +27,18 @@ def find(tmp_path: Path, tiny: Path):
     return find_for
 
 
-def test_held_out_images_are_others_than_those_for_thresholds() -> None:
-    held_out = hold_out(1000, 100, benchmark(300))
-    assert len(np.unique(held_out)) == 100
-    assert (np.diff(held_out) > 0).all()
-    assert not set(held_out) & set(positions_of("calibration", 1000, 300, 0))
-
-
-def test_of_few_images_a_fifth_is_held_out() -> None:
-    assert len(hold_out(50, 100, benchmark(10))) == 10
-
-
-def test_images_for_thresholds_are_held_out_where_others_do_not_suffice() -> None:
-    held_out = hold_out(1000, 100, benchmark(950))
-    rest = positions_of("rest", 1000, 950, 0)
-    assert set(rest) < set(held_out)
-    assert len(held_out) == 100
-
-
-def test_too_few_images_are_refused() -> None:
-    with pytest.raises(UserError, match="of 4 ID training images none can be held out"):
-        hold_out(4, 100, benchmark(1))
-
-
-def test_what_is_held_out_is_kept_from_detectors_and_not_from_the_classifier(find) -> None:
+def test_detectors_are_tuned_on_the_validation_images_of_a_run(find) -> None:
     request = find().resolved.request
-    held_out, rest, whole = (
-        each.load().images.reshape(-1, 64) for each in (request.test, request.train, request.taught)
-    )
-    assert len(held_out) == 50
-    assert len(held_out) + len(rest) == len(whole) == 1201
-    joined = np.concatenate([held_out, rest])
-    assert sorted(map(bytes, joined)) == sorted(map(bytes, whole))
+    held_out, rest = (each.positions(each.load().labels) for each in (request.test, request.train))
+    assert len(held_out) == 100
+    assert sorted([*held_out, *rest]) == list(range(1201))
+    assert request.validation is None
+    assert request.images_per_set == 50
+
+
+def test_a_benchmark_without_validation_images_is_refused(find) -> None:
+    with pytest.raises(UserError, match="'tiny' holds no validation images out"):
+        find(validation_images=0)
 
 
 def test_without_a_declaration_outliers_are_those_that_ship(find) -> None:

@@ -44,6 +44,16 @@ class Nearest(Detector):
         return torch.cdist(batch.features, self.features_).amin(1).double() ** self.power
 
 
+class Validated(Nearest):
+    """Is fitted on validation images, which it would be tuned on."""
+
+    info = Info(name="validated", summary="For tests.")
+    fit_needs = frozenset({Need.FEATURES, Need.VALIDATION})
+
+    def fit(self, train, context):
+        return super().fit(context.validation, context)
+
+
 @hookimpl
 def oodbench_detectors():
-    return [Signed, Nearest]
+    return [Signed, Nearest, Validated]
