@@ -16,6 +16,7 @@ ID = "Digits"
 SETS = ("Glyphs", "Uniform")
 COUNTS = {ID: 60, "Glyphs": 50, "Uniform": 40}
 CALIBRATION = 30
+VALIDATION = 20
 
 
 def images(name: str, split: str) -> np.ndarray:
@@ -91,6 +92,7 @@ def info_of(detectors: Sequence[str], sets: Sequence[str] = SETS, **changes: Any
         "classifier_seeds": [0],
         "images_per_set": 60,
         "calibration_images": CALIBRATION,
+        "validation_images": VALIDATION,
         "selection_seed": 0,
         "precision": "float32",
         "batch_size": 50,

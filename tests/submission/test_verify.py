@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import CALIBRATION, COUNTS, ID, SETS, make_run, predictions_of, scores_of
+from made_runs import CALIBRATION, VALIDATION, COUNTS, ID, SETS, make_run, predictions_of, scores_of
 
 from oodbench.contracts import Benchmark
 from oodbench.measures.evaluation import recompute
@@ -33,6 +33,7 @@ def definition() -> Definition:
             classifier="net",
             images_per_set=60,
             calibration_images=CALIBRATION,
+            validation_images=VALIDATION,
         ),
         id_title=ID,
         ood_titles=SETS,
@@ -120,6 +121,7 @@ def swapped_records(scores: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame
     ("request_", "message"),
     [
         ({"calibration_images": 29}, "calibration_images: the run has 29, benchmark 'made' 30"),
+        ({"validation_images": 19}, "validation_images: the run has 19, benchmark 'made' 20"),
         ({"selection_seed": 4}, "selection_seed: the run has 4"),
         ({"classifier": {"net": {"width": 64}}}, "classifier: the run has {'net': {'width': 64}}"),
         ({"id": "mnist"}, "id: the run has mnist"),
