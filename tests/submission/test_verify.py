@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import CALIBRATION, VALIDATION, COUNTS, ID, SETS, make_run, predictions_of, scores_of
+from made_runs import CALIBRATION, COUNTS, ID, SETS, VALIDATION, make_run, predictions_of, scores_of
 
 from oodbench.contracts import Benchmark
 from oodbench.measures.evaluation import recompute
