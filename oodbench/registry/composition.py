@@ -71,7 +71,11 @@ class Composition(Detector, Identified):
         changed = self._take(shapings, score, context)
         if not isinstance(score, Shaping):
             read = score.needs_to_fit()
-            train = _ShapedStream(train, lambda batch: self._change(batch, read))
+            change = functools.partial(self._change, needs=read)
+            train = _ShapedStream(train, change)
+            if Need.VALIDATION in read:
+                held_out = _ShapedStream(context.validation, change)
+                changed = replace(changed, _validation=held_out)
         score.fit(train, changed)
         return self
 
@@ -177,7 +181,7 @@ def compose(members: Sequence[type[Detector]], known: Sequence[str] = ()) -> typ
             )
     if (
         not _reads(score) & SHAPED
-        or not _reads(score) <= {*SHAPED, Need.INPUTS}
+        or not _reads(score) <= {*SHAPED, Need.INPUTS, Need.VALIDATION}
         or (score.parts is not Trainable.parts)
     ):
         raise UserError(

@@ -11,6 +11,7 @@ from oodbench.registry.composition import compose
 from oodbench.registry.lookup import load_registry
 from oodbench.request.detectors import find_detectors, make_detectors
 from oodbench.testing import fit, toy_problem
+from oodbench_posthoc.temperature_scaling import best_temperature
 
 REGISTRY = load_registry()
 PROBLEM = toy_problem()
@@ -90,6 +91,17 @@ def test_a_score_reads_the_logits_of_the_shaped_head():
     expected = -((cut @ WEIGHT.T + BIAS) * factor).max(axis=1)
     found = scores_of("react+lts+maxlogit", react_percentile=0.5)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_score_that_is_fitted_on_validation_images_gets_shaped_ones():
+    """DICE before temperature scaling: the temperature of the logits of the sparse head."""
+    contributions = WEIGHT * TRAIN.mean(axis=0)
+    sparse = np.where(contributions > np.quantile(contributions, 0.9), WEIGHT, 0)
+    held_out = PROBLEM.validation(frozenset({Need.FEATURES})).whole
+    logits = held_out.features.double().numpy() @ sparse.T + BIAS
+    fitted = fit(make("dice+temperature-scaling"), PROBLEM)
+    expected = best_temperature(torch.from_numpy(logits), held_out.labels)
+    assert fitted.trainable.state()["temperature-scaling.temperature_"] == pytest.approx(expected)
 
 
 class Recorder(Detector):
