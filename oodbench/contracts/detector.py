@@ -54,6 +54,13 @@ class Trainable(ABC):
         """
         return None
 
+    def least_images(self) -> int:
+        """Return how many training images ``fit`` needs at least, with these parameters.
+
+        Of fewer, the fit fails with that reason, and tuning does not try these parameters.
+        """
+        return 1
+
     @classmethod
     def learns(cls) -> bool:
         """Return whether ``fit`` does anything."""
@@ -150,3 +157,14 @@ def parameters(plugin: object) -> dict[str, Any]:
             raise PluginError(f"{type(plugin).__name__} does not store its parameter '{name}'")
         values[name] = getattr(plugin, name)
     return values
+
+
+def require_images(trainable: Trainable, images: int) -> None:
+    """Raise an error if there are too few training images for the parameters of ``trainable``.
+
+    Raises:
+        PluginError: saying how many it needs.
+    """
+    least = trainable.least_images()
+    if images < least:
+        raise PluginError(f"needs at least {least:,} training images, and there are {images:,}")

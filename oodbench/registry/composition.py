@@ -79,6 +79,10 @@ class Composition(Detector, Identified):
         score.fit(train, changed)
         return self
 
+    def least_images(self) -> int:
+        """Return how many training images the members need."""
+        return max(member.least_images() for member in self._made())
+
     def _take(self, shapings: Sequence[Any], score: Detector, context: Context) -> Context:
         """Take fitted members; return the context with the shaped classifier for the score."""
         from oodbench.registry.shaped import ShapedClassifier

@@ -32,6 +32,9 @@ def run(spec: FitSpec, work: Work) -> None:
     """Fit ``spec["trainable"]`` with ``spec["seed"]`` and ``spec["precision"]``.
 
     Shipped weights, ``spec["weights"]``, take the place of the training if they fit.
+
+    Raises:
+        PluginError: if there are too few training images, or ``fit`` does not return the object.
     """
     trainable: Trainable = spec["trainable"]
     origin = origin_of(trainable, spec["seed"], work.inputs)
@@ -41,6 +44,10 @@ def run(spec: FitSpec, work: Work) -> None:
     at_once = spec["batch_size"]
     needs = trainable.needs_to_fit()
     stream = training_stream(work.inputs, needs, at_once, work.device)
+    if len(stream) < (least := trainable.least_images()):
+        raise PluginError(
+            f"needs at least {least:,} training images, and there are {len(stream):,}"
+        )
     context = make_context(spec, work, stream.shape, stream.num_classes)
     if "validation" in work.inputs:
         held_out = validation_stream(work.inputs, needs, at_once, work.device)

@@ -25,7 +25,7 @@ TOY_AUROC = 0.7
 
 
 def check_declarations(subject: DetectorSubject) -> None:
-    """Check that `needs`, `stochastic`, `space` and `parts` have the right form."""
+    """Check that `needs`, `stochastic`, `space`, `least_images` and `parts` have the right form."""
     detector = subject.detector
     for attribute, needs in (("needs", detector.needs), ("fit_needs", detector.fit_needs)):
         if attribute == "fit_needs" and needs is None:
@@ -49,6 +49,8 @@ def check_declarations(subject: DetectorSubject) -> None:
         assert values, f"space['{name}'] is empty"
         for value in values:
             assert_stored(type(detector)(**{name: value}), {name: value})
+    least = detector.least_images()
+    assert isinstance(least, int), f"least_images returns {least!r}, which is no whole number"
     for name, part in detector.parts().items():
         assert isinstance(part, Trainable), f"part '{name}' is not a Trainable: {part!r}"
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from oodbench.contracts import Batch, Detector, GeneratedDataset, Need, PluginError, Trainable
+from oodbench.contracts.detector import require_images
 from oodbench.testing.common import copy_of
 from oodbench.testing.toy import TensorStream, ToyProblem
 
@@ -74,6 +75,7 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     context = problem.context(needs, seed=seed, device=device, parts=parts, validation=validation)
     if trainable.auxiliary():
         context.auxiliary = problem.auxiliary(device)
+    require_images(new, len(train))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         returned = new.fit(train, context)

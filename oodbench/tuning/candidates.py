@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +38,24 @@ class Candidate:
 
 
 def list_candidates(
-    entry: Entry[Detector], default: Detector, fixed: Collection[str], samples: int, seed: int
+    entry: Entry[Detector],
+    default: Detector,
+    fixed: Collection[str],
+    images: int,
+    samples: int,
+    seed: int,
 ) -> list[Candidate]:
     """Return the default and other settings from the space that the detector declares.
 
     All of them if they are not more than ``samples``, else so many that are drawn by seed without
     repetition. Settings that the detector refuses, because they do not fit one another, are left
-    out.
+    out, and those that need more training images than there are.
 
     Args:
         entry: the detector's class.
         default: the detector with the parameters that it has without tuning.
         fixed: parameters that keep their values.
+        images: number of training images.
         samples: settings besides the default at most.
         seed: draws them.
     """
@@ -56,15 +63,16 @@ def list_candidates(
     space = {name: values for name, values in default.space.items() if name not in fixed}
     start = {name: present[name] for name in space}
     grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
-    others = [settings for settings in grid if settings != start]
+    others = []
+    for settings in grid:
+        with suppress(InvalidParameter):
+            detector = entry.create(**{**present, **settings})
+            if settings != start and detector.least_images() <= images:
+                others.append((settings, detector))
     if len(others) > samples:
         drawn = np.random.Generator(np.random.Philox(seed)).permutation(len(others))[:samples]
         others = [others[position] for position in np.sort(drawn)]
-    found = [Candidate(entry.name, start, default, 0)]
-    for settings in others:
-        try:
-            detector = entry.create(**{**present, **settings})
-        except InvalidParameter:
-            continue
-        found.append(Candidate(entry.name, settings, detector, len(found)))
-    return found
+    return [
+        Candidate(entry.name, settings, detector, number)
+        for number, (settings, detector) in enumerate([(start, default), *others])
+    ]

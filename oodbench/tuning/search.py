@@ -117,6 +117,8 @@ def tune(
 def _list_all(
     resolved: Resolved, options: Options, known: Registry, samples: int, seed: int
 ) -> list[Candidate]:
+    train = resolved.request.train
+    images = len(train.positions(train.load().labels))
     return [
         candidate
         for name, default in resolved.request.detectors.items()
@@ -125,6 +127,7 @@ def _list_all(
             known.detectors[name],
             default,
             parameters_for(type(default), options.parameters or {}),
+            images,
             samples,
             seed,
         )

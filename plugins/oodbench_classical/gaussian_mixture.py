@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from oodbench.contracts import Info
+from oodbench.contracts import Info, InvalidParameter
 from oodbench_classical.adapter import RANDOM_STATE, Parametric, check_count
 
 
@@ -20,7 +20,7 @@ class GaussianMixture(Parametric):
         sample: training images at most.
 
     Raises:
-        InvalidParameter: if one of them is less than 1.
+        InvalidParameter: if one of them is less than 1, or there are more components than images.
     """
 
     info = Info(
@@ -34,8 +34,16 @@ class GaussianMixture(Parametric):
     def __init__(self, *, components: int = 10, sample: int = 10_000) -> None:
         check_count("components", components)
         check_count("sample", sample)
+        if components > sample:
+            raise InvalidParameter(
+                f"components ({components}) must not be more than the sample ({sample})"
+            )
         self.components = components
         self.sample = sample
+
+    def least_images(self) -> int:
+        """Return the number of components."""
+        return self.components
 
     def estimator(self) -> Any:
         """Return a new estimator of scikit-learn."""

@@ -47,6 +47,10 @@ class LocalOutlierFactor(Classical):
         self.neighbours = neighbours
         self.sample = sample
 
+    def least_images(self) -> int:
+        """Return one more than there are neighbours: an image is no neighbour of its own."""
+        return self.neighbours + 1
+
     def estimator(self) -> Any:
         """Return a new estimator of scikit-learn."""
         from sklearn import neighbors

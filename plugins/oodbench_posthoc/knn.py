@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from oodbench.contracts import (
@@ -12,7 +13,6 @@ from oodbench.contracts import (
     InvalidParameter,
     Need,
     Paper,
-    PluginError,
     Stream,
 )
 from oodbench_posthoc.checks import check_count
@@ -65,15 +65,13 @@ class NearestNeighbours(Detector):
         self.neighbours = neighbours
         self.share = share
 
-    def fit(self, train: Stream, context: Context) -> Self:
-        """Keep the directions of the features of training images.
+    def least_images(self) -> int:
+        """Return of how many training images as many are kept as neighbours are looked for."""
+        return math.ceil(self.neighbours / self.share)
 
-        Raises:
-            PluginError: if fewer are kept than the neighbours that are looked for.
-        """
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Keep the directions of the features of training images."""
         kept = self._draw(len(train))
-        if len(kept) < self.neighbours:
-            raise PluginError(f"needs at least {self.neighbours} training images, got {len(kept)}")
         self.bank_ = gather_rows(train, lambda batch: directions(batch.features), kept)
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Batch, Context, Info, Need, Paper, PluginError, Stream
+from oodbench.contracts import Batch, Context, Info, Need, Paper, Stream
 from oodbench_posthoc.adapter import FeaturesAdapter
 from oodbench_posthoc.checks import check_count
 from oodbench_posthoc.nearest import most_alike
@@ -52,17 +52,15 @@ class NeighbourGuidance(FeaturesAdapter):
         check_count("neighbours", neighbours)
         self.neighbours = neighbours
 
-    def fit(self, train: Stream, context: Context) -> Self:
-        """Keep the features of all training images, as long as the energy of each.
+    def least_images(self) -> int:
+        """Return the number of neighbours that are looked for."""
+        return self.neighbours
 
-        Raises:
-            PluginError: if there are fewer than the neighbours that are looked for.
-        """
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Keep the features of all training images, as long as the energy of each."""
         import torch
         from torch.nn.functional import normalize
 
-        if len(train) < self.neighbours:
-            raise PluginError(f"needs at least {self.neighbours} training images, got {len(train)}")
         head: Any = context.classifier.head
 
         def guides(batch: Batch) -> Tensor:

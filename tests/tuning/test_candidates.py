@@ -10,9 +10,9 @@ from oodbench.tuning.candidates import list_candidates
 LOADED = load_registry()
 
 
-def candidates(name: str, fixed=(), samples: int = 100, **given):
+def candidates(name: str, fixed=(), images: int = 10_000, samples: int = 100, **given):
     entry = LOADED.detectors[name]
-    return list_candidates(entry, entry.create(**given), fixed, samples, seed=0)
+    return list_candidates(entry, entry.create(**given), fixed, images, samples, seed=0)
 
 
 def settings(found):
@@ -53,6 +53,31 @@ def test_more_settings_than_asked_for_are_drawn_without_repetition() -> None:
 def test_what_the_detector_refuses_is_left_out() -> None:
     found = candidates("local-outlier-factor", sample=30)
     assert [each["neighbours"] for each in settings(found)] == [20, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("knn", [50]),
+        ("react+knn", [50]),
+        ("nnguide", [10, 1, 5, 50]),
+        ("local-outlier-factor", [20, 5, 10, 50]),
+    ],
+)
+def test_what_needs_more_training_images_than_there_are_is_left_out(name, values) -> None:
+    neighbours = next(key for key in candidates(name)[0].settings if key.endswith("neighbours"))
+    found = settings(candidates(name, images=99, samples=1000))
+    assert list(dict.fromkeys(each[neighbours] for each in found)) == values
+
+
+def test_a_share_of_the_training_images_holds_as_many_neighbours() -> None:
+    of_all, of_half = (
+        {each["neighbours"] for each in settings(candidates("knn", images=400, share=share))}
+        for share in (1.0, 0.5)
+    )
+    assert of_all == {50, 100, 200}
+    assert of_half == {50, 100, 200}
+    assert candidates("knn", images=399, share=0.5)[-1].settings == {"neighbours": 100}
 
 
 @pytest.mark.parametrize("name", ["maxlogit", "entropy"])
