@@ -39,7 +39,7 @@ class Wgan(Trainable):
             InvalidParameter: if there is no such recipe.
             PluginError: if the training diverges.
         """
-        from oodbench_ganad.networks import initialise
+        from oodbench_ganad.networks import initialise, settle
         from oodbench_ganad.training import AdversarialTraining
 
         recipe = recipe_for(self.recipe, context.shape)
@@ -51,8 +51,8 @@ class Wgan(Trainable):
         AdversarialTraining(self.generator_, self.critic_, recipe, self.alpha, steps, context).run(
             train
         )
-        self.generator_.eval()
-        self.critic_.eval()
+        settle(self.generator_)
+        settle(self.critic_)
         return self
 
     def state(self) -> State:
@@ -78,9 +78,9 @@ class Wgan(Trainable):
         return self
 
     def _build(self, context: Context) -> None:
-        from oodbench_ganad.networks import Critic, Generator, place
+        from oodbench_ganad.networks import make_critic, make_generator, place
 
         architecture = recipe_for(self.recipe, context.shape).architecture
         described = (architecture, context.shape, context.num_classes)
-        self.generator_ = place(Generator(*described), context.device)
-        self.critic_ = place(Critic(*described), context.device)
+        self.generator_ = place(make_generator(*described), context.device)
+        self.critic_ = place(make_critic(*described), context.device)

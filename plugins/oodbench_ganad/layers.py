@@ -108,7 +108,7 @@ class DownConvolution(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, d, h // 2, w // 2)."""
-        return _convolve(x, _widened(self.weight) / 4, self.bias, 2)
+        return _convolve(x, widened(self.weight) / 4, self.bias, 2)
 
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, stride: int) -> Tensor:
@@ -175,11 +175,11 @@ class UpConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, d, 2 h, 2 w)."""
-        kernel = _widened(self.weight).flip(2, 3).transpose(0, 1)
+        kernel = widened(self.weight).flip(2, 3).transpose(0, 1)
         return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
 
-def _widened(kernel: Tensor) -> Tensor:
+def widened(kernel: Tensor) -> Tensor:
     """Sum a 3x3 kernel over the 2x2 pixels that share a value: (d, c, 3, 3) to (d, c, 4, 4)."""
     padded = F.pad(kernel, (1, 1, 1, 1))
     rows = padded[:, :, :-1] + padded[:, :, 1:]
@@ -227,3 +227,12 @@ class CriticBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to itself, or to (n, c, h // 2, w // 2) if ``down``."""
         return torch.add(self.shortcut(x), self.change(x))
+
+
+def halvings(size: int, limit: int) -> int:
+    """Count how often ``size`` is halved, rounding down, until it is at most ``limit``."""
+    count = 0
+    while size > limit:
+        size //= 2
+        count += 1
+    return count

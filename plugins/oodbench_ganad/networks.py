@@ -29,7 +29,9 @@ from oodbench_ganad.layers import (
     GeneratorBlock,
     LeakyReLU,
     UpConvolution,
+    halvings,
 )
+from oodbench_ganad.projected import ProjectedCritic, ProjectedGenerator
 from oodbench_ganad.recipes import Architecture
 
 GENERATOR_START = 7
@@ -39,6 +41,22 @@ CRITIC_END = 4
 """Longest side of the critic's last feature maps."""
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def make_generator(
+    architecture: Architecture, shape: tuple[int, int, int], num_classes: int
+) -> nn.Module:
+    """Return a new generator, from seeds (n, N) and classes (n,) to images."""
+    kind = ProjectedGenerator if architecture.blocks == "projected" else Generator
+    return kind(architecture, shape, num_classes)
+
+
+def make_critic(
+    architecture: Architecture, shape: tuple[int, int, int], num_classes: int
+) -> nn.Module:
+    """Return a new critic or AD, from images and classes (n,) to values (n,)."""
+    kind = ProjectedCritic if architecture.blocks == "projected" else Critic
+    return kind(architecture, shape, num_classes)
 
 
 class Generator(nn.Module):
@@ -55,19 +73,17 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = shape
-        doublings = _halvings(max(height, width), GENERATOR_START)
+        doublings = halvings(max(height, width), GENERATOR_START)
         rows, columns = -(-height >> doublings), -(-width >> doublings)
-        widths = [
-            architecture.generator_width * architecture.growth**level
-            for level in reversed(range(doublings + 1))
-        ]
+        widths = architecture.generator_widths(doublings)[::-1]
         self.shape = shape
         self.num_classes = num_classes
         self.start = nn.Sequential(
             nn.Linear(architecture.seed_length + num_classes, rows * columns * widths[0]),
             nn.Unflatten(1, (widths[0], rows, columns)),
         )
-        make_body = _residual_generator if architecture.residual else _plain_generator
+        residual = architecture.blocks == "residual"
+        make_body = _residual_generator if residual else _plain_generator
         self.body = make_body(channels, widths)
 
     def forward(self, seeds: Tensor, classes: Tensor) -> Tensor:
@@ -96,13 +112,13 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = shape
-        downs = max(1, _halvings(max(height, width), CRITIC_END))
-        widths = [architecture.critic_width * architecture.growth**i for i in range(downs + 1)]
+        downs = max(1, halvings(max(height, width), CRITIC_END))
+        widths = architecture.critic_widths(downs)
         self.num_classes = num_classes
         self.class_map = nn.Sequential(
             nn.Linear(num_classes, height * width), nn.Unflatten(1, (1, height, width))
         )
-        if architecture.residual:
+        if architecture.blocks == "residual":
             self.body = _residual_critic(channels + 1, widths, architecture.last_convolutions)
             features = widths[-1]
         else:
@@ -148,6 +164,17 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def settle(network: nn.Module) -> None:
+    """Take evaluation mode, with values that 16 bits hold exactly.
+
+    Weights can ship at half the size then, and what was trained on them still fits.
+    """
+    network.eval()
+    for value in network.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())
+
+
 def place(network: Network, device: torch.device) -> Network:
     """Move a network to a device, its convolutions in the memory format that is fastest."""
     return network.to(device).to(memory_format=torch.channels_last)
@@ -175,11 +202,11 @@ def _plain_generator(channels: int, widths: list[int]) -> nn.Sequential:
 def _residual_critic(channels: int, widths: list[int], last_convolutions: int) -> nn.Sequential:
     """Stack a convolution, a block for each halving, a last block and the global pooling."""
     width = widths[0]
-    halvings = len(widths) - 1
+    downs = len(widths) - 1
     layers: list[nn.Module] = [Convolution(channels, width)]
-    for level in range(halvings + 1):
-        convolutions = last_convolutions if level >= halvings - 1 else 1
-        layers.append(CriticBlock(width, convolutions=convolutions, down=level < halvings))
+    for level in range(downs + 1):
+        convolutions = last_convolutions if level >= downs - 1 else 1
+        layers.append(CriticBlock(width, convolutions=convolutions, down=level < downs))
     return nn.Sequential(*layers, LeakyReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -189,12 +216,3 @@ def _plain_critic(channels: int, widths: list[int]) -> nn.Sequential:
     for before, after in itertools.pairwise([channels, *widths[1:]]):
         layers += [Convolution(before, after, size=4, stride=2), LeakyReLU()]
     return nn.Sequential(*layers, nn.Flatten())
-
-
-def _halvings(size: int, limit: int) -> int:
-    """Count how often ``size`` is halved, rounding down, until it is at most ``limit``."""
-    count = 0
-    while size > limit:
-        size //= 2
-        count += 1
-    return count

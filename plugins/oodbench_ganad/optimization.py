@@ -69,6 +69,39 @@ class FallingAdam:
                 self.adam.state[weight][average] = like.copy_(value)  # in the weight's layout
 
 
+class AveragedWeights:
+    """An exponential moving average of a network's weights.
+
+    Args:
+        network: its weights are averaged, from those it has now.
+        decay: share of the average that a step keeps.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.weights = list(network.parameters())
+        self.averages = [weight.detach().clone() for weight in self.weights]
+        self.decay = decay
+
+    def update(self) -> None:
+        """Move the average towards the weights as they are now."""
+        torch._foreach_lerp_(self.averages, [w.detach() for w in self.weights], 1 - self.decay)
+
+    def copy_to(self, network: nn.Module) -> None:
+        """Give a network of the same kind the averaged weights."""
+        with torch.no_grad():
+            for weight, average in zip(network.parameters(), self.averages, strict=True):
+                weight.copy_(average)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what `restore` needs to resume from here."""
+        return {str(index): average for index, average in enumerate(self.averages)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resume from a state."""
+        for index, average in enumerate(self.averages):
+            average.copy_(state[str(index)])
+
+
 def reduced_precision(context: Context) -> torch.autocast:
     """Return a context manager that computes convolutions and products in bfloat16 if allowed."""
     return torch.autocast(

@@ -11,9 +11,17 @@ from torch import Tensor, nn
 from oodbench.contracts import Batch, Context, PluginError, Stream
 from oodbench_ganad import losses, seeds
 from oodbench_ganad.batches import EndlessBatches
-from oodbench_ganad.optimization import REPORT_EVERY, FallingAdam, reduced_precision
+from oodbench_ganad.optimization import (
+    REPORT_EVERY,
+    AveragedWeights,
+    FallingAdam,
+    reduced_precision,
+)
 from oodbench_ganad.recipes import Recipe
 from oodbench_ganad.resuming import gather, scatter
+
+STATISTICS = 20
+"""Batches from which an averaged generator's batch normalisations take mean and variance."""
 
 
 class AdversarialTraining:
@@ -44,6 +52,8 @@ class AdversarialTraining:
         self.steps = steps
         self.context = context
         self.draws = seeds.device_generator(context, stream=1)
+        averaging = recipe.averaging
+        self.average = None if averaging is None else AveragedWeights(generator, averaging)
         rates = (recipe.learning_rate, recipe.last_learning_rate, recipe.betas)
         self.generator_optimizer = FallingAdam(generator, steps, *rates)
         self.critic_optimizer = FallingAdam(critic, steps * recipe.critic_steps, *rates)
@@ -69,10 +79,13 @@ class AdversarialTraining:
                 self._report(step, critic_loss, generator_loss)
                 if checkpoint.is_due():
                     checkpoint.save(gather(parts))
+        if self.average is not None:
+            self.average.copy_to(self.generator)
+            self._gather_statistics(size)
 
     def _parts(self, batches: EndlessBatches) -> dict[str, Any]:
         """Return what a checkpoint holds."""
-        return {
+        parts = {
             "draws": self.draws,
             "generator": self.generator,
             "critic": self.critic,
@@ -80,9 +93,10 @@ class AdversarialTraining:
             "critic_optimizer": self.critic_optimizer,
             "batches": batches,
         }
+        return parts if self.average is None else parts | {"average": self.average}
 
     def critic_step(self, batch: Batch) -> losses.CriticLoss:
-        """Take one step down equation (7); the fakes are made without a graph."""
+        """Take one step down the critic's loss; the fakes are made without a graph."""
         device = self.context.device
         real = batch.inputs.to(device, non_blocking=True)
         classes = batch.labels.to(device, non_blocking=True)
@@ -90,24 +104,46 @@ class AdversarialTraining:
         with reduced_precision(self.context):
             with torch.no_grad():
                 fakes = self.generator(self._draw_seeds(len(real)), classes)
-            result = losses.critic_loss(
-                self.critic, real, fakes, classes, mixing, self.recipe.penalty_weight
-            )
+            if self.recipe.loss == "hinge":
+                result = losses.hinge_loss(self.critic, real, fakes, classes)
+            else:
+                result = losses.critic_loss(
+                    self.critic, real, fakes, classes, mixing, self.recipe.penalty_weight
+                )
         self.critic_optimizer.step_on(result.loss)
         return result
 
     def generator_step(self, size: int) -> losses.GeneratorLoss:
         """Take one step down equation (2), on ``size`` fakes of random classes."""
-        classes = torch.randint(
-            self.context.num_classes, (size,), device=self.context.device, generator=self.draws
-        )
+        classes = self._draw_classes(size)
         with reduced_precision(self.context):
             fakes = self.generator(self._draw_seeds(size), classes)
+            classified = max(1, round(size * self.recipe.classified_share))
             result = losses.generator_loss(
-                self.critic, self.context.classifier, fakes, classes, self.alpha
+                self.critic, self.context.classifier, fakes, classes, self.alpha, classified
             )
         self.generator_optimizer.step_on(result.loss)
+        if self.average is not None:
+            self.average.update()
         return result
+
+    def _gather_statistics(self, size: int) -> None:
+        """Let the batch normalisations of the averaged generator see `STATISTICS` batches."""
+        norms = [each for each in self.generator.modules() if isinstance(each, nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+        with torch.no_grad(), reduced_precision(self.context):
+            for _ in range(STATISTICS):
+                self.generator(self._draw_seeds(size), self._draw_classes(size))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def _draw_classes(self, count: int) -> Tensor:
+        return torch.randint(
+            self.context.num_classes, (count,), device=self.context.device, generator=self.draws
+        )
 
     def _draw_seeds(self, count: int) -> Tensor:
         return seeds.draw_fakes(count, self.recipe.architecture.seed_length, self.draws)

@@ -69,10 +69,11 @@ class WganCritic(Detector):
 
     def restore(self, state: State, context: Context) -> Self:
         """Rebuild the critic and load its weights."""
-        from oodbench_ganad.networks import Critic, place
+        from oodbench_ganad.networks import make_critic, place
 
-        architecture = recipe_for(self.recipe, context.shape).architecture
-        critic = place(Critic(architecture, context.shape, context.num_classes), context.device)
+        described = recipe_for(self.recipe, context.shape).architecture
+        critic = make_critic(described, context.shape, context.num_classes)
+        critic = place(critic, context.device)
         critic.load_state_dict(state)
         self.critic_ = critic.eval()
         return self

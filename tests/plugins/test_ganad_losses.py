@@ -246,3 +246,38 @@ def test_cross_entropy_of_equal_logits_is_log_of_the_number_of_classes():
         LinearCritic(torch.ones(9)), FixedClassifier(), dark, torch.tensor([1]), alpha=0.0
     )
     assert result.loss.item() == pytest.approx(math.log(3))
+
+
+def test_the_hinge_loss_counts_what_lies_within_the_margin(images):
+    class Values(nn.Module):
+        def forward(self, images, classes):
+            return torch.tensor([2.0, 0.5, -1.0, 0.0, -2.0, -0.5, 1.0, 0.0])
+
+    found = losses.hinge_loss(Values(), images, images, CLASSES)
+    assert found.loss.item() == pytest.approx((0 + 0.5 + 2 + 1) / 4 + (0 + 0.5 + 2 + 1) / 4)
+    assert found.distance.item() == pytest.approx(1.5 / 4 + 1.5 / 4)
+    assert found.penalty == 0
+
+
+def test_the_critic_is_told_the_own_classes_of_fakes_that_the_classifier_does_not_see(images):
+    told, seen = [], []
+
+    class Critic(LinearCritic):
+        def forward(self, images, classes):
+            told.append(classes.tolist())
+            return super().forward(images, classes)
+
+    class Classifier(FixedClassifier):
+        def forward(self, images):
+            seen.append(len(images))
+            return super().forward(images)
+
+    classes = torch.tensor([1, 2, 1, 2])
+    loss = losses.generator_loss(
+        Critic(torch.zeros(9)), Classifier(), images, classes, alpha=0.0, classified=2
+    )
+    assert seen == [2]
+    assert told == [[0, 0, 1, 2]]
+    logits = FixedClassifier()(images[:2])
+    assert loss.loss.item() == pytest.approx(F.cross_entropy(logits, classes[:2]).item())
+    assert loss.accuracy == 0

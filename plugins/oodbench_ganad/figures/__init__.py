@@ -8,6 +8,7 @@ from oodbench_ganad.figures.growth import GrowingSeeds
 from oodbench_ganad.figures.norms import NormDistribution
 from oodbench_ganad.figures.outputs import OutputsByNorm
 from oodbench_ganad.figures.paths import FeaturePaths
+from oodbench_ganad.figures.samples import Samples
 
 FIGURES: tuple[type[Figure], ...] = (
     NormDistribution,
@@ -15,4 +16,5 @@ FIGURES: tuple[type[Figure], ...] = (
     OutputsByNorm,
     FeaturePaths,
     ForeignFakes,
+    Samples,
 )

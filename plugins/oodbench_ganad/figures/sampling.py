@@ -51,10 +51,14 @@ class Sampler:
         assert isinstance(wgan, Wgan)
         return cls(wgan, run.shape, run.num_classes)
 
+    @property
+    def seed_length(self) -> int:
+        """N, the length of a seed."""
+        return recipe_for(self.wgan.recipe, self.shape).architecture.seed_length
+
     def directions(self, count: int) -> Tensor:
         """Return seeds in random directions, always the same: (count, N) float32."""
-        length = recipe_for(self.wgan.recipe, self.shape).architecture.seed_length
-        return torch.randn(count, length, generator=torch.Generator().manual_seed(0))
+        return torch.randn(count, self.seed_length, generator=torch.Generator().manual_seed(0))
 
     def grown(self, directions: Tensor, norms: Tensor, label: int) -> Tensor:
         """Make images of one class while each of several seeds grows.
