@@ -11,7 +11,16 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from sample_detectors import Brightness, Confidence, Distance, Drawn, FirstOfTwo, SecondOfTwo
+from sample_detectors import (
+    Brightness,
+    Confidence,
+    Distance,
+    Drawn,
+    FailsToReduce,
+    FirstOfTwo,
+    LayerMeans,
+    SecondOfTwo,
+)
 from sample_detectors import info as sample_info
 
 import oodbench
@@ -92,6 +101,30 @@ def test_passes_that_detectors_make_are_counted_apart(run, tmp_path: Path) -> No
     assert info["distinct_images"] == info["images_forwarded"] == 3 * 200 + 100
     assert info["images_forwarded_by_detectors"] == 2 * (3 * 200 + 100)
     assert info["images_forwarded_by_probes"] == 2 * 256
+
+
+def test_detectors_read_layers_in_the_pass_that_yields_logits(run, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    finished = run(detectors=[LayerMeans(), Distance()], store=store)
+    assert finished.info["images_forwarded"] == finished.info["distinct_images"] == 3 * 200 + 1201
+    assert finished.info["images_forwarded_by_detectors"] == 0
+    assert finished.info["costs"]["layer-means"]["forward_passes"] == 1
+    layers = "group1 (4x8x8), group2 (4x4x4), group3 (4x2x2), group4 (4x1x1)"
+    expected = f"Layers that the classifier names: {layers}."
+    assert finished.info["deviations"]["layer-means"] == expected
+    again = run(detectors=[LayerMeans(sign=-1.0), Distance()], store=store, out=tmp_path / "again")
+    assert again.info["images_forwarded"] == 0
+    more = run(detectors=[LayerMeans(scale=2.0)], store=store, out=tmp_path / "more")
+    assert more.info["images_forwarded"] == 3 * 200 + 1201
+
+
+def test_a_detector_that_makes_nothing_of_layers_fails_its_rows_alone(run) -> None:
+    finished = run(detectors=[FailsToReduce(), Distance()])
+    status = finished.records.groupby("detector")["status"].unique()
+    assert status["distance"].tolist() == ["ok"]
+    assert status["fails-to-reduce"].tolist() == ["failed"]
+    errors = finished.records["error"].dropna().unique()
+    assert any("reduce layers of" in each and "ValueError: no idea" in each for each in errors)
 
 
 def test_without_fitting_no_training_image_but_those_for_calibration_is_passed(run) -> None:
