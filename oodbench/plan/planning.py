@@ -56,6 +56,10 @@ def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
     return seed or 0 if isinstance(part, Detector) else 0
 
 
+def _suffix(seed: int | None) -> str:
+    return "" if seed is None else f" (seed {seed})"
+
+
 @dataclass(frozen=True)
 class _Extracted:
     """A trained classifier and its outputs for each split that is scored, and for other images."""
@@ -233,7 +237,7 @@ class _Planner:
             "precision": self.request.precision,
             "batch_size": BATCH_SIZES["cuda" if self.request.gpus else "cpu"],
         }
-        title = f"fit {name}" + ("" if seed is None else f" (seed {seed})")
+        title = f"fit {name}{_suffix(seed)}"
         return self._add("fit", title, spec, inputs, self._resources(trainable))
 
     def _held_out(self, name: str, trainable: Trainable, extracted: _Extracted) -> dict[str, Ref]:
@@ -245,9 +249,8 @@ class _Planner:
         if needs & FROM_CLASSIFIER:
             inputs["extract"] = extracted.validation
         if Need.LAYERS in needs:
-            inputs["reduced:validation"] = self._passes.reduce(
-                name, trainable, extracted.train, split, "all"
-            )
+            reduced = self._passes.reduce(name, trainable, extracted.train, split, "all")
+            inputs["reduced:validation"] = reduced
         return inputs
 
     def _fit_parts(
@@ -325,8 +328,7 @@ class _Planner:
             "seed": seed or 0,
             **self._passes.part(part),
         }
-        suffix = "" if seed is None else f" (seed {seed})"
-        title = f"score {describe(split, part)} by {name}{suffix}"
+        title = f"score {describe(split, part)} by {name}{_suffix(seed)}"
         return self._add("score", title, spec, inputs, self._shared)
 
     def _probe(
@@ -336,8 +338,7 @@ class _Planner:
         spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
         if Need.LAYERS in spec["detector"].needs:
             spec["network"], inputs["classifier"] = self.request.classifier, extracted.train
-        suffix = "" if seed is None else f" (seed {seed})"
-        title = f"score images of all sets again by {name}{suffix}"
+        title = f"score images of all sets again by {name}{_suffix(seed)}"
         return self._add("probe", title, spec, inputs, self._shared, optional=optional)
 
     def _evaluate(
