@@ -15,7 +15,8 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 MAP = re.compile(r"<!-- map -->\n.*?<!-- end of map -->\n", re.DOTALL)
 FOLDERS = {
     "plugins/template/": "A complete detector in its own package, to copy.",
-    "benchmarks/": "Benchmark definitions; in `speed/`, measurements of oodbench itself.",
+    "benchmarks/": "Benchmark definitions; in `speed/`, measurements of oodbench itself; "
+    "`certify.py` compares detectors with those of other libraries.",
     "docs/": "The documentation site: tasks, guides to plugins, measures, reference.",
     "results/": "Kept runs, and figures published elsewhere.",
     "tests/": "Tests, in folders like those of `oodbench/` and `plugins/`.",

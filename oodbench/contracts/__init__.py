@@ -16,7 +16,6 @@ from oodbench.contracts.figure import (
     score_range,
 )
 from oodbench.contracts.info import Info, Paper
-from oodbench.contracts.layers import FEATURES, Layers, by_channel, channels
 from oodbench.contracts.shaping import Shaping
 from oodbench.contracts.training import CustomClassifier, DerivedClassifier
 from oodbench.errors import (
@@ -35,7 +34,6 @@ hookimpl = HookimplMarker(GROUP)
 
 __all__ = [
     "COLUMN_WIDTH",
-    "FEATURES",
     "GROUP",
     "SHORTCUT",
     "Batch",
@@ -56,7 +54,6 @@ __all__ = [
     "Info",
     "InvalidData",
     "InvalidParameter",
-    "Layers",
     "Need",
     "Outputs",
     "Paper",
@@ -67,8 +64,6 @@ __all__ = [
     "State",
     "Stream",
     "Trainable",
-    "by_channel",
-    "channels",
     "hookimpl",
     "parameters",
     "score_range",

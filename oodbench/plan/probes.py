@@ -34,7 +34,6 @@ def probe_of(
     shared = scoring[0].spec
     spec: ProbeSpec = {
         "parts": [job.spec["part"] for job in scoring],
-        "network": None,
         "detector": shared["detector"],
         "classifier": shared["classifier"],
         "seed": shared["seed"],

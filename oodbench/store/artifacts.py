@@ -101,14 +101,10 @@ class Artifact:
 
 @dataclass
 class Draft:
-    """An artifact in the making: write files into `directory` and notes into `meta`.
-
-    Unless `keep` is true in the end, it does not become an artifact.
-    """
+    """An artifact in the making: write files into `directory` and notes into `meta`."""
 
     directory: Path
     meta: dict[str, Any] = field(default_factory=dict)
-    keep: bool = True
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
@@ -222,7 +218,7 @@ class Store:
         return found if sound and is_own else None
 
     @contextmanager
-    def create(self, stage: str, key: str) -> Iterator[Draft]:
+    def create(self, stage: str, key: str, *, keep: bool = True) -> Iterator[Draft]:
         """Make an artifact: the files written to the draft in the block appear at its end.
 
         If another process completed the same artifact in the meantime, that one stays. If the
@@ -239,7 +235,7 @@ class Store:
         try:
             draft = Draft(directory)
             yield draft
-            if draft.keep:
+            if keep:
                 self._complete(draft, stage, key)
         finally:
             shutil.rmtree(directory, ignore_errors=True)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import LogitsAdapter
+from typing import TYPE_CHECKING
+
+from oodbench.contracts import Batch, Detector, Info, Need, Paper
+from oodbench_posthoc.probabilities import sorted_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class Entropy(LogitsAdapter):
+class Entropy(Detector):
     """Score by how evenly the classifier spreads its confidence.
 
     s(x) = -sum_y p_y log p_y, in [0, log k], where p = softmax(f(x)) are the probabilities that
     the k logits f(x) give (section 3 of the paper, with p for a whole image).
     """
 
+    family = "posthoc"
+    needs = frozenset({Need.LOGITS})
     original = "Entropy"
     info = Info(
         name="entropy",
@@ -29,6 +36,14 @@ class Entropy(LogitsAdapter):
         deviations=(
             "The classifier is not trained to have a high entropy on auxiliary outliers, and there "
             "is no meta classifier.",
-            "Probabilities below 1e-7 count as 1e-7 (pytorch-ood).",
         ),
     )
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the entropy: (n,) float64."""
+        import torch
+
+        largest, others = sorted_probabilities(batch.logits)
+        of_largest = -largest * torch.log1p(-others.sum(dim=1))
+        entropies: Tensor = of_largest + torch.special.entr(others).sum(dim=1)
+        return entropies

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import LogitsAdapter
+from oodbench.contracts import Batch, Detector, Info, Need, Paper
 from oodbench_posthoc.checks import check_count, check_positive
+from oodbench_posthoc.probabilities import sorted_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class GeneralisedEntropy(LogitsAdapter):
+class GeneralisedEntropy(Detector):
     """Score by an entropy that is sensitive to small departures from full confidence (GEN).
 
     s(x) = mean over the m largest p_y of p_y^g (1 - p_y)^g, where p = softmax(f(x)) are the
@@ -25,8 +28,9 @@ class GeneralisedEntropy(LogitsAdapter):
         InvalidParameter: if gamma is not a number greater than 0, or top_classes less than 1.
     """
 
+    family = "posthoc"
+    needs = frozenset({Need.LOGITS})
     original = "GEN"
-    renamed: ClassVar = {"M": "top_classes"}
     info = Info(
         name="gen",
         title="GEN",
@@ -39,11 +43,7 @@ class GeneralisedEntropy(LogitsAdapter):
             url="https://openaccess.thecvf.com/content/CVPR2023/html/Liu_GEN_Pushing_the_Limits_of_"
             "Softmax-Based_Out-of-Distribution_Detection_CVPR_2023_paper.html",
         ),
-        deviations=(
-            "The terms are averaged, not summed, which changes no comparison (pytorch-ood).",
-            "Probabilities are clamped to [1e-7, 1 - 1e-7], which ties the images that the "
-            "classifier is surest of with each other (pytorch-ood).",
-        ),
+        deviations=("The terms are averaged, not summed, which changes no comparison.",),
     )
     space: ClassVar = {
         "gamma": (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0),
@@ -56,3 +56,13 @@ class GeneralisedEntropy(LogitsAdapter):
             check_count("top_classes", top_classes)
         self.gamma = gamma
         self.top_classes = top_classes
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the generalised entropy: (n,) float64."""
+        import torch
+
+        largest, others = sorted_probabilities(batch.logits)
+        probabilities = torch.cat([largest[:, None], others], dim=1)
+        complements = torch.cat([others.sum(dim=1, keepdim=True), 1 - others], dim=1)
+        terms = (probabilities * complements)[:, : self.top_classes] ** self.gamma
+        return terms.mean(dim=1)

@@ -25,6 +25,8 @@ from oodbench.contracts import Batch, InvalidParameter
 from oodbench_posthoc.cop import CosinePrincipalComponents
 from oodbench_posthoc.cosine import CosineSimilarity
 from oodbench_posthoc.doctor import Doctor
+from oodbench_posthoc.entropy import Entropy
+from oodbench_posthoc.gen import GeneralisedEntropy
 from oodbench_posthoc.iodin import InfluentialOdin
 from oodbench_posthoc.kernel_pca import KernelPrincipalComponents
 from oodbench_posthoc.mahalanobis_pp import NormalisedMahalanobis
@@ -152,7 +154,9 @@ def test_iodin_moves_the_most_influential_number_alone():
     agree(InfluentialOdin(temperature=2.0, step=0.5), -expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("detector", [Margin(), Doctor(), Doctor(variant="beta")])
+@pytest.mark.parametrize(
+    "detector", [Margin(), Doctor(), Doctor(variant="beta"), Entropy(), GeneralisedEntropy()]
+)
 def test_a_classifier_that_is_sure_does_not_tie(detector):
     """Leads of 50 and 60 logits leave a probability of exactly 1 in float64."""
     logits = torch.tensor([[60.0, 0.0, 0.0], [0.0, 50.0, 0.0], [5.0, 5.0, 5.0]])

@@ -1,0 +1,1 @@
+"""What `benchmarks/certify.py` is made of."""
