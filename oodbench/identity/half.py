@@ -15,7 +15,7 @@ def narrow(source: Path, target: Path) -> None:
         ValueError: if a value is not finite in 16 bits.
     """
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     tensors = load_file(source)
     for name, value in tensors.items():
@@ -24,17 +24,17 @@ def narrow(source: Path, target: Path) -> None:
             if not tensors[name].isfinite().all():
                 largest = float(value.abs().max())
                 raise ValueError(f"'{name}' reaches {largest:.3g}, more than 16 bits can hold")
-    save_file(tensors, target)
+    target.write_bytes(save(tensors))
 
 
 def widen(source: Path, target: Path) -> None:
     """Write a file that `narrow` wrote with its tensors of float16 as float32."""
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     tensors = load_file(source)
     widened = {
         name: value.float() if value.dtype == torch.float16 else value
         for name, value in tensors.items()
     }
-    save_file(widened, target)
+    target.write_bytes(save(widened))

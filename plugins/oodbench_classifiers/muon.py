@@ -82,7 +82,13 @@ def orthogonal(matrix: Tensor) -> Tensor:
     x: Tensor = matrix if wide else matrix.T
     x = x / (x.norm() + 1e-7)
     a, b, c = COEFFICIENTS
+    # Iterations, x <- (a + b x x' + c (x x')^2) x, are gathered in a matrix of the shorter side.
+    gram = x @ x.T
+    identity = torch.eye(len(x), device=x.device)
+    gathered = identity
     for _ in range(ITERATIONS):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
+        step = a * identity + b * gram + c * gram @ gram
+        gathered = step @ gathered
+        gram = step @ gram @ step
+    x = gathered @ x
     return x if wide else x.T

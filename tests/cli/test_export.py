@@ -35,7 +35,8 @@ def test_what_was_exported_is_taken_by_another_store(
     drawable: Path, store: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export(drawable, store, tmp_path / "weights")
-    found = dict(read_weights(path) for path in (tmp_path / "weights").iterdir())
+    exported = [read_weights(path) for path in (tmp_path / "weights").iterdir()]
+    found = {key: (weights,) for key, weights in exported}
     loaded = dataclasses.replace(load_registry(), weights=found)
     monkeypatch.setattr("oodbench.runs.runner.load_registry", lambda: loaded)
     run = oodbench.run(

@@ -50,6 +50,15 @@ def test_singular_values_are_brought_near_one(shape: tuple[int, int]) -> None:
     )
 
 
+def test_iterations_are_those_of_the_formula() -> None:
+    given = torch.randn(6, 30, generator=torch.Generator().manual_seed(0)).double()
+    x = given / given.norm()
+    for _ in range(3):
+        square = x @ x.T
+        x = 3.4445 * x - 4.7750 * square @ x + 2.0315 * square @ square @ x
+    assert torch.allclose(orthogonal(given.float()).double(), x, atol=1e-5)
+
+
 def test_steps_of_filters_are_those_of_the_formula() -> None:
     module = network()
     weight = module[0].weight.detach().clone()

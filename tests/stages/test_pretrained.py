@@ -46,7 +46,7 @@ def test_weights_in_16_bits_are_taken_rounded_and_in_32_bits(
     export(trained, {"benchmark": "toy"}, tmp_path / "half", half=True)
     found = tmp_path / "half" / "model.safetensors"
     assert found.stat().st_size < 0.75 * (trained / "model.safetensors").stat().st_size
-    taken = bench.train(train, weights=read_weights(tmp_path / "half")[1])
+    taken = bench.train(train, weights=(read_weights(tmp_path / "half")[1],))
     whole, rounded = tensors(trained, "model"), tensors(taken, "model")
     assert all(torch.equal(rounded[name], whole[name].half().float()) for name in whole)
     assert taken.meta["shipped"] == {"benchmark": "toy"}
