@@ -24,6 +24,8 @@ class Benchmark:
         validation_images: ID training images at most that are held out: neither the classifier nor
             any detector learns from them, but for what papers fit on held-out images. As many of
             each class as possible, and at most a fifth of each; 0 holds none out.
+        validation_set: name of a data set whose test images are the validation images, in place of
+            held-out ones; empty for none.
         selection_seed: draws all these images; the same for every detector and seed.
         validation: names of the data sets that detectors are tuned against, none of them among
             ``ood``; empty for those that ship for it.
@@ -39,11 +41,17 @@ class Benchmark:
     images_per_set: int = 10_000
     calibration_images: int = 1_000
     validation_images: int = 1_000
+    validation_set: str = ""
     selection_seed: int = 0
     validation: tuple[str, ...] = ()
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    @property
+    def held_out(self) -> int:
+        """The ID training images that are held out at most."""
+        return 0 if self.validation_set else self.validation_images
 
     def with_ood(self, ood: Sequence[str]) -> Self:
         """Return the benchmark with other OOD sets; its groups keep those that it had before."""

@@ -127,6 +127,42 @@ def locate_ood(
     return sources, missing
 
 
+def find_validation_images(
+    train: Source,
+    benchmark: Benchmark,
+    registry: Registry,
+    parameters: Parameters,
+    folder: Path,
+    *,
+    download: bool,
+) -> tuple[Source, Source | None, str]:
+    """Return the images to train on, the validation images, and why there are none.
+
+    Args:
+        train: all ID training images.
+        benchmark: says where the validation images come from.
+        registry: finds data sets.
+        parameters: of plugins, by name.
+        folder: the data folder.
+        download: whether to fetch missing images.
+
+    Raises:
+        UserError: if there is no such data set.
+    """
+    if benchmark.validation_set:
+        try:
+            shape = train.dataset.shape
+            dataset = make_dataset(benchmark.validation_set, registry, parameters, shape)
+            return train, locate(dataset, "test", folder, download=download), ""
+        except (DataUnavailable, PluginError) as error:
+            return train, None, str(error)
+    if benchmark.held_out:
+        rest, held_out = train.shared(benchmark.held_out, benchmark.selection_seed)
+        return rest, held_out, ""
+    reason = f"benchmark '{benchmark.name}' holds none out; --validation-images 1000 does"
+    return train, None, reason
+
+
 def titles_by_group(
     benchmark: Benchmark,
     made: Mapping[str, Dataset],

@@ -98,15 +98,12 @@ def make_detectors(
 
 
 def leave_out_unvalidated(
-    detectors: dict[str, Detector], broken: dict[str, str], benchmark: str
+    detectors: dict[str, Detector], broken: dict[str, str], reason: str
 ) -> None:
-    """Move detectors that are fitted on validation images to ``broken``: there are none."""
+    """Move detectors that are fitted on validation images to ``broken``, where there are none."""
     for name, detector in list(detectors.items()):
         if asks_for(detector, Need.VALIDATION):
-            broken[name] = (
-                f"it is fitted on validation images, and benchmark '{benchmark}' holds none out; "
-                "--validation-images 1000 does"
-            )
+            broken[name] = f"it is fitted on validation images, and {reason}"
             del detectors[name]
 
 

@@ -20,6 +20,7 @@ from oodbench.registry.lookup import Registry
 from oodbench.request.classifiers import make_classifier, names_of
 from oodbench.request.datasets import (
     Auxiliary,
+    find_validation_images,
     locate_ood,
     make_dataset,
     make_ood,
@@ -106,8 +107,6 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     makers = names_of(benchmark.classifier, options.arch, registry, asked)
     parameters = _merge_parameters(benchmark, asked, found, makers, registry)
     detectors, unmade = make_detectors(found, registry, parameters)
-    if not benchmark.validation_images:
-        leave_out_unvalidated(detectors, unmade, benchmark.name)
     classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
     seeds = _seeds(options.seeds, "seeds")
     classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
@@ -119,14 +118,20 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", data, download=options.download)
     test = locate(id_dataset, split, data, download=options.download)
-    validation = None
-    if benchmark.validation_images:
-        held = (benchmark.validation_images, benchmark.selection_seed)
-        train, validation = train.shared(*held)
+    train, validation, reason = find_validation_images(
+        train, benchmark, registry, parameters, data, download=options.download
+    )
+    if validation is None:
+        leave_out_unvalidated(detectors, unmade, reason)
     ood, missing = locate_ood(ood_datasets, lost, split, data, download=options.download)
     refuse_copies(train, test, ood, id_dataset.shape)
     known = train.identities | test.identities
     tested = frozenset().union(*(source.identities for source in ood))
+    if benchmark.validation_set and validation and validation.identities & (known | tested):
+        raise UserError(
+            f"the validation images of benchmark '{benchmark.name}' ({benchmark.validation_set}) "
+            "are trained on or tested; name another validation_set"
+        )
     auxiliary = Auxiliary(known, tested, id_dataset, data, options.download, registry)
     auxiliary.add_detectors(detectors, unmade)
     auxiliary.add_generated(ood)
@@ -153,7 +158,7 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     used = (
         (registry.detectors, found),
         (registry.classifiers, makers),
-        (registry.datasets, [benchmark.id, *benchmark.ood]),
+        (registry.datasets, _sets(benchmark)),
     )
     distributions = {
         name: names[name].plugin.distribution
@@ -190,7 +195,7 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
     if options.images is not None:
         changes["images_per_set"] = options.images
     if options.validation_images is not None:
-        changes["validation_images"] = options.validation_images
+        changes |= {"validation_images": options.validation_images, "validation_set": ""}
     return dataclasses.replace(benchmark, **changes)
 
 
@@ -223,7 +228,7 @@ def _merge_parameters(
     looks like a slip.
     """
     members = {part for name in detectors for part in parts_of(name)}
-    used = {*detectors, *members, *classifiers, benchmark.id, *benchmark.ood}
+    used = {*detectors, *members, *classifiers, *_sets(benchmark)}
     known = {*used, *registry.detectors, *registry.classifiers, *registry.datasets}
     for name in benchmark.parameters.keys() - known:
         if name in registry.detectors:  # a composition
@@ -242,6 +247,12 @@ def _merge_parameters(
     for name, values in asked.items():
         merged.setdefault(name, {}).update(values)
     return merged
+
+
+def _sets(benchmark: Benchmark) -> list[str]:
+    """Return the names of the data sets of a benchmark."""
+    names = (benchmark.id, *benchmark.ood, benchmark.validation_set)
+    return [name for name in names if name]
 
 
 def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:

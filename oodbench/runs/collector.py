@@ -181,7 +181,8 @@ class Collector:
     def _validated_elsewhere(self) -> list[str]:
         """Return the detectors fitted on images that the classifier may have been trained on."""
         trained = [each for ref, each in self._made.items() if ref.stage == "train"]
-        if all("train_accuracy" in each.meta for each in trained):
+        held_out = self._resolved.benchmark.held_out
+        if not held_out or all("train_accuracy" in each.meta for each in trained):
             return []
         detectors = self._resolved.request.detectors.items()
         return [name for name, detector in detectors if asks_for(detector, Need.VALIDATION)]
@@ -262,7 +263,7 @@ class Collector:
             "classifier_seeds": list(request.classifier_seeds),
             "images_per_set": request.images_per_set,
             "calibration_images": request.calibration_images,
-            "validation_images": benchmark.validation_images,
+            "validation_images": benchmark.held_out,
             "selection_seed": request.selection_seed,
             "precision": request.precision,
             "batch_size": request.batch_size,

@@ -111,7 +111,7 @@ def define(benchmark: Benchmark, registry: Registry, data: Path) -> Definition:
 
 def _expect_training(dataset: Dataset, benchmark: Benchmark, data: Path) -> ExpectedSet:
     source = locate(dataset, "train", data, download=False)
-    rest, _ = source.shared(benchmark.validation_images, benchmark.selection_seed)
+    rest, _ = source.shared(benchmark.held_out, benchmark.selection_seed)
     learned = rest.positions(source.load().labels)
     chosen = positions_of(
         "calibration", len(learned), benchmark.calibration_images, benchmark.selection_seed

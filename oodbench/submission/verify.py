@@ -95,7 +95,7 @@ def _check_protocol(run: Run, definition: Definition) -> Iterator[str]:
         "classifier": dict(definition.classifier),
         "images_per_set": benchmark.images_per_set,
         "calibration_images": benchmark.calibration_images,
-        "validation_images": benchmark.validation_images,
+        "validation_images": benchmark.held_out,
         "selection_seed": benchmark.selection_seed,
     }
     if "groups" in request:  # older runs had none

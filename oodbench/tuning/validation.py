@@ -52,15 +52,14 @@ def find_validation(
     if images < 1:
         raise UserError(f"tuning needs at least 1 image of each set, not {images}")
     benchmark = find_benchmark(options, registry)
-    if not benchmark.validation_images:
-        raise UserError(
-            f"benchmark '{benchmark.name}' holds no validation images out, which detectors are "
-            "tuned on; --validation-images 1000 does"
-        )
     chosen = _choose_outliers(outliers, benchmark, registry, data_folder(options.data))
     resolved = resolve(dataclasses.replace(options, ood=chosen), registry, split="train")
     held_out = resolved.request.validation
-    assert held_out is not None  # since the benchmark holds some out
+    if held_out is None:
+        raise UserError(
+            f"benchmark '{benchmark.name}' has no validation images, which detectors are tuned on; "
+            "--validation-images 1000 holds some out"
+        )
     request = dataclasses.replace(
         resolved.request, test=held_out, validation=None, images_per_set=images
     )

@@ -61,7 +61,7 @@ class OpenOodImageNet(ListedDataset):
         deviations=("Detectors learn from 50 training pictures of each class by default.",),
     )
     mirrorable = True
-    splits = ("train", "test")
+    splits: tuple[str, ...] = ("train", "test")
     shape = (3, 224, 224)
     num_classes = 1000
     image_folder = "images_largescale"
@@ -103,6 +103,19 @@ class OpenOodImageNet(ListedDataset):
         return f"detectors learn from at most {self.train_per_class} training pictures of a class"
 
 
+class OpenOodImageNetValidation(OpenOodImageNet):
+    """The 5,000 validation pictures of ImageNet that OpenOOD sets aside for validation."""
+
+    info = Info(
+        name="openood-imagenet-validation",
+        title="ImageNet (validation)",
+        summary="The pictures of ImageNet that OpenOOD sets aside for validation, 224x224.",
+        paper=IMAGENET,
+    )
+    splits = ("test",)
+    prefix = "val"
+
+
 class OpenOodImageNet200(OpenOodImageNet):
     """ImageNet-200: the 200 classes of ImageNet-R, 9,000 validation pictures of which test.
 
@@ -121,6 +134,19 @@ class OpenOodImageNet200(OpenOodImageNet):
     num_classes = 200
     subset = "imagenet200"
     lists = "imagenet200"
+
+
+class OpenOodImageNet200Validation(OpenOodImageNet200):
+    """The 1,000 validation pictures of ImageNet-200 that OpenOOD sets aside for validation."""
+
+    info = Info(
+        name="openood-imagenet200-validation",
+        title="ImageNet-200 (validation)",
+        summary="The pictures of ImageNet-200 that OpenOOD sets aside for validation, 224x224.",
+        paper=IMAGENET,
+    )
+    splits = ("test",)
+    prefix = "val"
 
 
 class SsbHard(LargeDataset):

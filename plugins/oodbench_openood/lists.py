@@ -50,6 +50,7 @@ class ListedDataset(Dataset):
         image_folder: where the pictures are, below the data folder.
         stand_in: the title of the data set that stands in; empty where none does.
         stand_in_pack: the name of its pack, less the split; empty where it is of no use.
+        prefix: what the names of its lists begin with, if that is not the split.
         lists: the benchmark whose lists are read; a parameter of each class.
     """
 
@@ -58,6 +59,7 @@ class ListedDataset(Dataset):
     image_folder: ClassVar[str] = "images_classic"
     stand_in: ClassVar[str] = ""
     stand_in_pack: ClassVar[str] = ""
+    prefix: ClassVar[str] = ""
     lists: str
 
     def fitted(self, shape: tuple[int, int, int]) -> Self:
@@ -142,7 +144,7 @@ class ListedDataset(Dataset):
         return found
 
     def _list(self, root: Path, split: str, subset: str) -> Path:
-        return root / LISTS / self.lists / f"{split}_{subset}.txt"
+        return root / LISTS / self.lists / f"{self.prefix or split}_{subset}.txt"
 
     def _is_listed(self, root: Path, split: str) -> bool:
         return all(self._list(root, split, each).is_file() for each in self.subsets(split))

@@ -38,10 +38,24 @@ class OpenOodCifar10(SmallDataset, Cifar10):
         summary="CIFAR-10 by OpenOOD's lists: 9,000 of the 10,000 test images.",
         paper=Cifar10.info.paper,
     )
-    splits = ("train", "test")
+    splits: tuple[str, ...] = ("train", "test")
     subset = "cifar10"
     stand_in = "CIFAR-10"
     stand_in_pack = "cifar10"
+
+
+class OpenOodCifar10Validation(OpenOodCifar10):
+    """The 1,000 test images of CIFAR-10 that OpenOOD sets aside for validation."""
+
+    info = Info(
+        name="openood-cifar10-validation",
+        title="CIFAR-10 (validation)",
+        summary="The 1,000 images of CIFAR-10 that OpenOOD sets aside for validation.",
+        paper=Cifar10.info.paper,
+    )
+    splits = ("test",)
+    stand_in = ""
+    prefix = "val"
 
 
 class OpenOodCifar100(SmallDataset, Cifar100):
@@ -53,13 +67,27 @@ class OpenOodCifar100(SmallDataset, Cifar100):
         summary="CIFAR-100 by OpenOOD's lists: 9,000 of the 10,000 test images.",
         paper=Cifar100.info.paper,
     )
-    splits = ("train", "test")
+    splits: tuple[str, ...] = ("train", "test")
     subset = "cifar100"
     stand_in = "CIFAR-100"
     stand_in_pack = "cifar100"
 
     def __init__(self, *, lists: str = "cifar100") -> None:
         super().__init__(lists=lists)
+
+
+class OpenOodCifar100Validation(OpenOodCifar100):
+    """The 1,000 test images of CIFAR-100 that OpenOOD sets aside for validation."""
+
+    info = Info(
+        name="openood-cifar100-validation",
+        title="CIFAR-100 (validation)",
+        summary="The 1,000 images of CIFAR-100 that OpenOOD sets aside for validation.",
+        paper=Cifar100.info.paper,
+    )
+    splits = ("test",)
+    stand_in = ""
+    prefix = "val"
 
 
 class OpenOodTinyImageNet(SmallDataset, TinyImageNet):

@@ -18,7 +18,12 @@ from oodbench_openood.large import Ninco, OpenOodImageNet, OpenOodImageNet200, S
 from oodbench_openood.lists import read_list
 from oodbench_openood.pictures import Pictures, fit_picture
 from oodbench_openood.places import Places365
-from oodbench_openood.small import OpenOodCifar10, OpenOodMnist, OpenOodTinyImageNet
+from oodbench_openood.small import (
+    OpenOodCifar10,
+    OpenOodCifar10Validation,
+    OpenOodMnist,
+    OpenOodTinyImageNet,
+)
 
 
 def write_listed(root: Path, place: str, name: str, images: dict[str, np.ndarray], labels=None):
@@ -179,6 +184,17 @@ def test_id_sets_have_the_classes_of_their_lists(tmp_path: Path) -> None:
         )
     assert OpenOodCifar10().load(tmp_path, "train").labels.tolist() == [0, 1, 2]
     assert OpenOodCifar10().load(tmp_path, "test").labels.tolist() == [0, 1]
+
+
+def test_validation_images_are_those_of_the_list_of_their_own(tmp_path: Path) -> None:
+    for prefix, label in (("val", 7), ("test", 8)):
+        images = {f"cifar10/{prefix}/0.png": pictures(1, 32, 32, 3)[0]}
+        write_listed(tmp_path, "images_classic", f"cifar10/{prefix}_cifar10.txt", images, [label])
+    dataset = OpenOodCifar10Validation()
+    assert locate(dataset, "test", tmp_path).load().labels.tolist() == [7]
+    (tmp_path / "benchmark_imglist" / "cifar10" / "val_cifar10.txt").unlink()
+    with pytest.raises(DataUnavailable, match=r"lacks benchmark_imglist/cifar10/val_cifar10\.txt"):
+        locate(dataset, "test", tmp_path)
 
 
 def write_imagenet(root: Path, name: str = "imagenet") -> dict[str, np.ndarray]:

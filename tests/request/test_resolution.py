@@ -110,6 +110,54 @@ def test_fewer_images_than_the_benchmarks_are_asked_for(ask) -> None:
         ask(images=0)
 
 
+def test_validation_images_are_held_out_of_the_training_images(ask) -> None:
+    for options, count in (({}, 100), ({"validation_images": 30}, 30)):
+        request = ask(**options).request
+        shares = [
+            each.positions(each.load().labels) for each in (request.validation, request.train)
+        ]
+        assert [len(share) for share in shares] == [count, 1201 - count]
+        assert not set(shares[0]) & set(shares[1])
+    request = ask(validation_images=0).request
+    assert (request.validation, request.train.share) == (None, None)
+    with pytest.raises(UserError, match="-1 images cannot be held out"):
+        ask(validation_images=-1)
+
+
+def validated_by(place: str, tiny: Path, folder: Path) -> str:
+    """Write the tiny benchmark with a set of validation images of its own; return the path."""
+    path = folder / "validated.toml"
+    path.write_text(f'validation_set = "{place}"\n{tiny.read_text()}')
+    return str(path)
+
+
+def test_a_benchmark_may_name_a_set_of_validation_images(ask, tiny: Path, tmp_path: Path) -> None:
+    own = write_pack(tmp_path / "own.npz", [0, 1, 2])
+    resolved = ask(benchmark=validated_by(own, tiny, tmp_path))
+    request = resolved.request
+    assert request.validation.load().labels.tolist() == [0, 1, 2]
+    assert request.train.share is None
+    assert resolved.benchmark.held_out == 0
+    asked = ask(benchmark=validated_by(own, tiny, tmp_path), validation_images=10).request
+    assert asked.validation.share is not None
+
+
+def test_without_that_set_detectors_that_need_it_are_left_out(ask, tiny, tmp_path) -> None:
+    benchmark = validated_by("openood-cifar10-validation", tiny, tmp_path)
+    resolved = ask(benchmark=benchmark, detectors=["msp", "klmatching"])
+    assert list(resolved.request.detectors) == ["msp"]
+    assert resolved.broken["klmatching"].startswith(
+        "it is fitted on validation images, and data set 'openood-cifar10-validation' is not in"
+    )
+    assert resolved.request.train.share is None
+
+
+def test_validation_images_that_are_tested_are_refused(ask, tiny, tmp_path) -> None:
+    benchmark = validated_by("uniform", tiny, tmp_path)
+    with pytest.raises(UserError, match=r"'tiny' \(uniform\) are trained on or tested"):
+        ask(benchmark=benchmark)
+
+
 @pytest.mark.parametrize("options", [{"id": "digits"}, {"benchmark": "digits"}])
 def test_a_benchmark_is_asked_for_by_name(ask, options: dict) -> None:
     assert ask(**options).benchmark.name == "digits"

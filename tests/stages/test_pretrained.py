@@ -65,6 +65,18 @@ def test_weights_of_other_images_are_trained_again(bench: Bench, shipped: Weight
     assert "shipped" not in trained.meta
 
 
+def test_of_several_weights_those_of_the_same_images_are_taken(
+    bench: Bench, train: Artifact, trained: Artifact, shipped: Weights, tmp_path: Path
+) -> None:
+    other = bench.train(bench.prepare(TwoClasses(), "train", at_most=40))
+    export(other, {"benchmark": "other"}, tmp_path / "other")
+    key, weights = read_weights(tmp_path / "other")
+    assert key == read_weights(shipped.directory)[0]
+    taken = bench.train(train, weights=(weights, shipped))
+    assert taken.meta["shipped"] == {"benchmark": "toy"}
+    assert taken.files == trained.files
+
+
 def test_weights_of_another_seed_are_trained_again(
     bench: Bench, train: Artifact, shipped: Weights
 ) -> None:

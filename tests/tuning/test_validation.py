@@ -37,7 +37,7 @@ def test_detectors_are_tuned_on_the_validation_images_of_a_run(find) -> None:
 
 
 def test_a_benchmark_without_validation_images_is_refused(find) -> None:
-    with pytest.raises(UserError, match="'tiny' holds no validation images out"):
+    with pytest.raises(UserError, match="'tiny' has no validation images"):
         find(validation_images=0)
 
 
