@@ -46,6 +46,46 @@ class Confidence(Detector):
         return -batch.logits.amax(1)
 
 
+class LayerMeans(Detector):
+    """Scores by the first layer's mean, less that of the images that it was fitted on."""
+
+    info = info("layer-means")
+    needs = frozenset({Need.LAYERS})
+    reduced_by = frozenset({"scale"})
+
+    def __init__(self, *, scale: float = 1.0, sign: float = 1.0, images: int = 0) -> None:
+        self.scale = scale
+        self.sign = sign
+        self.images = images
+
+    @property
+    def fit_images(self):
+        return self.images or None
+
+    def reduce(self, layers):
+        output = next(iter(layers.outputs.values()))
+        return self.scale * output.flatten(1).mean(dim=1, keepdim=True).double()
+
+    def fit(self, train, context):
+        import torch
+
+        self.mean_ = torch.cat([batch.reduced for batch in train]).mean(dim=0)
+        self.count_ = len(train)
+        return self
+
+    def score(self, batch):
+        return self.sign * (batch.reduced - self.mean_)[:, 0]
+
+
+class FailsToReduce(LayerMeans):
+    """Cannot make anything of layers."""
+
+    info = info("fails-to-reduce")
+
+    def reduce(self, layers):
+        raise ValueError("no idea")
+
+
 class Distance(Detector):
     """Scores by the distance to the mean of the training features; draws nothing."""
 

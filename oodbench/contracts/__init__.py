@@ -16,6 +16,7 @@ from oodbench.contracts.figure import (
     score_range,
 )
 from oodbench.contracts.info import Info, Paper
+from oodbench.contracts.layers import FEATURES, Layers, by_channel, channels
 from oodbench.contracts.shaping import Shaping
 from oodbench.contracts.training import CustomClassifier, DerivedClassifier
 from oodbench.errors import (
@@ -34,6 +35,7 @@ hookimpl = HookimplMarker(GROUP)
 
 __all__ = [
     "COLUMN_WIDTH",
+    "FEATURES",
     "GROUP",
     "SHORTCUT",
     "Batch",
@@ -54,6 +56,7 @@ __all__ = [
     "Info",
     "InvalidData",
     "InvalidParameter",
+    "Layers",
     "Need",
     "Outputs",
     "Paper",
@@ -64,6 +67,8 @@ __all__ = [
     "State",
     "Stream",
     "Trainable",
+    "by_channel",
+    "channels",
     "hookimpl",
     "parameters",
     "score_range",

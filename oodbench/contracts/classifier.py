@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -110,6 +111,19 @@ class Classifier(ABC):
         return torch.optim.SGD(
             groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
         )
+
+    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the modules that put out the layers of a network, by name, from early to late.
+
+        Detectors that look inside the network read their outputs, maps (n, c, h, w) or tokens
+        (n, t, d): those of the last block at each resolution, of the last one after its
+        activation. Each module is called once in a pass. By default none is named, and a rule
+        finds them.
+
+        Args:
+            module: as `build` returned it.
+        """
+        return {}
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return randomly changed training images: (n, c, h, w) float32 in [0, 1] to the same.

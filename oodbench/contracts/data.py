@@ -24,6 +24,10 @@ class Need(enum.StrEnum):
     """The classifier's outputs before the softmax."""
     FEATURES = "features"
     """The classifier's penultimate features."""
+    LAYERS = "layers"
+    """What `Trainable.reduce` makes of the outputs of the classifier's layers."""
+    LAYER_GRADIENTS = "layer_gradients"
+    """Gradients in these outputs too, for `Trainable.reduce`; together with LAYERS."""
     CLASSIFIER = "classifier"
     """The classifier itself, as ``context.classifier``, for gradients or training in the loop."""
     VALIDATION = "validation"
@@ -42,6 +46,7 @@ class Batch:
         inputs: the images: (n, c, h, w) float32 in [0, 1], the geometry of the ID data set.
         logits: the classifier's logits: (n, k) float32.
         features: the classifier's penultimate features: (n, d) float32.
+        reduced: what `Trainable.reduce` returned: (n, r).
     """
 
     def __init__(
@@ -51,11 +56,13 @@ class Batch:
         inputs: Tensor | None = None,
         logits: Tensor | None = None,
         features: Tensor | None = None,
+        reduced: Tensor | None = None,
     ) -> None:
         self.labels = labels
         self._inputs = inputs
         self._logits = logits
         self._features = features
+        self._reduced = reduced
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -75,10 +82,16 @@ class Batch:
         """Return the classifier's penultimate features, (n, d) float32."""
         return self._declared(self._features, Need.FEATURES)
 
+    @property
+    def reduced(self) -> Tensor:
+        """Return what `Trainable.reduce` made of the layers' outputs: (n, r), of its own dtype."""
+        return self._declared(self._reduced, Need.LAYERS, "reduced")
+
     @staticmethod
-    def _declared(value: Tensor | None, need: Need) -> Tensor:
+    def _declared(value: Tensor | None, need: Need, name: str = "") -> Tensor:
         if value is None:
-            raise PluginError(f"uses batch.{need.value} but does not declare Need.{need.name}")
+            field = name or need.value
+            raise PluginError(f"uses batch.{field} but does not declare Need.{need.name}")
         return value
 
 
@@ -145,6 +158,8 @@ class Context:
         seed: the seed of this fit; torch's global generators are seeded with it already.
         shape: (c, h, w) of the images.
         num_classes: number of classes of the ID data set.
+        layers: with ``Need.LAYERS``, the shapes of the outputs of the classifier's layers for one
+            image, (c, h, w) or (t, d), by the layer's name, from early to late.
         precision: ``"bfloat16"`` where reduced precision may be used for speed, else ``"float32"``.
         parts: the fitted parts that `Trainable.parts` asked for, by the names given there.
         auxiliary: the images that `Trainable.auxiliary` asked for, in the geometry of the ID set.
@@ -158,6 +173,7 @@ class Context:
     shape: tuple[int, int, int]
     num_classes: int
     precision: str = "float32"
+    layers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parts: Mapping[str, Any] = field(default_factory=dict)
     auxiliary: Stream | None = None
     checkpoint: Checkpoint = field(default_factory=Checkpoint)

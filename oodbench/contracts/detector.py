@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from oodbench.contracts.data import Batch, Context, Need, Stream
 from oodbench.contracts.info import Info
+from oodbench.contracts.layers import Layers
 from oodbench.errors import PluginError
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ class Trainable(ABC):
 
     fit_needs: ClassVar[frozenset[Need] | None] = None
     """What ``fit`` reads, beyond the labels; None: the same as `needs`, if there is a ``fit``."""
+
+    fit_images: int | None = None
+    """With ``Need.LAYERS``, how many training images ``fit`` reads; None: all.
+
+    They are drawn by seed, as many of each class as of any other where there are so many.
+    """
+
+    reduced_by: ClassVar[frozenset[str] | None] = None
+    """Names of the parameters that `reduce` depends on; None: all.
+
+    Settings that differ in others share what `reduce` returned, as when one is tuned.
+    """
 
     stochastic: ClassVar[bool] = False
     """Whether ``fit`` draws random numbers. If not, it is computed once for all seeds."""
@@ -72,6 +85,33 @@ class Trainable(ABC):
         if not cls.learns():
             return frozenset()
         return cls.needs if cls.fit_needs is None else cls.fit_needs
+
+    def reduce(self, layers: Layers) -> Tensor:
+        """Return a few figures of each image, made of the outputs of the classifier's layers.
+
+        With ``Need.LAYERS``, this is called in the pass that all detectors share, before anything
+        was learned: the result depends on parameters alone. It is kept for each image, and
+        ``fit`` and ``score`` read it as ``batch.reduced``.
+
+        Args:
+            layers: of some images.
+
+        Returns:
+            (n, r) finite numbers of any dtype; the row of an image must not depend on the others.
+
+        Raises:
+            PluginError: in one sentence, if the detector cannot work on such layers.
+        """
+        raise NotImplementedError
+
+    def differentiated(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return what ``Need.LAYER_GRADIENTS`` are the gradients of, one number an image: (n,).
+
+        Args:
+            features: (n, d) float32.
+            logits: (n, k) float32.
+        """
+        raise NotImplementedError
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Learn from ID training images and return self.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from oodbench.contracts.classifier import Classifier, Recipe
@@ -117,6 +118,10 @@ class DerivedClassifier(CustomClassifier):
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer of the other classifier."""
         return self.base.optimizer(module)
+
+    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the layers that the other classifier names."""
+        return self.base.layers(module)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return training images, changed as by the other classifier."""

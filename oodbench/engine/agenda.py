@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -38,6 +39,7 @@ class Agenda:
         self._unfinished = set(self._waiting)
         self._elsewhere: dict[Ref, Job] = {}
         self._told: set[Ref] = set()
+        self._alone: set[Ref] = set()
         observer.planned(len(self._waiting))
 
     def __enter__(self) -> Self:
@@ -74,12 +76,30 @@ class Agenda:
             elif self._unfinished.isdisjoint(job.inputs.values()) and fits(job):
                 if not self._leases.take(_name(job)):
                     self._elsewhere[job.ref] = job
-                    continue
-                del self._waiting[job.ref]
-                if self._store.find(*job.ref) is None:
-                    return job
-                self.finish(job, Outcome(reused=True))
+                elif self._is_missing(job):
+                    return dataclasses.replace(job, companions=self._companions(job))
         return None
+
+    def _is_missing(self, job: Job) -> bool:
+        """Take a job whose lease is held off the list; return whether it has to be done."""
+        del self._waiting[job.ref]
+        if self._store.find(*job.ref) is None:
+            return True
+        self.finish(job, Outcome(reused=True))
+        return False
+
+    def _companions(self, job: Job) -> tuple[Job, ...]:
+        """Return the jobs to be done in the same pass as a job: those that nobody has begun."""
+        if not job.passes or job.ref in self._alone:
+            return ()
+        together = [
+            each
+            for each in self._waiting.values()
+            if each.passes == job.passes and each.ref not in self._alone
+        ]
+        return tuple(
+            each for each in together if self._leases.take(_name(each)) and self._is_missing(each)
+        )
 
     def wait(self) -> None:
         """Pause because other runs work on all jobs that could start; report each job once."""
@@ -90,11 +110,21 @@ class Agenda:
         time.sleep(POLL_SECONDS)
 
     def finish(self, job: Job, outcome: Outcome) -> None:
-        """Take note of the end of a job that was handed out.
+        """Take note of the end of a job that was handed out, and of its companions.
+
+        If it failed, any of them may be to blame, and all are done again, each alone.
 
         Raises:
             UserError: if the request or the data is at fault.
         """
+        if job.companions and outcome.error:
+            for each in (job, *job.companions):
+                self._leases.release(_name(each))
+                self._alone.add(each.ref)
+                self._waiting[each.ref] = dataclasses.replace(each, companions=())
+            return
+        for each, end in zip(job.companions, outcome.companions, strict=False):
+            self.finish(each, end)
         self._unfinished.discard(job.ref)
         self._leases.release(_name(job))
         self._observer.finished(job, outcome)

@@ -60,7 +60,8 @@ def run_inline(
 
 def _is_shipped(job: Job) -> bool:
     """Return whether all plugins of a job are built in."""
-    return all(is_shipped(plugin) for plugin in _plugins_in(job.spec))
+    specs = [each.spec for each in (job, *job.companions)]
+    return all(is_shipped(plugin) for plugin in _plugins_in(specs))
 
 
 def _plugins_in(value: object) -> Iterator[object]:

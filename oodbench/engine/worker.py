@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from oodbench.engine.memory import PeakMemory
 from oodbench.errors import StoreError, UserError, describe
 from oodbench.plan.jobs import Job
 from oodbench.registry.isolation import isolated
-from oodbench.stages import Work
+from oodbench.stages import Companion, Work
 from oodbench.store.artifacts import Artifact, Draft, Store
 
 REPORT_SECONDS = 0.2
@@ -40,6 +40,7 @@ class Outcome:
         is_users: whether the user's request or data is at fault, not a plugin.
         reused: whether another run did the job.
         notes: what the user should know of the job, in a few words each.
+        companions: what became of the job's companions, if itself is done.
         seconds: how long it took.
     """
 
@@ -48,6 +49,7 @@ class Outcome:
     is_users: bool = False
     reused: bool = False
     notes: tuple[str, ...] = ()
+    companions: tuple[Outcome, ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
 
@@ -83,21 +85,29 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
             spec = copy.deepcopy(job.spec)  # no job sees what another left on an object
             bind_torch(job.resources.cpus)
             inputs = _open_inputs(job, store)
-            # what was made without an input is made again once that is there
-            with store.create(*job.ref, keep=inputs.keys() == job.inputs.keys()) as draft:
-                curves.draft = draft
+            with ExitStack() as stack:
+                companions = [
+                    Companion(
+                        copy.deepcopy(each.spec), stack.enter_context(store.create(*each.ref))
+                    )
+                    for each in job.companions
+                ]
+                draft = curves.draft = stack.enter_context(store.create(*job.ref))
+                # what was made without an input is made again once that is there
+                draft.keep = inputs.keys() == job.inputs.keys()
                 checkpoint = store.checkpoint(*job.ref)
                 with PeakMemory(device) as peak:
-                    stage.run(spec, Work(inputs, draft, device, checkpoint, curves))
-                draft.meta.update(
-                    **peak.figures,
-                    title=job.title,
-                    seconds=time.perf_counter() - started,
-                    finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                    device=device,
-                    cpus=job.resources.cpus,
-                    curves=curves.points,
-                )
+                    stage.run(spec, Work(inputs, draft, device, checkpoint, curves, companions))
+                draft.meta.update(peak.figures, curves=curves.points)
+                drafts = [draft, *(each.draft for each in companions)]
+                for each, made in zip((job, *job.companions), drafts, strict=True):
+                    made.meta.update(
+                        title=each.title,
+                        seconds=time.perf_counter() - started,
+                        finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                        device=device,
+                        cpus=job.resources.cpus,
+                    )
             checkpoint.unlink(missing_ok=True)
     except UserError as error:
         # what a detector refuses is an error of the detector
@@ -105,7 +115,17 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
         return Outcome(str(error), traceback.format_exc(), is_users)
     except Exception as error:  # a plugin loses its own rows alone, whatever it raises
         return Outcome(describe(error), traceback.format_exc())
-    return Outcome(notes=tuple(draft.meta.get("notes", ())))
+    ends = tuple(_end_of(each) for each in companions)
+    return Outcome(notes=tuple(draft.meta.get("notes", ())), companions=ends)
+
+
+def _end_of(companion: Companion) -> Outcome:
+    """Return what became of a companion of a job that is done."""
+    error = companion.error
+    if error is None:
+        return Outcome()
+    reason = str(error) if isinstance(error, UserError) else describe(error)
+    return Outcome(reason, "".join(traceback.format_exception(error)))
 
 
 def _open_inputs(job: Job, store: Store) -> dict[str, Artifact]:

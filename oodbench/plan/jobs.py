@@ -6,8 +6,9 @@ The kinds of job, and what they take in::
     train     a classifier                       <- prepare (ID train, auxiliary)
     generate  images by a part                   <- fit
     extract   logits and features of images      <- prepare, train
-    fit       a detector, or a part of several   <- prepare (ID train), train, extract, fit
-    score     one score an image                 <- prepare, train, extract, fit
+    reduce    what a detector makes of layers    <- prepare, train
+    fit       a detector, or a part of several   <- prepare (ID train), train, extract, reduce, fit
+    score     one score an image                 <- prepare, train, extract, reduce, fit
     probe     that scores are of one image       <- score, and all that it is made of
     evaluate  the measures of one row            <- score, extract
 """
@@ -51,6 +52,9 @@ class Job:
         is_vital: whether no other job has a meaning if the user's data or weights fail this one.
         optional: roles of inputs that it does without where they could not be made; its artifact
             is then not kept.
+        passes: what passes through which classifier; jobs that have it in common are done in one
+            pass. Empty for other jobs.
+        companions: the other jobs that are to be done in the same pass now.
     """
 
     ref: Ref
@@ -60,6 +64,8 @@ class Job:
     resources: Resources
     is_vital: bool = False
     optional: frozenset[str] = frozenset()
+    passes: str = ""
+    companions: tuple[Job, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from oodbench.contracts import (
     Classifier,
@@ -22,12 +22,11 @@ from oodbench.identity.pretrained import Weights, identity_of
 from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job, Plan, Predicted, Ref, Resources, Row, Scored
+from oodbench.plan.passes import Passes, Split, describe
 from oodbench.plan.probes import probe_of
 from oodbench.plan.specs import (
-    ExtractSpec,
     FitSpec,
     GenerateSpec,
-    Part,
     PrepareSpec,
     ScoreSpec,
     Selection,
@@ -57,14 +56,8 @@ def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
     return seed or 0 if isinstance(part, Detector) else 0
 
 
-class _Split(NamedTuple):
-    """Images of one data set: ``kind`` is "train", "validation" or "test", or else "ood".
-
-    The first three are of the ID set.
-    """
-
-    kind: str
-    title: str
+def _suffix(seed: int | None) -> str:
+    return "" if seed is None else f" (seed {seed})"
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ class _Extracted:
 
     seed: int
     train: Ref
-    splits: Mapping[_Split, Ref]
+    splits: Mapping[Split, Ref]
     rest: Ref
     validation: Ref | None = None
 
@@ -91,14 +84,15 @@ class _Planner:
         self._identities: dict[int, tuple[object, Any]] = {}
         self._classifier = request.classifier.full_name
         id_title, *self._ood_titles = request.titles()
-        self._train, self._test = _Split("train", id_title), _Split("test", id_title)
-        self._validation = _Split("validation", id_title)
+        self._train, self._test = Split("train", id_title), Split("test", id_title)
+        self._validation = Split("validation", id_title)
         self._generated = {
-            _Split("ood", title): source.dataset
+            Split("ood", title): source.dataset
             for title, source in zip(self._ood_titles, request.ood, strict=True)
             if isinstance(source.dataset, GeneratedDataset)
         }
         self._images = self._prepare_all()
+        self._passes = Passes(request, self._images, self._add, self._heavy)
         for seed in request.classifier_seeds:
             self._plan_classifier(seed)
 
@@ -112,6 +106,7 @@ class _Planner:
         *,
         is_vital: bool = False,
         optional: frozenset[str] = frozenset(),
+        passes: str = "",
     ) -> Ref:
         content = {
             "stage": stage,
@@ -120,7 +115,7 @@ class _Planner:
             "inputs": {role: ref.key for role, ref in inputs.items()},
         }
         ref = Ref(stage, digest(content))
-        job = Job(ref, title, spec, inputs, resources, is_vital, optional)
+        job = Job(ref, title, spec, inputs, resources, is_vital, optional, passes)
         self.plan.jobs.setdefault(ref, job)
         return ref
 
@@ -130,7 +125,7 @@ class _Planner:
             self._identities[id(value)] = (value, identify(value))  # kept, so that its id stays
         return self._identities[id(value)][1]
 
-    def _prepare_all(self) -> dict[_Split, Ref]:
+    def _prepare_all(self) -> dict[Split, Ref]:
         request = self.request
         images = {
             self._train: self._prepare(request.train, None, is_vital=True),
@@ -139,8 +134,8 @@ class _Planner:
         if request.validation is not None:
             images[self._validation] = self._prepare(request.validation, None)
         for title, source in zip(self._ood_titles, request.ood, strict=True):
-            if _Split("ood", title) not in self._generated:
-                images[_Split("ood", title)] = self._prepare(source, request.images_per_set)
+            if Split("ood", title) not in self._generated:
+                images[Split("ood", title)] = self._prepare(source, request.images_per_set)
         return images
 
     def _generate(self, title: str, dataset: GeneratedDataset, extracted: _Extracted) -> Ref:
@@ -171,17 +166,17 @@ class _Planner:
         request = self.request
         train = self._plan_training(seed)
         splits = {
-            split: self._extract(train, split, "all")
+            split: self._passes.extract(train, split, "all")
             for split in self._images
             if split != self._train and split not in self._generated
         }
         validation = splits.pop(self._validation, None)
-        splits[self._train] = self._extract(train, self._train, "calibration")
-        rest = self._extract(train, self._train, "rest")
+        splits[self._train] = self._passes.extract(train, self._train, "calibration")
+        rest = self._passes.extract(train, self._train, "rest")
         extracted = _Extracted(seed, train, splits, rest, validation)
         for split, dataset in self._generated.items():
             self._images[split] = self._generate(split.title, dataset, extracted)
-            splits[split] = self._extract(train, split, "all")
+            splits[split] = self._passes.extract(train, split, "all")
         extracted = dataclasses.replace(extracted, splits=self._in_order(splits))
         self._list_predictions(extracted)
         for name, detector in request.detectors.items():
@@ -204,26 +199,10 @@ class _Planner:
         title = f"train {self._classifier} (seed {seed})"
         return self._add("train", title, spec, inputs, self._heavy, is_vital=True)
 
-    def _in_order(self, splits: Mapping[_Split, Ref]) -> dict[_Split, Ref]:
+    def _in_order(self, splits: Mapping[Split, Ref]) -> dict[Split, Ref]:
         """Return what belongs to splits in the order of the table."""
-        ood = [_Split("ood", title) for title in self._ood_titles]
+        ood = [Split("ood", title) for title in self._ood_titles]
         return {split: splits[split] for split in (self._test, *ood, self._train)}
-
-    def _extract(self, train: Ref, split: _Split, part: str) -> Ref:
-        spec: ExtractSpec = {"classifier": self.request.classifier, **self._part(part)}
-        named = split.kind if split == self._validation else part
-        title = f"forward pass over {split.title}" + ("" if named == "all" else f" ({named})")
-        inputs = {"images": self._images[split], "classifier": train}
-        return self._add("extract", title, spec, inputs, self._heavy)
-
-    def _part(self, part: str) -> Part:
-        return {
-            "part": part,
-            "count": self.request.calibration_images,
-            "selection_seed": self.request.selection_seed,
-            "precision": self.request.precision,
-            "batch_size": self.request.batch_size,
-        }
 
     def _list_predictions(self, extracted: _Extracted) -> None:
         for split, ref in extracted.splits.items():
@@ -244,8 +223,10 @@ class _Planner:
         inputs |= self._fit_parts(name, trainable, seed, extracted)
         if needs & FROM_CLASSIFIER:
             inputs |= {"calibration": extracted.splits[self._train], "rest": extracted.rest}
+        if Need.LAYERS in needs:
+            inputs |= self._passes.reduce_training(name, trainable, extracted.train, self._train)
         if Need.VALIDATION in needs:
-            inputs |= self._held_out(needs, extracted)
+            inputs |= self._held_out(name, trainable, extracted)
         if auxiliary := trainable.auxiliary():
             inputs["auxiliary"] = self._prepare(self.request.auxiliary[auxiliary], None)
         spec: FitSpec = {
@@ -256,16 +237,20 @@ class _Planner:
             "precision": self.request.precision,
             "batch_size": BATCH_SIZES["cuda" if self.request.gpus else "cpu"],
         }
-        title = f"fit {name}" + ("" if seed is None else f" (seed {seed})")
+        title = f"fit {name}{_suffix(seed)}"
         return self._add("fit", title, spec, inputs, self._resources(trainable))
 
-    def _held_out(self, needs: frozenset[Need], extracted: _Extracted) -> dict[str, Ref]:
+    def _held_out(self, name: str, trainable: Trainable, extracted: _Extracted) -> dict[str, Ref]:
         """Return the validation images, and what the classifier makes of them where needed."""
         if extracted.validation is None:
             return {}
-        inputs = {"validation": self._images[self._validation]}
+        needs, split = trainable.needs_to_fit(), self._validation
+        inputs = {"validation": self._images[split]}
         if needs & FROM_CLASSIFIER:
             inputs["extract"] = extracted.validation
+        if Need.LAYERS in needs:
+            reduced = self._passes.reduce(name, trainable, extracted.train, split, "all")
+            inputs["reduced:validation"] = reduced
         return inputs
 
     def _fit_parts(
@@ -309,7 +294,7 @@ class _Planner:
             split: self._score(name, detector, seed, fit, split, extracted)
             for split in extracted.splits
         }
-        probe = self._probe(name, seed, scores)
+        probe = self._probe(name, seed, scores, extracted)
         key = (name, self._classifier, extracted.seed, seed)
         for split, ref in scores.items():
             part = "calibration" if split == self._train else "test"
@@ -326,7 +311,7 @@ class _Planner:
         detector: Detector,
         seed: int | None,
         fit: Ref | None,
-        split: _Split,
+        split: Split,
         extracted: _Extracted,
     ) -> Ref:
         inputs = {"images": self._images[split]}
@@ -334,25 +319,30 @@ class _Planner:
             inputs["fit"] = fit
         if detector.needs & FROM_CLASSIFIER:
             inputs["extract"] = extracted.splits[split]
+        part = "calibration" if split == self._train else "all"
+        if Need.LAYERS in detector.needs:
+            inputs["reduced"] = self._passes.reduce(name, detector, extracted.train, split, part)
         spec: ScoreSpec = {
             "detector": detector,
             "classifier": self._with_classifier(detector, inputs, extracted),
             "seed": seed or 0,
-            **self._part("calibration" if split == self._train else "all"),
+            **self._passes.part(part),
         }
-        title = split.title + (" (calibration)" if split == self._train else "")
-        suffix = "" if seed is None else f" (seed {seed})"
-        return self._add("score", f"score {title} by {name}{suffix}", spec, inputs, self._shared)
+        title = f"score {describe(split, part)} by {name}{_suffix(seed)}"
+        return self._add("score", title, spec, inputs, self._shared)
 
-    def _probe(self, name: str, seed: int | None, scores: Mapping[_Split, Ref]) -> Ref:
+    def _probe(
+        self, name: str, seed: int | None, scores: Mapping[Split, Ref], extracted: _Extracted
+    ) -> Ref:
         scoring = [self.plan.jobs[ref] for ref in scores.values()]
         spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
-        suffix = "" if seed is None else f" (seed {seed})"
-        title = f"score images of all sets again by {name}{suffix}"
+        if Need.LAYERS in spec["detector"].needs:
+            spec["network"], inputs["classifier"] = self.request.classifier, extracted.train
+        title = f"score images of all sets again by {name}{_suffix(seed)}"
         return self._add("probe", title, spec, inputs, self._shared, optional=optional)
 
     def _evaluate(
-        self, name: str, split: _Split, scores: Mapping[_Split, Ref], extracted: _Extracted
+        self, name: str, split: Split, scores: Mapping[Split, Ref], extracted: _Extracted
     ) -> Ref:
         inputs = {  # of several that failed the first is blamed: the classifier, then the detector
             "id_extract": extracted.splits[self._test],

@@ -34,6 +34,7 @@ def probe_of(
     shared = scoring[0].spec
     spec: ProbeSpec = {
         "parts": [job.spec["part"] for job in scoring],
+        "network": None,
         "detector": shared["detector"],
         "classifier": shared["classifier"],
         "seed": shared["seed"],

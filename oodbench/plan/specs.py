@@ -75,6 +75,18 @@ class ExtractSpec(Part):
     classifier: Classifier
 
 
+class ReduceSpec(ExtractSpec):
+    """Arguments of the stage "reduce".
+
+    Attributes:
+        trainable: the detector, with defaults for the parameters that `reduce` ignores.
+        at_most: images that pass at most, balanced over the classes; None for all of the part.
+    """
+
+    trainable: Trainable
+    at_most: int | None
+
+
 class FitSpec(TypedDict):
     """Arguments of the stage "fit"; ``classifier`` is None for a fit that does not ask for it."""
 
@@ -99,10 +111,12 @@ class ProbeSpec(TypedDict):
 
     Attributes:
         parts: the part of each set.
+        network: the classifier whose layers the detector reads; None if it reads none.
         detector, classifier, seed, count, selection_seed, precision: as in `ScoreSpec`.
     """
 
     parts: list[str]
+    network: Classifier | None
     detector: Detector
     classifier: Classifier | None
     seed: int
@@ -120,6 +134,7 @@ Spec = (
     | GenerateSpec
     | TrainSpec
     | ExtractSpec
+    | ReduceSpec
     | FitSpec
     | ScoreSpec
     | ProbeSpec

@@ -203,12 +203,27 @@ class Collector:
         }
 
     def deviations(self) -> dict[str, str]:
-        """Return how detectors deviate from their papers and from their defaults, by name."""
+        """Return how detectors deviate from papers and defaults, and which layers they read."""
+        layers = self._layers()
         found = {
-            name: " ".join([*detector.info.deviations, *_chosen(detector)])
+            name: " ".join([*detector.info.deviations, *_chosen(detector), *layers.get(name, ())])
             for name, detector in self._resolved.request.detectors.items()
         }
         return {name: text for name, text in found.items() if text}
+
+    def _layers(self) -> dict[str, list[str]]:
+        """Return a sentence on the layers that each detector read, by its name."""
+        found = {}
+        for scored in self._plan.scored:
+            ref = self._plan.jobs[scored.score].inputs.get("reduced")
+            if ref is not None and (reduced := self._made.get(ref)) is not None:
+                shapes = reduced.meta["layers"].items()
+                listed = ", ".join(
+                    f"{name} ({'x'.join(map(str, shape))})" for name, shape in shapes
+                )
+                whose = "a rule finds" if reduced.meta["by_rule"] else "the classifier names"
+                found[scored.detector] = [f"Layers that {whose}: {listed}."]
+        return found
 
     def shipped(self) -> dict[str, Any]:
         """Return the origins of the pretrained weights used, by the jobs that they replaced."""
@@ -288,14 +303,14 @@ class Collector:
         """
         distinct: dict[Ref, set[int]] = {}
         for ref, found in self._made.items():
-            if ref.stage == "extract":
+            if ref.stage in ("extract", "reduce"):
                 images = self._plan.jobs[ref].inputs["images"]
                 with suppress(StoreError):  # nobody needed it, nor verified it
                     positions = np.load(found / "positions.npy").tolist()
                     distinct.setdefault(images, set()).update(positions)
         return {
             "distinct_images": sum(map(len, distinct.values())),
-            "images_forwarded": self._forwarded("extract"),
+            "images_forwarded": self._forwarded("extract") + self._forwarded("reduce"),
             "images_forwarded_by_detectors": self._forwarded("score"),
             "images_forwarded_by_probes": self._forwarded("probe"),
         }

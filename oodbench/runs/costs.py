@@ -54,7 +54,7 @@ def _costs(jobs: list[Job], plan: Plan, store: Store) -> Costs:
     work = [*scores, *(_find(ref, store) for fit in fits for ref in _fitted(fit, plan))]
     images = sum(len(np.load(each / "scores.npy")) for each in scores)
     called = sum(each.meta["forwarded"] for each in scores)
-    shared = any("extract" in job.inputs for job in jobs)
+    shared = any({"extract", "reduced"} & job.inputs.keys() for job in jobs)
     return {
         "peak_memory": _most(work, "peak_memory"),
         "peak_gpu_memory": _most(work, "peak_gpu_memory"),

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from oodbench.store.artifacts import Artifact, Draft
+
+
+@dataclass(eq=False)
+class Companion:
+    """Another job that is done in the same pass over the images.
+
+    Attributes:
+        spec: its arguments.
+        draft: the artifact it writes.
+        error: why it failed.
+    """
+
+    spec: Mapping[str, Any]
+    draft: Draft
+    error: Exception | None = None
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Do something for this job alone, unless it has failed already."""
+        if self.error is None:
+            try:
+                action()
+            except Exception as error:  # a plugin loses its own rows alone, whatever it raises
+                self.error, self.draft.keep = error, False
 
 
 @dataclass(frozen=True)
@@ -19,6 +43,7 @@ class Work:
         device: ``"cpu"`` or ``"cuda"``.
         checkpoint: a file that outlives the process, to go on from if it is killed.
         progress: called as ``progress(done, total, **figures)``.
+        companions: other jobs that are done in the same pass, with the same inputs.
     """
 
     inputs: Mapping[str, Artifact]
@@ -26,6 +51,7 @@ class Work:
     device: str
     checkpoint: Path
     progress: Callable[..., None]
+    companions: Sequence[Companion] = ()
 
     def note(self, text: str) -> None:
         """Record a short note for the user about the job."""

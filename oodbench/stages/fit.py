@@ -87,11 +87,19 @@ def make_context(
         seed=spec["seed"],
         shape=shape,
         num_classes=num_classes,
+        layers=_layers_of(work),
         precision=spec["precision"],
         checkpoint=FileCheckpoint(work.checkpoint, work.note),
         progress=work.progress,
         _classifier=module,
     )
+
+
+def _layers_of(work: Work) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the layers' outputs, if the job reads what was made of them."""
+    made = (artifact for role, artifact in work.inputs.items() if role.startswith("reduced"))
+    found = next(made, None)
+    return {} if found is None else {k: tuple(v) for k, v in found.meta["layers"].items()}
 
 
 def restore_parts(

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from oodbench.contracts import Batch, Detector, Need, PluginError
+from oodbench.contracts import Batch, Classifier, Detector, Need, PluginError
 from oodbench.errors import describe
 from oodbench.images.geometry import select
 from oodbench.stages import Work
 from oodbench.stages.fit import make_context, restore
 from oodbench.stages.forwards import Forwards
+from oodbench.stages.modules import load_classifier
+from oodbench.stages.network import Network
+from oodbench.stages.passing import reduced, wants_gradients
 from oodbench.stages.score import checked
 from oodbench.stages.selection import positions_of
 from oodbench.stages.stream import ArrayStream, Rows
@@ -83,15 +86,27 @@ def run(spec: ProbeSpec, work: Work) -> None:
     seed = spec["selection_seed"] + (STREAM << 32)
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(expected))
     detector: Detector = spec["detector"]
-    stream = _stream(sets, order, detector.needs, work.device)
-    context = make_context(spec, work, stream.shape, stream.num_classes)
+    images = _images(sets)[order]
+    outputs: dict[Need, Rows] = {
+        need: Rows([_read(sets, "extract", need.value)], order)
+        for need in (Need.LOGITS, Need.FEATURES)
+        if need in detector.needs
+    }
+    passed = 0
+    if spec["network"] is not None:
+        rows, passed = _reduce(spec, spec["network"], images, work)
+        outputs[Need.LAYERS] = Rows([rows], np.arange(len(rows)))
+    num_classes = sets[0].artifacts["images"].meta["num_classes"]
+    stream = _stream(images, detector.needs, num_classes, outputs, work.device)
+    context = make_context(spec, work, stream.shape, num_classes)
     forwards = Forwards(context._classifier)
     if "fit" in work.inputs:
         detector = restore(detector, work.inputs["fit"], context)
     torch.manual_seed(spec["seed"])  # as when the images were scored for the first time
     found = np.concatenate([_score(detector, batch) for batch in stream.in_batches(SIZES)])
     moved = _compare(found, expected[order], TOLERANCE[spec["precision"]])
-    work.draft.meta.update(probed=len(found), moved=moved, forwarded=forwards.images)
+    forwarded = forwards.images + passed
+    work.draft.meta.update(probed=len(found), moved=moved, forwarded=forwarded)
 
 
 def _draw(spec: ProbeSpec, inputs: Mapping[str, Artifact]) -> Iterator[_Set]:
@@ -108,26 +123,47 @@ def _draw(spec: ProbeSpec, inputs: Mapping[str, Artifact]) -> Iterator[_Set]:
         yield _Set(artifacts, rows, positions[rows])
 
 
+def _images(sets: Sequence[_Set]) -> np.ndarray:
+    """Return the images that were drawn, those of one set after those of another."""
+    arrays = [_mapped(each.artifacts["images"], "images") for each in sets]
+    return np.concatenate([array[each.positions] for array, each in zip(arrays, sets, strict=True)])
+
+
+def _reduce(
+    spec: ProbeSpec, classifier: Classifier, images: np.ndarray, work: Work
+) -> tuple[np.ndarray, int]:
+    """Return what the detector makes of layers when images of all sets pass mixed: (n, r).
+
+    And how many images passed.
+    """
+    module = load_classifier(classifier, work.inputs["classifier"], work.device)
+    network = Network(module, work.device, spec["precision"])
+    network.look_inside(classifier.layers(module), images.shape[1:])
+    labels, needs = torch.full((len(images),), -1), frozenset({Need.INPUTS})
+    found = []
+    for batch in ArrayStream(images, labels, needs, 0, device=work.device).in_batches(SIZES):
+        inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
+        passed = network(inputs, gradients=wants_gradients(spec["detector"]))
+        found.append(reduced(spec["detector"], passed).cpu().numpy())
+    return np.concatenate(found), network.forwarded
+
+
 def _stream(
-    sets: Sequence[_Set], order: np.ndarray, needs: frozenset[Need], device: str
+    images: np.ndarray,
+    needs: frozenset[Need],
+    num_classes: int,
+    outputs: Mapping[Need, Rows],
+    device: str,
 ) -> ArrayStream:
-    """Return what was drawn, mixed, without labels."""
-    images = [_mapped(each.artifacts["images"], "images") for each in sets]
-    drawn = np.concatenate(
-        [array[each.positions] for array, each in zip(images, sets, strict=True)]
-    )
-    outputs = {
-        need: Rows([_read(sets, "extract", need.value)], order)
-        for need in (Need.LOGITS, Need.FEATURES)
-        if need in needs
-    }
+    """Return images without labels, with the classifier's outputs for them."""
     return ArrayStream(
-        drawn[order],
-        torch.full((len(order),), -1),
+        images,
+        torch.full((len(images),), -1),
         needs,
-        sets[0].artifacts["images"].meta["num_classes"],
+        num_classes,
         logits=outputs.get(Need.LOGITS),
         features=outputs.get(Need.FEATURES),
+        reduced=outputs.get(Need.LAYERS),
         device=device,
     )
 

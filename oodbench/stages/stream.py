@@ -47,8 +47,8 @@ class Rows:
 class ArrayStream(Stream):
     """Images as uint8, and the classifier's outputs for them.
 
-    All is kept on a GPU; where batches are made on the CPU, images are kept in memory, logits and
-    features on the disk.
+    All is kept on a GPU; where batches are made on the CPU, images are kept in memory, the rest on
+    the disk.
 
     Args:
         images: (n, c, h, w) uint8; only their shape is read where they are not needed.
@@ -57,6 +57,7 @@ class ArrayStream(Stream):
         num_classes: number of classes of the ID data set.
         logits: (n, k) float32, where needed.
         features: (n, d) float32, where needed.
+        reduced: (n, r), where needed.
         batch_size: images of a batch in order.
         device: where batches are made.
     """
@@ -70,6 +71,7 @@ class ArrayStream(Stream):
         *,
         logits: Rows | None = None,
         features: Rows | None = None,
+        reduced: Rows | None = None,
         batch_size: int = 500,
         device: str = "cpu",
     ) -> None:
@@ -80,6 +82,7 @@ class ArrayStream(Stream):
         self._images = torch.tensor(images, device=device) if Need.INPUTS in needs else None
         self._logits = _kept(logits, Need.LOGITS in needs, device)
         self._features = _kept(features, Need.FEATURES in needs, device)
+        self._reduced = _kept(reduced, Need.LAYERS in needs, device)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -108,8 +111,9 @@ class ArrayStream(Stream):
         inputs = None if self._images is None else self._images[chosen].float().div_(255)
         logits = None if self._logits is None else self._logits[chosen].clone()
         features = None if self._features is None else self._features[chosen].clone()
+        reduced = None if self._reduced is None else self._reduced[chosen].clone()
         labels = self._labels[chosen].clone()
-        return Batch(labels, inputs=inputs, logits=logits, features=features)
+        return Batch(labels, inputs=inputs, logits=logits, features=features, reduced=reduced)
 
 
 def _kept(values: Rows | None, needed: bool, device: str) -> Rows | Tensor | None:
@@ -121,23 +125,31 @@ def _kept(values: Rows | None, needed: bool, device: str) -> Rows | Tensor | Non
 def training_stream(
     inputs: Mapping[str, Artifact], needs: frozenset[Need], batch_size: int, device: str
 ) -> ArrayStream:
-    """Return all ID training images.
+    """Return all ID training images, or those that a fit asks for.
 
     Args:
         inputs: the artifacts "train", and where logits or features are needed "calibration" and
-            "rest", which hold those of complementary parts.
+            "rest", which hold those of complementary parts; where layers are needed,
+            "reduced:calibration" and "reduced:rest", or "reduced:fit" of fewer images.
         needs: what batches hold.
         batch_size: images of a batch in order.
         device: where batches are made.
     """
     train = inputs["train"]
+    images, labels = _mapped(train, "images"), _tensor(train, "labels")
+    chosen: slice | np.ndarray = slice(None)
+    if "reduced:fit" in inputs:
+        chosen = np.load(inputs["reduced:fit"] / "positions.npy")
+        images, labels = images[chosen] if Need.INPUTS in needs else images, labels[chosen]
+    roles = ["reduced:fit"] if "reduced:fit" in inputs else [f"reduced:{part}" for part in PARTS]
     return ArrayStream(
-        _mapped(train, "images"),
-        _tensor(train, "labels"),
+        images,
+        labels,
         needs,
         train.meta["num_classes"],
-        logits=_joined(inputs, "logits") if Need.LOGITS in needs else None,
-        features=_joined(inputs, "features") if Need.FEATURES in needs else None,
+        logits=_joined(inputs, PARTS, "logits", chosen) if Need.LOGITS in needs else None,
+        features=_joined(inputs, PARTS, "features", chosen) if Need.FEATURES in needs else None,
+        reduced=_joined(inputs, roles, "reduced") if Need.LAYERS in needs else None,
         batch_size=batch_size,
         device=device,
     )
@@ -149,7 +161,8 @@ def validation_stream(
     """Return the validation images.
 
     Args:
-        inputs: the artifact "validation", and where logits or features are needed "extract".
+        inputs: the artifact "validation", where logits or features are needed "extract", and where
+            layers are needed "reduced:validation".
         needs: what batches hold.
         batch_size: images of a batch in order.
         device: where batches are made.
@@ -162,16 +175,33 @@ def validation_stream(
         held_out.meta["num_classes"],
         logits=_rows(inputs["extract"], "logits") if Need.LOGITS in needs else None,
         features=_rows(inputs["extract"], "features") if Need.FEATURES in needs else None,
+        reduced=_rows(inputs["reduced:validation"], "reduced") if Need.LAYERS in needs else None,
         batch_size=batch_size,
         device=device,
     )
 
 
-def _joined(inputs: Mapping[str, Artifact], name: str) -> Rows:
-    """Put the rows of the two parts of the training images back into the order of the data set."""
-    parts = [inputs[part] for part in ("calibration", "rest") if inputs[part].meta["count"]]
+PARTS = ("calibration", "rest")
+"""The two parts of the training images, each of which passes through the classifier."""
+
+
+def _joined(
+    inputs: Mapping[str, Artifact],
+    roles: Sequence[str],
+    name: str,
+    chosen: slice | np.ndarray = slice(None),
+) -> Rows:
+    """Return rows of parts of the training images in the order of the data set.
+
+    Args:
+        inputs: the artifacts.
+        roles: of the parts.
+        name: of the array.
+        chosen: which rows, in that order.
+    """
+    parts = [inputs[role] for role in roles if inputs[role].meta["count"]]
     positions = np.concatenate([np.load(part / "positions.npy") for part in parts])
-    return Rows([_mapped(part, name) for part in parts], np.argsort(positions))
+    return Rows([_mapped(part, name) for part in parts], np.argsort(positions)[chosen])
 
 
 def scoring_stream(
@@ -184,7 +214,8 @@ def scoring_stream(
 
     Args:
         spec: of the score job.
-        inputs: the artifact "images", and where logits or features are needed "extract".
+        inputs: the artifact "images", where logits or features are needed "extract", and where
+            layers are needed "reduced".
         needs: what batches hold.
         device: where batches are made.
     """
@@ -197,6 +228,7 @@ def scoring_stream(
         inputs["images"].meta["num_classes"],
         logits=_rows(inputs["extract"], "logits") if Need.LOGITS in needs else None,
         features=_rows(inputs["extract"], "features") if Need.FEATURES in needs else None,
+        reduced=_rows(inputs["reduced"], "reduced") if Need.LAYERS in needs else None,
         batch_size=spec["batch_size"],
         device=device,
     )

@@ -101,10 +101,14 @@ class Artifact:
 
 @dataclass
 class Draft:
-    """An artifact in the making: write files into `directory` and notes into `meta`."""
+    """An artifact in the making: write files into `directory` and notes into `meta`.
+
+    Unless `keep` is true in the end, it does not become an artifact.
+    """
 
     directory: Path
     meta: dict[str, Any] = field(default_factory=dict)
+    keep: bool = True
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
@@ -218,7 +222,7 @@ class Store:
         return found if sound and is_own else None
 
     @contextmanager
-    def create(self, stage: str, key: str, *, keep: bool = True) -> Iterator[Draft]:
+    def create(self, stage: str, key: str) -> Iterator[Draft]:
         """Make an artifact: the files written to the draft in the block appear at its end.
 
         If another process completed the same artifact in the meantime, that one stays. If the
@@ -235,7 +239,7 @@ class Store:
         try:
             draft = Draft(directory)
             yield draft
-            if keep:
+            if draft.keep:
                 self._complete(draft, stage, key)
         finally:
             shutil.rmtree(directory, ignore_errors=True)

@@ -18,6 +18,7 @@ from oodbench.testing.independence import (
     check_scores_are_independent,
 )
 from oodbench.testing.pretended_gpu import pretended_gpu
+from oodbench.testing.reduction import check_reduction, check_reduction_keeps_layers, check_tokens
 from oodbench.testing.subject import DetectorSubject, score
 
 TOY_AUROC = 0.7
@@ -33,6 +34,8 @@ def check_declarations(subject: DetectorSubject) -> None:
         assert isinstance(needs, frozenset), f"{attribute} is not a frozenset: {needs!r}"
         others = [need for need in needs if not isinstance(need, Need)]
         assert not others, f"{attribute} holds {others}, which are not members of Need"
+        alone = Need.LAYER_GRADIENTS in needs and Need.LAYERS not in needs
+        assert not alone, f"{attribute} holds Need.LAYER_GRADIENTS without Need.LAYERS"
     assert Need.VALIDATION not in detector.needs, (
         "needs holds Need.VALIDATION; score has no validation images, name it in fit_needs"
     )
@@ -117,10 +120,13 @@ def check_seed(subject: DetectorSubject) -> None:
 def check_inputs_are_kept(subject: DetectorSubject) -> None:
     """Check that neither fit nor score modifies the tensors that it is given."""
     fitted = subject.fitted.result()
-    needs = subject.detector.needs_to_fit()
-    _assert_kept(fitted.train.whole, subject.problem.train(needs).whole, "fit")
+    needs, reducing = subject.detector.needs_to_fit(), copy_of(subject.detector)
+    problem = subject.problem
+    original = problem.train(needs, reducing=reducing)
+    _assert_kept(fitted.train.whole, original.whole, "fit")
     if fitted.validation is not None:
-        _assert_kept(fitted.validation.whole, subject.problem.validation(needs).whole, "fit")
+        original = problem.validation(needs, reducing=reducing)
+        _assert_kept(fitted.validation.whole, original.whole, "fit")
     subject.scores.result()
     batch = fitted.batch(subject.images)
     score(fitted.trainable, batch)
@@ -182,6 +188,9 @@ CHECKS: tuple[Callable[[DetectorSubject], None], ...] = (
     check_state,
     check_scores_are_independent,
     check_extremes,
+    check_reduction,
+    check_reduction_keeps_layers,
+    check_tokens,
     check_device,
     check_toy_shift,
 )

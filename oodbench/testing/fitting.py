@@ -41,7 +41,8 @@ class Fitted(Generic[T]):
 
     def batch(self, images: Tensor) -> Batch:
         """Return images (n, 1, 8, 8) as a batch to be scored, with exactly what is declared."""
-        return self.problem.unlabelled(images, self.trainable.needs, self.device)
+        needs, reducing = self.trainable.needs, copy_of(self.trainable)
+        return self.problem.unlabelled(images, needs, self.device, reducing)
 
     def restored(self) -> T:
         """Return a new object with what this one learned, as if restored from the store.
@@ -70,16 +71,17 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     needs = trainable.needs_to_fit()
     parts = fit_parts(trainable, problem, seed=seed, device=device)
     new = copy_of(trainable)
-    train = problem.train(needs, device)
-    validation = problem.validation(needs, device) if Need.VALIDATION in needs else None
-    context = problem.context(needs, seed=seed, device=device, parts=parts, validation=validation)
+    reducing = copy_of(trainable)
+    train = problem.train(needs, device, reducing)
+    held_out = problem.validation(needs, device, reducing) if Need.VALIDATION in needs else None
+    context = problem.context(needs, seed=seed, device=device, parts=parts, validation=held_out)
     if trainable.auxiliary():
         context.auxiliary = problem.auxiliary(device)
     require_images(new, len(train))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         returned = new.fit(train, context)
-    return Fitted(new, returned, train, validation, problem, device)
+    return Fitted(new, returned, train, held_out, problem, device)
 
 
 def fit_parts(

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oodbench.contracts import Batch, Context, Need, Stream
+from oodbench.contracts import Batch, Context, Need, Stream, Trainable
+from oodbench.stages.network import Network
+from oodbench.stages.passing import reduced, wants_gradients
 
 SHAPE = (1, 8, 8)
 NUM_CLASSES = 3
@@ -104,6 +106,7 @@ class ToyClassifier(nn.Module):
             torch.cat([patterns, torch.ones_like(patterns[:1])]),
             torch.randn(NUM_TEXTURES, patterns.shape[1], generator=generator),
         )
+        self.centred = nn.Identity()
         self.filters = Filters(len(templates) + len(textures))
         self.bias = nn.Parameter(torch.zeros(len(templates) + len(textures)))
         self.dropout = nn.Dropout(0.2)
@@ -118,9 +121,13 @@ class ToyClassifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to features (n, 32), at least 0."""
-        responses = self.filters(x - 0.5).sum(dim=(2, 3))
+        responses = self.filters(self.centred(x - 0.5)).sum(dim=(2, 3))
         features: Tensor = self.dropout(F.relu(responses + self.bias))
         return features
+
+    def layers(self) -> Mapping[str, nn.Module]:
+        """Return the layers: centred images (n, 1, 8, 8), and responses (n, 32, 2, 2)."""
+        return {"centred": self.centred, "filters": self.filters}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 1, 8, 8) in [0, 1] to logits (n, 3)."""
@@ -146,15 +153,25 @@ class ToyProblem:
     ood_images: Tensor
     classifier: ToyClassifier
 
-    def train(self, needs: frozenset[Need], device: str = "cpu") -> TensorStream:
-        """Return the training images, holding just what ``needs`` names, as a new copy."""
-        batch = self._batch(self.train_images, self.train_labels, needs, device)
+    def train(
+        self, needs: frozenset[Need], device: str = "cpu", reducing: Trainable | None = None
+    ) -> TensorStream:
+        """Return the training images, holding just what ``needs`` names, as a new copy.
+
+        Args:
+            needs: what batches hold.
+            device: where.
+            reducing: whose `Trainable.reduce` is called, with ``Need.LAYERS``.
+        """
+        batch = self._batch(self.train_images, self.train_labels, needs, device, reducing)
         return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
 
-    def validation(self, needs: frozenset[Need], device: str = "cpu") -> TensorStream:
+    def validation(
+        self, needs: frozenset[Need], device: str = "cpu", reducing: Trainable | None = None
+    ) -> TensorStream:
         """Return further images of the training distribution, with labels, as validation images."""
         images, labels = _draw(99, torch.Generator().manual_seed(4))
-        batch = self._batch(images, labels, needs, device)
+        batch = self._batch(images, labels, needs, device, reducing)
         return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
 
     def auxiliary(self, device: str = "cpu") -> TensorStream:
@@ -165,11 +182,24 @@ class ToyProblem:
         batch = self._batch(images, labels, frozenset({Need.INPUTS}), device)
         return TensorStream(batch, shape=SHAPE, num_classes=NUM_CLASSES)
 
-    def unlabelled(self, images: Tensor, needs: frozenset[Need], device: str = "cpu") -> Batch:
-        """Return images as a batch to be scored, holding just what ``needs`` names, as a copy."""
-        return self._batch(images, torch.full((len(images),), -1), needs, device)
+    def unlabelled(
+        self,
+        images: Tensor,
+        needs: frozenset[Need],
+        device: str = "cpu",
+        reducing: Trainable | None = None,
+    ) -> Batch:
+        """Return images as a batch to be scored; the arguments are those of `train`."""
+        return self._batch(images, torch.full((len(images),), -1), needs, device, reducing)
 
-    def _batch(self, images: Tensor, labels: Tensor, needs: frozenset[Need], device: str) -> Batch:
+    def _batch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        needs: frozenset[Need],
+        device: str,
+        reducing: Trainable | None = None,
+    ) -> Batch:
         features = self.classifier.features(images)
         fields = {
             Need.INPUTS: images,
@@ -179,7 +209,21 @@ class ToyProblem:
         held = {
             f"{need}": value.clone().to(device) for need, value in fields.items() if need in needs
         }
+        if Need.LAYERS in needs:
+            assert reducing is not None
+            held["reduced"] = self.reduce(images, reducing).to(device)
         return Batch(labels.clone().to(device), **held)
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The classifier, with its layers."""
+        network = Network(self.classifier, "cpu")
+        network.look_inside(self.classifier.layers(), SHAPE)
+        return network
+
+    def reduce(self, images: Tensor, trainable: Trainable) -> Tensor:
+        """Return what a detector makes of the layers of images (n, 1, 8, 8): (n, r)."""
+        return reduced(trainable, self.network(images, gradients=wants_gradients(trainable)))
 
     def context(
         self,
@@ -197,6 +241,7 @@ class ToyProblem:
             seed=seed,
             shape=SHAPE,
             num_classes=NUM_CLASSES,
+            layers=self.network.shapes if Need.LAYERS in needs else {},
             parts=parts or {},
             _classifier=classifier,
             _validation=validation,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-OTHER_RATE = 0.2
+OTHER_RATE = 0.1
 """The highest learning rate of what is no convolution."""
 
 
@@ -47,14 +47,14 @@ class FastConvNet(Classifier):
             "The first filters are the cosine transform of colours and places, not the principal "
             "components of training patches.",
             "ReLU in place of GELU, so that outputs of blocks and features are never negative.",
-            "No average of weights (Lookahead), mirrored at random in each epoch, batches of 125 "
-            "images, one cycle of the learning rate by a cosine.",
+            "Muon in place of SGD for convolutions, no average of weights (Lookahead), "
+            "mirrored at random in each epoch, one cycle of the learning rate by a cosine.",
             "Images are classified once, as they are; the paper averages six views.",
         ),
     )
 
     def __init__(
-        self, *, width: int = 64, epochs: int = 24, shift: int = 2, flip: bool | None = None
+        self, *, width: int = 64, epochs: int = 32, shift: int = 2, flip: bool | None = None
     ) -> None:
         if width < 24 or epochs < 1 or shift < 0:
             raise ValueError("width must be at least 24, epochs at least 1, shift at least 0")
@@ -69,7 +69,7 @@ class FastConvNet(Classifier):
         return Recipe(
             epochs=self.epochs,
             batch_size=250,
-            learning_rate=0.2,
+            learning_rate=0.05,
             warmup=0.1,
             momentum=0.6,
             weight_decay=0.001,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -49,14 +51,23 @@ class PooledNetwork(nn.Module):
         d: channels of its output.
         num_classes: classes.
         slope: of the activation before pooling.
+        groups: positions in the backbone at which its groups of blocks end, but for the last.
     """
 
-    def __init__(self, backbone: nn.Module, d: int, num_classes: int, slope: float) -> None:
+    def __init__(
+        self,
+        backbone: nn.Sequential,
+        d: int,
+        num_classes: int,
+        slope: float,
+        groups: Sequence[int],
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.groups = tuple(groups)
         self.norm = nn.BatchNorm2d(d)
+        self.activation = nn.LeakyReLU(slope)
         self.head = nn.Linear(d, num_classes)
-        self.slope = slope
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -65,7 +76,13 @@ class PooledNetwork(nn.Module):
         """Map images (n, c, h, w) in [0, 1] to features (n, d) float32."""
         y = self.norm(self.backbone((x - 0.5) * 2))
         # pooled in float32: a mean in bfloat16 has few distinct values
-        return functional.leaky_relu(y, self.slope).float().mean((2, 3))
+        pooled: Tensor = self.activation(y).float().mean((2, 3))
+        return pooled
+
+    def layers(self) -> dict[str, nn.Module]:
+        """Return what puts out the maps of each group, those of the last one activated."""
+        modules = [*(self.backbone[end] for end in self.groups), self.activation]
+        return {f"group{number}": module for number, module in enumerate(modules, 1)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) in [0, 1] to logits (n, k)."""
@@ -94,7 +111,7 @@ class SmallPreactResNet(PooledNetwork):
             ResidualBlock(width, width),
             ResidualBlock(width, width),
         ]
-        super().__init__(nn.Sequential(*layers), width, num_classes, SLOPE)
+        super().__init__(nn.Sequential(*layers), width, num_classes, SLOPE, (0, 2, 5))
 
 
 class WideResidualNetwork(PooledNetwork):
@@ -115,7 +132,8 @@ class WideResidualNetwork(PooledNetwork):
                 stride = 2 if group > 0 and number == 0 else 1
                 layers.append(ResidualBlock(before, filters, stride))
                 before = filters
-        super().__init__(nn.Sequential(*layers), before, num_classes, SLOPE)
+        groups = (blocks, 2 * blocks)
+        super().__init__(nn.Sequential(*layers), before, num_classes, SLOPE, groups)
 
 
 def shifted(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:

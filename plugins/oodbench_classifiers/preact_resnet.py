@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from oodbench.contracts import Classifier, Info, Paper, Recipe
@@ -58,6 +59,13 @@ class PreactResNet(Classifier):
         from oodbench_classifiers.networks import SmallPreactResNet
 
         return SmallPreactResNet(shape[0], num_classes, self.width)
+
+    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the outputs of the groups of blocks, that of the last one activated."""
+        from oodbench_classifiers.networks import PooledNetwork
+
+        assert isinstance(module, PooledNetwork)
+        return module.layers()
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Move the images of a batch by a random whole number of pixels."""

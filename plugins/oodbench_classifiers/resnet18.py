@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import Classifier, Info, Paper, Recipe
 from oodbench_classifiers.normalisation import NORMALISATIONS, Normalisation, statistics
@@ -82,6 +83,11 @@ class ResNet18(Classifier):
         network.conv1 = stem
         network.maxpool = nn.Identity()
         return LastLinear(network, *statistics(self.normalisation, shape[0]))
+
+    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the outputs of the four groups of blocks."""
+        network: Any = module.network
+        return {name: getattr(network, name) for name in ("layer1", "layer2", "layer3", "layer4")}
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Mirror half of the images if `flip` says so, and move each by some whole pixels."""

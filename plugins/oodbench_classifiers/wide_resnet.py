@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from oodbench.contracts import Classifier, Info, Paper, Recipe
@@ -67,6 +68,13 @@ class WideResNet(Classifier):
         from oodbench_classifiers.networks import WideResidualNetwork
 
         return WideResidualNetwork(shape[0], num_classes, (self.depth - 4) // 6, self.width)
+
+    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the outputs of the groups of blocks, that of the last one activated."""
+        from oodbench_classifiers.networks import PooledNetwork
+
+        assert isinstance(module, PooledNetwork)
+        return module.layers()
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Mirror about half of the images, and move the batch by a whole number of pixels."""

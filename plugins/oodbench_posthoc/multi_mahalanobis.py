@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, State, Stream
-from oodbench_posthoc.gaussians import Gaussians, moments_of
-from oodbench_posthoc.layers import Layers
+from oodbench.contracts import (
+    Batch,
+    Context,
+    Detector,
+    Info,
+    Layers,
+    Need,
+    Paper,
+    State,
+    Stream,
+    by_channel,
+    channels,
+)
+from oodbench_posthoc.gaussians import Gaussians, Values, moments_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,13 +30,13 @@ PARTS = tuple(each.name for each in fields(Gaussians))
 class LayeredMahalanobis(Detector):
     """Score by how far an image is from every class in each of several layers.
 
-    s(x) = sum_l min_y (z_l - m_ly)' S_l^+ (z_l - m_ly) / 2, where z_l are the means of the maps
-    that layer l puts out, m_ly are their means over class y,
-    and S_l^+ is the pseudo-inverse of the covariance about these that all classes share.
+    s(x) = sum_l min_y (z_l - m_ly)' S_l^+ (z_l - m_ly) / 2, where z_l are the means over places, or
+    tokens, of what layer l puts out, m_ly are their means over class y, and S_l^+ is the
+    pseudo-inverse of the covariance about these that all classes share.
     """
 
     family = "posthoc"
-    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
+    needs = frozenset({Need.LAYERS})
     original = "MultiMahalanobis"
     info = Info(
         name="multi-mahalanobis",
@@ -45,39 +56,37 @@ class LayeredMahalanobis(Detector):
         ),
     )
 
+    def reduce(self, layers: Layers) -> Tensor:
+        """Return the means of all layers over places or tokens: (n, r) float32."""
+        import torch
+
+        return torch.cat([by_channel(each).mean(dim=2) for each in layers.outputs.values()], dim=1)
+
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn means and covariances of every layer.
+        """Learn means and covariances of every layer, batch by batch.
 
         Raises:
             PluginError: if a class has no training images.
         """
-        import torch
+        widths = channels(context.layers)
 
-        self.layers = Layers(context.classifier, context)
-        parts = [(self._means(batch.inputs), batch.labels) for batch in train]
-        labels = torch.cat([each for _, each in parts])
-        means = [torch.cat(each) for each in zip(*(part for part, _ in parts), strict=True)]
-        self.gaussians = [
-            moments_of([(each, labels)], train.num_classes).of_classes() for each in means
-        ]
+        def fitted(number: int) -> Gaussians:
+            values = Values(train, lambda batch: batch.reduced.split(widths, dim=1)[number])
+            return moments_of(values, train.num_classes).of_classes()
+
+        self.gaussians = [fitted(number) for number in range(len(widths))]
         return self
 
     def score(self, batch: Batch) -> Tensor:
         """Return half the squared distances to the nearest class, summed: (n,) float64."""
         import torch
 
+        means = batch.reduced.split([len(each.origin) for each in self.gaussians], dim=1)
         distances = [
-            gaussians.distances(means).amin(dim=1) / 2
-            for gaussians, means in zip(self.gaussians, self._means(batch.inputs), strict=True)
+            gaussians.distances(each).amin(dim=1) / 2
+            for gaussians, each in zip(self.gaussians, means, strict=True)
         ]
         return torch.stack(distances).sum(dim=0)
-
-    def _means(self, images: Tensor) -> list[Tensor]:
-        """Return the means of the maps of each layer: (n, c)."""
-        import torch
-
-        with torch.no_grad():
-            return [maps.mean(dim=(2, 3)) for maps in self.layers(images)[0]]
 
     def state(self) -> State:
         """Return "origin-l", "whitening-l" and "means-l" of layers l, as `Gaussians` has them."""
@@ -88,11 +97,10 @@ class LayeredMahalanobis(Detector):
         }
 
     def restore(self, state: State, context: Context) -> Self:
-        """Find the layers of the classifier, and take back what `state` returned."""
-        self.layers = Layers(context.classifier, context)
+        """Take back what `state` returned."""
         tensors: dict[str, Any] = dict(state)
         self.gaussians = [
             Gaussians(*(tensors[f"{name}-{number}"].to(context.device) for name in PARTS))
-            for number in range(len(self.layers))
+            for number in range(len(state) // len(PARTS))
         ]
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,9 @@ class Watches(Progress):
 class Run:
     """The agenda of one run, what became of its jobs, and what it was told."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, jobs: Sequence[Job] = JOBS) -> None:
         self.store, self.results, self.observer = store, Outcomes(), Watches()
-        self.agenda = Agenda(JOBS, store, self.observer, self.results)
+        self.agenda = Agenda(jobs, store, self.observer, self.results)
 
     def complete(self, job: Job) -> None:
         with self.store.create(*job.ref):
@@ -117,3 +119,59 @@ def test_where_there_are_no_leases_both_runs_do_everything(tmp_path: Path) -> No
     for run in (Run(store), Run(store)):
         with run.agenda:
             assert run.agenda.take() == FIRST
+
+
+PASS = [
+    Job(Ref(stage, key), key, {}, {}, Resources(1, 0.0), passes=passes)
+    for stage, key, passes in (
+        ("extract", "logits", "test"),
+        ("reduce", "gram", "test"),
+        ("reduce", "rest", "train"),
+        ("reduce", "nac", "test"),
+    )
+]
+LOGITS, GRAM, REST, NAC = PASS
+
+
+def test_what_one_pass_yields_is_handed_out_together(tmp_path: Path) -> None:
+    run = Run(Store(tmp_path / "store"), PASS)
+    with run.agenda as agenda:
+        job = agenda.take()
+        assert job == dataclasses.replace(LOGITS, companions=(GRAM, NAC))
+        assert agenda.take() == REST
+        agenda.finish(job, Outcome(companions=(Outcome(), Outcome("no idea"))))
+        agenda.finish(REST, Outcome())
+        assert not agenda.unfinished
+    assert run.results.done == {LOGITS.ref, GRAM.ref, REST.ref}
+    assert run.results.failed == {NAC.ref: Outcome("no idea")}
+
+
+def test_what_is_in_the_store_is_no_companion(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for job in (LOGITS, NAC):
+        with store.create(*job.ref):
+            pass
+    run = Run(store, PASS)
+    with run.agenda as agenda:
+        assert agenda.take() == GRAM
+    assert run.results.reused == {LOGITS.ref, NAC.ref}
+
+
+def test_what_another_run_works_on_is_no_companion(tmp_path: Path) -> None:
+    one, two = (Run(Store(tmp_path / "store"), jobs) for jobs in ([NAC], PASS))
+    with one.agenda, two.agenda:
+        assert one.agenda.take() == NAC
+        assert two.agenda.take() == dataclasses.replace(LOGITS, companions=(GRAM,))
+
+
+def test_where_a_pass_is_lost_each_of_its_jobs_is_done_alone(tmp_path: Path) -> None:
+    run = Run(Store(tmp_path / "store"), [LOGITS, GRAM])
+    with run.agenda as agenda:
+        agenda.finish(agenda.take(), Outcome("its process was ended by SIGSEGV"))
+        assert agenda.take() == LOGITS
+        agenda.finish(LOGITS, Outcome())
+        assert agenda.take() == GRAM
+        agenda.finish(GRAM, Outcome("its process was ended by SIGSEGV"))
+        assert not agenda.unfinished
+    assert run.results.done == {LOGITS.ref}
+    assert run.results.blamed == {GRAM.ref: GRAM.ref}

@@ -37,3 +37,10 @@ def source(dataset) -> Source:
 def test_plugins_are_told_apart_by_their_distribution(spec, shipped: bool) -> None:
     job = Job(Ref("score", "key"), "score", spec, {}, Resources(1, 0.0))
     assert _is_shipped(job) is shipped
+
+
+def test_a_third_party_companion_takes_the_pass_into_another_process() -> None:
+    spec = {"trainable": sample.LayerMeans()}
+    companion = Job(Ref("reduce", "key"), "reduce", spec, {}, Resources(1, 0.0))
+    job = Job(Ref("extract", "key"), "extract", {}, {}, Resources(1, 0.0), companions=(companion,))
+    assert not _is_shipped(job)

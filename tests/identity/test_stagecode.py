@@ -16,7 +16,7 @@ from oodbench.identity.stagecode import BORDER, stage_files
 from oodbench.store.paths import PACKAGE
 
 ROOT = PACKAGE.parent
-STAGES = ("prepare", "train", "generate", "extract", "fit", "score", "probe", "evaluate")
+STAGES = ("prepare", "train", "generate", "extract", "reduce", "fit", "score", "probe", "evaluate")
 
 
 def modules(stage: str) -> set[str]:
@@ -33,6 +33,7 @@ def modules(stage: str) -> set[str]:
         ("train", {"stages.train", "stages.teaching", "contracts.classifier", "images.geometry"}),
         ("generate", {"stages.generate", "stages.fit", "stages.prepare", "contracts.dataset"}),
         ("extract", {"stages.extract", "stages.modules", "stages.selection", "images.geometry"}),
+        ("reduce", {"stages.reduce", "stages.passing", "stages.network", "contracts.layers"}),
         ("fit", {"stages.fit", "stages.stream", "contracts.data", "contracts.detector"}),
         ("score", {"stages.score", "stages.fit", "stages.forwards", "contracts.detector"}),
         ("probe", {"stages.probe", "stages.score", "stages.fit", "stages.stream"}),

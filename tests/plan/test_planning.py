@@ -13,6 +13,7 @@ from sample_detectors import (
     Drawn,
     FirstOfTwo,
     Generator,
+    LayerMeans,
     SecondOfTwo,
 )
 
@@ -408,6 +409,38 @@ def test_passing_over_images_gets_several_cpus_and_a_fit_one(cpus, gpus, heavy, 
     assert found["fit two (seed 0)"] == light
     assert found["score far by two (seed 0)"] == Resources(heavy.cpus, light.gpus)
     assert found["evaluate two on far"] == Resources(1, 0.0)
+
+
+def test_what_detectors_make_of_layers_is_kept_in_the_pass_that_yields_logits() -> None:
+    made = plan(detectors={"means": LayerMeans(), "confidence": Confidence()})
+    of_title = {job.title: job.passes for job in made.jobs.values()}
+    for images in ("id", "far", "near", "id (calibration)", "id (rest)"):
+        assert of_title[f"reduce layers of {images} for means"]
+        assert (
+            of_title[f"reduce layers of {images} for means"]
+            == of_title[f"forward pass over {images}"]
+        )
+    assert len({each for each in of_title.values() if each}) == 5
+    assert keys(plan(), "extract", "evaluate") <= keys(made, "extract") | keys(plan(), "evaluate")
+
+
+def test_a_fit_on_fewer_images_passes_no_others() -> None:
+    made = plan(detectors={"means": LayerMeans(images=100), "distance": Distance()})
+    of_title = {job.title: job for job in made.jobs.values()}
+    fit = of_title["fit means"]
+    assert set(fit.inputs) == {"train", "reduced:fit"}
+    drawn = made.jobs[fit.inputs["reduced:fit"]]
+    assert drawn.title == "reduce layers of 100 id images for means"
+    assert drawn.passes not in {job.passes for job in made.jobs.values() if job is not drawn}
+
+
+def test_parameters_that_do_not_matter_to_a_reduction_are_no_part_of_its_key() -> None:
+    one = plan(detectors={"means": LayerMeans()})
+    other = plan(detectors={"means": LayerMeans(sign=-1.0)})
+    third = plan(detectors={"means": LayerMeans(scale=2.0)})
+    assert keys(one, "reduce") == keys(other, "reduce")
+    assert keys(one, "score").isdisjoint(keys(other, "score"))
+    assert keys(one, "reduce").isdisjoint(keys(third, "reduce"))
 
 
 @pytest.mark.parametrize("changed", ["split", "fingerprint"])

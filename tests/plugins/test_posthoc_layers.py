@@ -43,7 +43,8 @@ def test_rankfeat_scores_as_in_pytorch_ood():
 def test_gram_scores_as_in_pytorch_ood():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        theirs = pytorch_ood.Gram(logits_of, [maps_of], 3).fit(TRAIN)
+        layers = [lambda images: images - 0.5, CLASSIFIER.filters]
+        theirs = pytorch_ood.Gram(logits_of, layers, 3).fit(TRAIN)
     torch.testing.assert_close(
         scores_of(GramMatrices()), theirs.predict(IMAGES), rtol=1e-5, atol=1e-5
     )
@@ -51,7 +52,7 @@ def test_gram_scores_as_in_pytorch_ood():
 
 def test_nac_scores_as_in_pytorch_ood():
     classifier = ToyClassifier()
-    theirs = pytorch_ood.NACUE(classifier, [classifier.filters])
+    theirs = pytorch_ood.NACUE(classifier, [classifier.centred, classifier.filters])
     images, labels = TRAIN[0]
     theirs.fit([(images.clone().requires_grad_(), labels)])
     expected = theirs.predict(IMAGES.clone().requires_grad_())
@@ -89,7 +90,7 @@ def test_the_last_layer_at_each_size_is_found():
         (2, 4, 4, 4),
     ]
     assert layers.modules[0] is network.backbone[0]
-    assert layers.modules[-1] is network.norm
+    assert layers.modules[-1] is network.activation
     assert logits.shape == (2, 10)
 
 

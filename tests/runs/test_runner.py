@@ -11,7 +11,16 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from sample_detectors import Brightness, Confidence, Distance, Drawn, FirstOfTwo, SecondOfTwo
+from sample_detectors import (
+    Brightness,
+    Confidence,
+    Distance,
+    Drawn,
+    FailsToReduce,
+    FirstOfTwo,
+    LayerMeans,
+    SecondOfTwo,
+)
 from sample_detectors import info as sample_info
 
 import oodbench
@@ -51,8 +60,9 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 def test_from_an_empty_store_every_image_is_passed_once_and_then_none(run, tmp_path: Path) -> None:
     first = run(store=tmp_path / "store")
     again = run(store=tmp_path / "store", out=tmp_path / "again")
-    # 200 of each test set, 100 for calibration, and the rest of the 1,201 training images
-    assert first.info["images_forwarded"] == first.info["distinct_images"] == 3 * 200 + 1201
+    # 200 of each test set, 100 for calibration, and the rest of 1,201 training images but 100
+    # that are held out
+    assert first.info["images_forwarded"] == first.info["distinct_images"] == 3 * 200 + 1101
     assert first.info["jobs_reused"] == 0
     assert again.info["images_forwarded"] == again.info["jobs_run"] == 0
     assert again.info["distinct_images"] == first.info["distinct_images"]
@@ -92,6 +102,30 @@ def test_passes_that_detectors_make_are_counted_apart(run, tmp_path: Path) -> No
     assert info["distinct_images"] == info["images_forwarded"] == 3 * 200 + 100
     assert info["images_forwarded_by_detectors"] == 2 * (3 * 200 + 100)
     assert info["images_forwarded_by_probes"] == 2 * 256
+
+
+def test_detectors_read_layers_in_the_pass_that_yields_logits(run, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    finished = run(detectors=[LayerMeans(), Distance()], store=store)
+    assert finished.info["images_forwarded"] == finished.info["distinct_images"] == 3 * 200 + 1101
+    assert finished.info["images_forwarded_by_detectors"] == 0
+    assert finished.info["costs"]["layer-means"]["forward_passes"] == 1
+    layers = "group1 (4x8x8), group2 (4x4x4), group3 (4x2x2), group4 (4x1x1)"
+    expected = f"Layers that the classifier names: {layers}."
+    assert finished.info["deviations"]["layer-means"] == expected
+    again = run(detectors=[LayerMeans(sign=-1.0), Distance()], store=store, out=tmp_path / "again")
+    assert again.info["images_forwarded"] == 0
+    more = run(detectors=[LayerMeans(scale=2.0)], store=store, out=tmp_path / "more")
+    assert more.info["images_forwarded"] == 3 * 200 + 1101
+
+
+def test_a_detector_that_makes_nothing_of_layers_fails_its_rows_alone(run) -> None:
+    finished = run(detectors=[FailsToReduce(), Distance()])
+    status = finished.records.groupby("detector")["status"].unique()
+    assert status["distance"].tolist() == ["ok"]
+    assert status["fails-to-reduce"].tolist() == ["failed"]
+    errors = finished.records["error"].dropna().unique()
+    assert any("reduce layers of" in each and "ValueError: no idea" in each for each in errors)
 
 
 def test_without_fitting_no_training_image_but_those_for_calibration_is_passed(run) -> None:
@@ -300,7 +334,7 @@ def test_folders_of_pictures_are_an_id_set(run, tmp_path: Path) -> None:
     assert finished.records["id_dataset"].tolist() == ["mine", "mine"]
     assert finished.records["n_id"].tolist() == [20, 20]
     assert finished.records["n_ood"].tolist() == [0, 30]
-    assert finished.info["distinct_images"] == 40 + 20 + 30
+    assert finished.info["distinct_images"] == 32 + 20 + 30  # 8 are held out
     assert (finished.records["status"] == "ok").all()
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from oodbench.contracts import Classifier, Dataset, ImageSet, Info, Recipe
+from oodbench.contracts import Classifier, Dataset, ImageSet, Info, Need, Recipe
 from oodbench.identity.pretrained import Weights
 from oodbench.images.sources import Source
-from oodbench.stages import Work
+from oodbench.stages import Companion, Work
 from oodbench.store.artifacts import Artifact, Store
 
 SHAPE = (1, 6, 6)
@@ -43,11 +43,12 @@ class TwoClasses(Dataset):
 class Network(nn.Module):
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
+        self.maps = nn.Identity()
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(36, width), nn.ReLU())
         self.head = nn.Linear(width, num_classes)
 
     def features(self, x):
-        return self.body(x)
+        return self.body(self.maps(x))
 
     def forward(self, x):
         return self.head(self.features(x))
@@ -70,6 +71,19 @@ class Small(Classifier):
     def build(self, shape, num_classes):
         return Network(self.width, num_classes)
 
+    def layers(self, module):
+        return {"maps": module.maps}
+
+
+SHARED = {
+    "classifier": Small(),
+    "count": 20,
+    "selection_seed": 0,
+    "precision": "float32",
+    "batch_size": 16,
+}
+"""Arguments of all passes of images through a classifier."""
+
 
 def source(dataset: Dataset, split: str = "test") -> Source:
     return Source(dataset, split, Path(), None, "")
@@ -82,10 +96,12 @@ class Bench:
     Attributes:
         store: where artifacts go.
         reports: what the last stage reported as progress: (done, total, figures).
+        companions: what is done in the same pass.
     """
 
     store: Store
     reports: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
+    companions: list[Companion] = field(default_factory=list)
     _made: int = 0
 
     def run(self, stage: str, spec: Mapping[str, Any], **inputs: Artifact) -> Artifact:
@@ -93,7 +109,8 @@ class Bench:
         self._made += 1
         key = f"{self._made}"
         with self.store.create(stage, key) as draft:
-            work = Work(inputs, draft, "cpu", self.store.checkpoint(stage, key), self._report)
+            checkpoint = self.store.checkpoint(stage, key)
+            work = Work(inputs, draft, "cpu", checkpoint, self._report, self.companions)
             importlib.import_module(f"oodbench.stages.{stage}").run(spec, work)
         return self.store.open(stage, key)
 
@@ -118,15 +135,19 @@ class Bench:
     def extract(
         self, images: Artifact, trained: Artifact, part: str = "all", **spec: Any
     ) -> Artifact:
-        defaults = {
-            "classifier": Small(),
-            "count": 20,
-            "selection_seed": 0,
-            "precision": "float32",
-            "batch_size": 16,
-        }
-        given = {**defaults, "part": part, **spec}
+        given = {**SHARED, "part": part, **spec}
         return self.run("extract", given, images=images, classifier=trained)
+
+    def reduce(
+        self,
+        trainable: Any,
+        images: Artifact,
+        trained: Artifact,
+        part: str = "all",
+        at_most: int | None = None,
+    ) -> Artifact:
+        given = {**SHARED, "trainable": trainable, "part": part, "at_most": at_most}
+        return self.run("reduce", given, images=images, classifier=trained)
 
     def fit(
         self, trainable: Any, seed: int = 0, weights: tuple[Weights, ...] = (), **inputs: Artifact
@@ -152,7 +173,8 @@ class Bench:
         **inputs: Artifact,
     ) -> Artifact:
         spec = self._scoring(detector, precision, inputs)
-        return self.run("probe", spec | {"parts": parts}, **inputs)
+        network = Small() if Need.LAYERS in detector.needs else None
+        return self.run("probe", spec | {"parts": parts, "network": network}, **inputs)
 
     def _scoring(
         self, detector: Any, precision: str, inputs: Mapping[str, Artifact]

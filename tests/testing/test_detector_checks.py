@@ -7,7 +7,7 @@ import pytest
 import torch
 from outcomes import failures
 
-from oodbench.contracts import Detector, Info, Need, Paper, PluginError, Trainable
+from oodbench.contracts import Detector, Info, Need, Paper, PluginError, Trainable, by_channel
 from oodbench.testing import checks
 
 TENSOR = torch.tensor(1.0)
@@ -27,7 +27,7 @@ class Sound(Detector):
 
     def fit(self, train, context):
         features = torch.cat([batch.features for batch in train])
-        noise = torch.randn(features.shape[1], generator=context.generator())
+        noise = torch.randn(features.shape[1], generator=context.generator()).to(context.device)
         self.mean_ = features.mean(dim=0) + 0.01 * noise
         return self
 
@@ -345,6 +345,45 @@ class Constant(Sound):
         return 0 * super().score(batch)
 
 
+class ReadingLayers(Detector):
+    """Scores by the distance of the last layer's means from those of training images."""
+
+    info = Info(name="reading-layers", summary="Distance to the mean")
+    needs = frozenset({Need.LAYERS})
+
+    def reduce(self, layers):
+        return by_channel(last_of(layers)).mean(dim=2)
+
+    def fit(self, train, context):
+        self.mean_ = torch.cat([batch.reduced for batch in train]).mean(dim=0)
+        return self
+
+    def score(self, batch):
+        return (batch.reduced - self.mean_).norm(dim=1)
+
+
+def last_of(layers):
+    return layers.outputs[list(layers.outputs)[-1]]
+
+
+class ReducingByBatch(ReadingLayers):
+    def reduce(self, layers):
+        found = super().reduce(layers)
+        return found - found.mean(dim=0)
+
+
+class ReducingInPlace(ReadingLayers):
+    def reduce(self, layers):
+        found = super().reduce(layers)
+        layers.features.mul_(2)
+        return found
+
+
+class ReducingMapsAlone(ReadingLayers):
+    def reduce(self, layers):
+        return last_of(layers).mean(dim=(2, 3))
+
+
 BROKEN = [
     (Shouting, "info"),
     (WithoutSummary, "info"),
@@ -392,13 +431,17 @@ BROKEN = [
     (LearningAList, "state"),
     (HidingWhatItLearned, "state"),
     (RestoringWrongly, "state"),
+    (ReducingByBatch, "reduction"),
+    (ReducingInPlace, "reduction_keeps_layers"),
+    (ReducingMapsAlone, "tokens"),
     (Reversed, "toy_shift"),
     (Constant, "toy_shift"),
 ]
 
 
-def test_a_sound_detector_passes():
-    assert failures(Sound()) == {}
+@pytest.mark.parametrize("sound", [Sound(), ReadingLayers()])
+def test_a_sound_detector_passes(sound):
+    assert failures(sound) == {}
 
 
 def test_parameters_under_test_are_used():

@@ -1,0 +1,131 @@
+"""The passes of images through classifiers, and what is kept of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from oodbench.contracts import Trainable, parameters
+from oodbench.identity.keys import digest
+from oodbench.plan.jobs import Ref, Resources
+from oodbench.plan.specs import ExtractSpec, Part, ReduceSpec
+from oodbench.request.request import Request
+
+
+class Split(NamedTuple):
+    """Images of one data set: ``kind`` is "train", "validation" or "test", or else "ood".
+
+    The first three are of the ID set.
+    """
+
+    kind: str
+    title: str
+
+
+def describe(split: Split, part: str) -> str:
+    """Return what to call a part of a split in titles."""
+    named = split.kind if split.kind == "validation" else part
+    return split.title + ("" if named == "all" else f" ({named})")
+
+
+class Passes:
+    """Plans what is kept of passes.
+
+    Args:
+        request: what is planned.
+        images: the prepared images of each split; it may still be filled.
+        add: adds a job to the plan, given stage, title, spec, inputs, resources and pass.
+        resources: what a pass occupies.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        images: Mapping[Split, Ref],
+        add: Callable[..., Ref],
+        resources: Resources,
+    ) -> None:
+        self._request = request
+        self._images = images
+        self._add = add
+        self._resources = resources
+
+    def extract(self, train: Ref, split: Split, part: str) -> Ref:
+        """Plan the logits and features of a part of a split.
+
+        Args:
+            train: the classifier.
+            split: of the images.
+            part: as in `Part`.
+        """
+        spec: ExtractSpec = {"classifier": self._request.classifier, **self.part(part)}
+        title = f"forward pass over {describe(split, part)}"
+        inputs = {"images": self._images[split], "classifier": train}
+        passes = _identify(inputs, part, None)
+        return self._add("extract", title, spec, inputs, self._resources, passes=passes)
+
+    def reduce(
+        self,
+        name: str,
+        trainable: Trainable,
+        train: Ref,
+        split: Split,
+        part: str,
+        at_most: int | None = None,
+    ) -> Ref:
+        """Plan what a detector makes of layers, in the pass that yields logits if it is the same.
+
+        Args:
+            name: of the detector.
+            trainable: the detector.
+            train: as of `extract`.
+            split: as of `extract`.
+            part: as of `extract`.
+            at_most: images that pass at most; None for all of the part.
+        """
+        spec: ReduceSpec = {
+            "classifier": self._request.classifier,
+            "trainable": _for_reduction(trainable),
+            "at_most": at_most,
+            **self.part(part),
+        }
+        images = describe(split, part) if at_most is None else f"{at_most} {split.title} images"
+        inputs = {"images": self._images[split], "classifier": train}
+        passes = _identify(inputs, part, at_most)
+        title = f"reduce layers of {images} for {name}"
+        return self._add("reduce", title, spec, inputs, self._resources, passes=passes)
+
+    def reduce_training(
+        self, name: str, trainable: Trainable, train: Ref, split: Split
+    ) -> dict[str, Ref]:
+        """Plan what ``fit`` reads of the layers of training images, by its roles there."""
+        if trainable.fit_images is None:
+            return {
+                f"reduced:{part}": self.reduce(name, trainable, train, split, part)
+                for part in ("calibration", "rest")
+            }
+        drawn = self.reduce(name, trainable, train, split, "all", trainable.fit_images)
+        return {"reduced:fit": drawn}
+
+    def part(self, part: str) -> Part:
+        """Return the arguments that say which images pass, and how."""
+        return {
+            "part": part,
+            "count": self._request.calibration_images,
+            "selection_seed": self._request.selection_seed,
+            "precision": self._request.precision,
+            "batch_size": self._request.batch_size,
+        }
+
+
+def _identify(inputs: Mapping[str, Ref], part: str, at_most: int | None) -> str:
+    """Return what tells a pass from the others of a plan, whatever is kept of it."""
+    return digest([inputs, part, at_most])
+
+
+def _for_reduction(trainable: Trainable) -> Trainable:
+    """Return a detector with defaults for the parameters that its reduction does not depend on."""
+    if trainable.reduced_by is None:
+        return trainable
+    given = parameters(trainable)
+    return type(trainable)(**{name: given[name] for name in sorted(trainable.reduced_by)})
