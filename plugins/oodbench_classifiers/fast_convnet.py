@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oodbench.contracts import Classifier, Info, Paper, Recipe
 
@@ -82,11 +81,6 @@ class FastConvNet(Classifier):
         from oodbench_classifiers.fast_network import FastNetwork
 
         return FastNetwork(shape[0], num_classes, self.width)
-
-    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
-        """Return the outputs of the three blocks."""
-        network: Any = module
-        return {name: getattr(network, name) for name in ("block1", "block2", "block3")}
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Return Muon for convolutions, with SGD for the rest."""

@@ -10,16 +10,14 @@ from oodbench_posthoc.adapter import HeadGradientAdapter
 if TYPE_CHECKING:
     from torch import Tensor
 
-SMALLEST = 1e-12
-"""What torch's binary cross-entropy divides by at least, p (1 - p) being smaller."""
-
 
 class GradientUncertainty(HeadGradientAdapter):
     """Score by how little the head would have to change to predict every class at once.
 
     s(x) = -(|dL / dW|^2 + |dL / db|^2), where L is the binary cross-entropy between softmax(f(x))
-    and a label of ones, f(x) are the logits, and W and b are the weights and bias of the head. With
-    g = dL / df, that is -|g|^2 (|z|^2 + 1), where z are the penultimate features.
+    and a label of ones, f(x) are the k logits, and W and b are the weights and bias of the head.
+    With g = dL / df = k softmax(f(x)) - 1, that is -|g|^2 (|z|^2 + 1), where z are the penultimate
+    features.
     """
 
     original = "GradUncertainty"
@@ -38,6 +36,8 @@ class GradientUncertainty(HeadGradientAdapter):
             "The gradients of the head alone, not those of all layers.",
             "Their norm is the score, its sign fixed; the paper trains a network that tells the "
             "gradients of ID and OOD images apart (pytorch-ood).",
+            "Probabilities below 1e-12 have gradients too, which PyTorch's binary cross-entropy "
+            "leaves out.",
         ),
     )
 
@@ -45,9 +45,7 @@ class GradientUncertainty(HeadGradientAdapter):
         """Return the negative squared norm of the gradients: (n,) float32."""
         features, head = batch.features, self.head_
         probabilities = head(features).softmax(dim=1)
-        others = 1 - probabilities
-        weighted = -others * probabilities / (others * probabilities).clamp(min=SMALLEST)
-        of_logits = weighted - probabilities * weighted.sum(dim=1, keepdim=True)
+        of_logits = probabilities.shape[1] * probabilities - 1
         of_head = features.square().sum(dim=1) + (head.bias is not None)
         scores: Tensor = -of_logits.square().sum(dim=1) * of_head
         return scores

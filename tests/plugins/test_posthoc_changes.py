@@ -124,24 +124,37 @@ def test_the_gradients_of_the_head_alone_are_those_that_the_network_has_there():
     torch.testing.assert_close(scores_of(GradientUncertainty()), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_gradients_of_a_network_that_is_sure_are_those_of_pytorch_ood():
-    problem = toy_problem()
+def sure_head():
+    """Return a head whose predictions are sure in float32, and the features of all images."""
     head = torch.nn.Linear(32, 3).requires_grad_(False)
     head.weight.mul_(100)
-    features = problem.classifier.features(IMAGES)
+    features = CLASSIFIER.features(IMAGES)
     assert head(features).softmax(dim=1).max() == 1
-    context = problem.context(GradientUncertainty.needs)
+    return head, features
+
+
+def scores_with(detector, head, features):
+    context = toy_problem().context(detector.needs)
     context.classifier.head = head
-    for ours, theirs in (
-        (GradientUncertainty(), pytorch_ood.GradUncertainty(head)),
-        (
-            GradientNorm(temperature=2.0),
-            pytorch_ood.GradNorm(head, lambda name: name == "weight", temperature=2.0),
-        ),
-    ):
-        batch = Batch(torch.full((len(features),), -1), features=features)
-        scores = ours.restore({}, context).score(batch)
-        torch.testing.assert_close(scores, theirs.predict(features), rtol=1e-5, atol=1e-30)
+    batch = Batch(torch.full((len(features),), -1), features=features)
+    return detector.restore({}, context).score(batch)
+
+
+def test_gradients_of_a_network_that_is_sure_are_those_of_pytorch_ood():
+    head, features = sure_head()
+    theirs = pytorch_ood.GradNorm(head, lambda name: name == "weight", temperature=2.0)
+    scores = scores_with(GradientNorm(temperature=2.0), head, features)
+    torch.testing.assert_close(scores, theirs.predict(features), rtol=1e-5, atol=1e-30)
+
+
+def test_gradients_towards_all_classes_do_not_vanish_where_the_network_is_sure():
+    """They do in PyTorch's binary cross-entropy, by which the surest images look like OOD."""
+    head, features = sure_head()
+    sure = head(features).softmax(dim=1).amax(dim=1) > 1 - 1e-7
+    length = features[sure].square().sum(dim=1) + 1
+    scores = scores_with(GradientUncertainty(), head, features)[sure]
+    torch.testing.assert_close(scores, -6 * length, rtol=1e-4, atol=0)  # 2^2 + 1 + 1
+    assert (pytorch_ood.GradUncertainty(head).predict(features)[sure] > -1e-3).any()
 
 
 def test_a_head_that_is_not_linear_is_refused():
