@@ -12,11 +12,13 @@ class Quality:
     """The quality of a generator's images.
 
     Attributes:
+        images: how many were measured.
         accuracy: share of the images that the classifier gives the class they were made for.
         distance: Fréchet distance between their features and those of ID images.
         floor: the distance between halves of the ID images: what no generator can fall below.
     """
 
+    images: int
     accuracy: float
     distance: float
     floor: float
@@ -34,6 +36,7 @@ def measure(
         real: (m, d), those of ID images, of which the first n count.
     """
     return Quality(
+        images=len(logits),
         accuracy=float((logits.argmax(axis=1) == classes).mean()),
         distance=frechet_distance(features, real[: len(features)]),
         floor=frechet_distance(real[::2], real[1::2]),

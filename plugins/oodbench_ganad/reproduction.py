@@ -27,6 +27,9 @@ MEASURES = {
 }
 """The paper's measures, and the columns of our records."""
 
+QUALITY = "generator.json"
+"""The file of a run's folder that ``benchmarks/generator_quality.py`` writes."""
+
 TRAINING_SETS = {"mnist": (60_000, (1, 28, 28)), "cifar10": (50_000, (3, 32, 32))}
 """Size and shape of the images of the paper's ID training sets."""
 
@@ -91,6 +94,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
             own = records[records["detector"] == name]
             if not own.empty:
                 yield from _table(number, name, table, own)
+        yield from _means(same, records)
         yield from _deviations(info)
 
 
@@ -108,9 +112,22 @@ def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
     for name, parameters in request["classifier"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
         yield f"* classifier `{name}`: {chosen}"
+    yield from _quality(run / QUALITY)
     for title, origin in sorted(info.get("shipped", {}).items()):
         yield f"* {title}: shipped weights, trained {origin['finished'][:10]}"
     yield ""
+
+
+def _quality(file: Path) -> Iterator[str]:
+    """Yield what the classifier makes of the generator's images, if it was measured."""
+    if file.exists():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        yield (
+            f"* the generator's images: of {found['images']:,} fakes {found['accuracy']:.1%} are "
+            "classified as what they were made for; Fréchet distance of the classifier's features "
+            f"from those of as many ID test images {found['distance']:.2f} (between the halves of "
+            f"the ID test images {found['floor']:.2f})"
+        )
 
 
 def _training(id_set: str, parameters: dict[str, Any]) -> str:
@@ -137,6 +154,25 @@ def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -
             chosen = (published["ood_dataset"] == title) & (published["measure"] == metric)
             cells += _compared(_published(published[chosen]), _measured(rows[column]))
         yield f"| {title} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _means(published: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
+    """Yield the mean AUROC of each detector over the paper's sets that the run has."""
+    own = own[own["auroc"].notna()]
+    named = published["ood_dataset"].unique()
+    sets = [each for each in named if each in set(own["ood_dataset"]) and "norm" not in each]
+    if not sets:
+        return
+    yield f"Mean AUROC over {', '.join(sets)}:\n"
+    yield "| detector | paper | measured |"
+    yield "| --- | ---: | ---: |"
+    printed = published[(published["measure"] == "AUROC") & published["ood_dataset"].isin(sets)]
+    for name, rows in own[own["ood_dataset"].isin(sets)].groupby("detector", sort=False):
+        means = pd.to_numeric(rows["auroc"]).groupby(rows["seed"].fillna(-1)).mean()
+        paper = printed.loc[printed["measured_by"] == name, "percent"]
+        shown = f"{paper.mean():.2f}" if len(paper) == len(sets) else "-"
+        yield f"| `{name}` | {shown} | {_measured(means)} |"
     yield ""
 
 

@@ -52,6 +52,8 @@ def lines(tmp_path):
         "shipped": {"fit ganad (seed 0)": {"finished": "2026-11-23T22:00:00Z"}},
     }
     (tmp_path / "run.json").write_text(json.dumps(info))
+    quality = {"images": 5000, "accuracy": 0.923, "distance": 3.14159, "floor": 0.2}
+    (tmp_path / "generator.json").write_text(json.dumps(quality))
     return list(page([tmp_path], PUBLISHED))
 
 
@@ -101,3 +103,15 @@ def test_length_of_the_training_is_said_in_epochs_of_the_paper(lines):
         "\n".join(lines)
     )
     assert "* classifier `preact-resnet`: epochs=8" in lines
+
+
+def test_means_are_over_the_papers_sets_that_were_measured(lines):
+    assert "Mean AUROC over Omniglot:\n" in lines
+    assert row(lines, "`ganad`")[1:] == ["98.84", "92.00 (1.41)"]
+    assert row(lines, "`energy`")[1:] == ["-", "99.00"]
+
+
+def test_the_quality_of_the_generator_is_said(lines):
+    (found,) = [line for line in lines if line.startswith("* the generator's images")]
+    assert "of 5,000 fakes 92.3% are classified" in found
+    assert "3.14 (between the halves of the ID test images 0.20)" in found
