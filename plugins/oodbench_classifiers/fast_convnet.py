@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import Classifier, Info, Paper, Recipe
 
@@ -81,6 +82,11 @@ class FastConvNet(Classifier):
         from oodbench_classifiers.fast_network import FastNetwork
 
         return FastNetwork(shape[0], num_classes, self.width)
+
+    def layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the outputs of the three blocks."""
+        network: Any = module
+        return {name: getattr(network, name) for name in ("block1", "block2", "block3")}
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Return Muon for convolutions, with SGD for the rest."""

@@ -31,7 +31,9 @@ def test_it_has_two_million_weights_and_256_features() -> None:
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_features_and_outputs_of_blocks_are_never_negative(network, precision) -> None:
     outputs = []
-    for block in (network.block1, network.block2, network.block3):
+    layers = FastConvNet(width=24).layers(network)
+    assert [*layers] == ["block1", "block2", "block3"]
+    for block in layers.values():
         block.register_forward_hook(lambda *of: outputs.append(of[2]))
     with torch.no_grad(), torch.autocast("cpu", dtype=precision, enabled=precision.itemsize < 4):
         features = network.features(images(COLOUR))
