@@ -109,6 +109,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("detectors", "ood"), names),
     **dict.fromkeys(("seeds", "classifier_seeds"), seeds),
     **dict.fromkeys(("images", "validation_images", "batch_size"), int),
-    **dict.fromkeys(("data", "store", "out"), Path),
+    **dict.fromkeys(("arrays", "data", "store", "out"), Path),
     "timeout": float,
 }

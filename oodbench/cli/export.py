@@ -20,10 +20,19 @@ CARRIED = ("benchmark", "request", "versions", "hardware", "plugins")
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "export a run's trained weights as folders that a plugin can ship"
+    text = "export a run's trained weights, or its features and logits"
     parser = commands.add_parser("export", help=text, description=EXPLANATION)
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="output folder")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", metavar="DIR", help="output folder of the weights"
+    )
+    parser.add_argument(
+        "--arrays",
+        type=Path,
+        metavar="DIR",
+        help="output folder of features, logits, labels and head, for 'oodbench run --arrays DIR' "
+        "and other tools",
+    )
     parser.add_argument(
         "--jobs",
         default="*",
@@ -38,6 +47,26 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    """Write weights, or features and logits, of a run."""
+    from oodbench.errors import UserError
+
+    if (options.folder is None) == (options.arrays is None):
+        raise UserError("name an output folder, of weights (DIR) or of arrays (--arrays DIR)")
+    if options.arrays is None:
+        return _export_weights(options)
+    from oodbench.registry.lookup import load_registry
+    from oodbench.results.run import read_run
+    from oodbench.runs.exported import export_arrays
+    from oodbench.store.artifacts import Store
+    from oodbench.store.paths import store_folder
+
+    run, store = read_run(options.run), Store(store_folder(options.store))
+    export_arrays(run, store, load_registry(), options.arrays)
+    say(options.arrays)
+    return 0
+
+
+def _export_weights(options: argparse.Namespace) -> int:
     """Write the weights of the classifiers, detectors and parts of a run."""
     from oodbench.errors import UserError, reason_of
     from oodbench.identity.pretrained import export

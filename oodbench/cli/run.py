@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         parser = commands.add_parser(name, help=text)
         parser.set_defaults(execute=execute)
         what = parser.add_argument_group("what to compare")
-        arguments.add(what, "id", "benchmark", "detectors", "ood", "classifier", "arch")
+        arguments.add(what, "id", "benchmark", "arrays", "detectors", "ood", "classifier", "arch")
         arguments.add(what, "images", "validation_images")
         arguments.add(what, "seeds", "classifier_seeds", "parameters")
         how = parser.add_argument_group("how")
@@ -62,6 +62,8 @@ def _print_run(finished: Run) -> None:
     print_ansi(render(finished.records, format="terminal", width=width(), **texts_of([finished])))
     for title, reason in info["missing"].items():
         say(f"left out: {title}: {reason}")
+    for name, reason in info.get("unsuited", {}).items():
+        say(f"left out: {name}: {reason}")
     if info["shipped"]:
         say(f"pretrained weights used (--retrain trains anew): {', '.join(info['shipped'])}")
     say(

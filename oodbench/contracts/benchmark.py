@@ -29,6 +29,8 @@ class Benchmark:
         selection_seed: draws all these images; the same for every detector and seed.
         validation: names of the data sets that detectors are tuned against, none of them among
             ``ood``; empty for those that ship for it.
+        arrays: the folder of features and logits that take the place of images, relative to the
+            TOML file; `id` and `classifier` then are what tables call them, and `ood` names files.
         parameters: parameters of the plugins by name: ``{"preact-resnet": {"epochs": 3}}``.
     """
 
@@ -44,6 +46,7 @@ class Benchmark:
     validation_set: str = ""
     selection_seed: int = 0
     validation: tuple[str, ...] = ()
+    arrays: str = ""
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

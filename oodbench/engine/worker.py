@@ -111,7 +111,7 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
             checkpoint.unlink(missing_ok=True)
     except UserError as error:
         # what a detector refuses is an error of the detector
-        is_users = job.ref.stage in ("prepare", "train")
+        is_users = job.ref.stage in ("prepare", "rows", "arrays", "train")
         return Outcome(str(error), traceback.format_exc(), is_users)
     except Exception as error:  # a plugin loses its own rows alone, whatever it raises
         return Outcome(describe(error), traceback.format_exc())

@@ -3,9 +3,11 @@
 The kinds of job, and what they take in::
 
     prepare   images of a source, selected and fitted to the ID geometry
+    rows      rows of a file of arrays, selected, in the place of prepare
     train     a classifier                       <- prepare (ID train, auxiliary)
     generate  images by a part                   <- fit
     extract   logits and features of images      <- prepare, train
+    arrays    those features and logits          <- rows, train, in the place of extract
     reduce    what a detector makes of layers    <- prepare, train
     fit       a detector, or a part of several   <- prepare (ID train), train, extract, reduce, fit
     score     one score an image                 <- prepare, train, extract, reduce, fit

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from oodbench.contracts import Trainable, parameters
 from oodbench.identity.keys import digest
+from oodbench.images.sources import Source
 from oodbench.plan.jobs import Ref, Resources
-from oodbench.plan.specs import ExtractSpec, Part, ReduceSpec
+from oodbench.plan.specs import ArraysSpec, ExtractSpec, Part, ReduceSpec
 from oodbench.request.request import Request
 
 
@@ -50,17 +51,21 @@ class Passes:
         self._add = add
         self._resources = resources
 
-    def extract(self, train: Ref, split: Split, part: str) -> Ref:
+    def extract(self, train: Ref | None, split: Split, part: str) -> Ref:
         """Plan the logits and features of a part of a split.
 
         Args:
-            train: the classifier.
+            train: the classifier; None for one of which arrays came without a head.
             split: of the images.
             part: as in `Part`.
         """
         spec: ExtractSpec = {"classifier": self._request.classifier, **self.part(part)}
+        inputs = {"images": self._images[split]} | ({"classifier": train} if train else {})
+        if self._request.on_arrays:
+            given: ArraysSpec = {"source": self._source(split), **spec}
+            title = f"read {describe(split, part)}"
+            return self._add("arrays", title, given, inputs, Resources(1, 0.0))
         title = f"forward pass over {describe(split, part)}"
-        inputs = {"images": self._images[split], "classifier": train}
         passes = _identify(inputs, part, None)
         return self._add("extract", title, spec, inputs, self._resources, passes=passes)
 
@@ -106,6 +111,15 @@ class Passes:
             }
         drawn = self.reduce(name, trainable, train, split, "all", trainable.fit_images)
         return {"reduced:fit": drawn}
+
+    def _source(self, split: Split) -> Source:
+        """Return the source of a split."""
+        request = self._request
+        known = {"train": request.train, "test": request.test, "validation": request.validation}
+        ood = dict(zip(request.titles()[1:], request.ood, strict=True))
+        found = ood[split.title] if split.kind == "ood" else known[split.kind]
+        assert found is not None
+        return found
 
     def part(self, part: str) -> Part:
         """Return the arguments that say which images pass, and how."""

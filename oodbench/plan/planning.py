@@ -33,6 +33,7 @@ from oodbench.plan.specs import (
     Spec,
     TrainSpec,
 )
+from oodbench.request.arrays import GivenClassifier
 from oodbench.request.request import Request
 
 HEAVY_CPUS = 4
@@ -62,13 +63,19 @@ def _suffix(seed: int | None) -> str:
 
 @dataclass(frozen=True)
 class _Extracted:
-    """A trained classifier and its outputs for each split that is scored, and for other images."""
+    """A trained classifier, if there is one, its outputs for each split, and for other images."""
 
     seed: int
-    train: Ref
+    trained: Ref | None
     splits: Mapping[Split, Ref]
     rest: Ref
     validation: Ref | None = None
+
+    @property
+    def train(self) -> Ref:
+        """Return the classifier, for what cannot do without."""
+        assert self.trained is not None
+        return self.trained
 
 
 class _Planner:
@@ -152,7 +159,8 @@ class _Planner:
     def _prepare(self, source: Source, at_most: int | None, *, is_vital: bool = False) -> Ref:
         spec: PrepareSpec = {"source": source, **self._selection(at_most)}
         title = f"prepare {source.dataset.info.name} ({source.part})"
-        return self._add("prepare", title, spec, {}, self._plain, is_vital=is_vital)
+        stage = "rows" if self.request.on_arrays else "prepare"
+        return self._add(stage, title, spec, {}, self._plain, is_vital=is_vital)
 
     def _selection(self, at_most: int | None) -> Selection:
         return {
@@ -183,8 +191,10 @@ class _Planner:
             for detector_seed in request.seeds if detector.stochastic else (None,):
                 self._plan_detector(name, detector, detector_seed, extracted)
 
-    def _plan_training(self, seed: int) -> Ref:
+    def _plan_training(self, seed: int) -> Ref | None:
         classifier = self.request.classifier
+        if isinstance(classifier, GivenClassifier) and not classifier.head:
+            return None
         spec: TrainSpec = {
             "classifier": classifier,
             "weights": self._shipped(classifier, seed),

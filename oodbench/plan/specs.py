@@ -30,7 +30,7 @@ class Selection(TypedDict):
 
 
 class PrepareSpec(Selection):
-    """Arguments of the stage "prepare"."""
+    """Arguments of the stages "prepare" and "rows"."""
 
     source: Source
 
@@ -87,6 +87,13 @@ class ReduceSpec(ExtractSpec):
     at_most: int | None
 
 
+class ArraysSpec(Part):
+    """Arguments of the stage "arrays"; ``classifier`` has a head at most."""
+
+    source: Source
+    classifier: Classifier
+
+
 class FitSpec(TypedDict):
     """Arguments of the stage "fit"; ``classifier`` is None for a fit that does not ask for it."""
 
@@ -135,6 +142,7 @@ Spec = (
     | TrainSpec
     | ExtractSpec
     | ReduceSpec
+    | ArraysSpec
     | FitSpec
     | ScoreSpec
     | ProbeSpec

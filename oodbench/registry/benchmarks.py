@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from oodbench.contracts import Benchmark
 from oodbench.contracts.info import NAME
 from oodbench.errors import UserError
+from oodbench.store.paths import expanded
 from oodbench.store.validation import check_values, describe, read_bytes
 
 BYTES = 2**20
@@ -61,4 +63,6 @@ def load_benchmark(path: Path) -> Benchmark:
         for name in names:
             if name not in benchmark.ood:
                 raise UserError(f"{path}: key 'groups.{group}': '{name}' is not among 'ood'")
+    if benchmark.arrays:
+        return replace(benchmark, arrays=str(path.parent / expanded(benchmark.arrays)))
     return benchmark

@@ -48,6 +48,12 @@ class Options:
     benchmark: str | Path | None = option(
         None, "benchmark, or path to the TOML file of one", "NAME"
     )
+    arrays: str | Path | Mapping[str, Mapping[str, Any]] | None = option(
+        None,
+        "folder of features and logits that were computed elsewhere, in place of images; in "
+        "Python also a mapping of such arrays",
+        "DIR",
+    )
     ood: Sequence[str | Path] | None = option(
         None, "data sets, or paths to images, in place of the benchmark's OOD sets", "A,B"
     )

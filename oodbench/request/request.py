@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from oodbench.contracts import Classifier, Detector
 from oodbench.identity.pretrained import Weights
+from oodbench.images.arrays import ArraySet
 from oodbench.images.geometry import title_in
 from oodbench.images.sources import Source
 
@@ -59,6 +60,11 @@ class Request:
     def shape(self) -> tuple[int, int, int]:
         """Return the geometry of the ID data set, which all images are fitted to."""
         return self.train.dataset.shape
+
+    @property
+    def on_arrays(self) -> bool:
+        """Return whether features and logits from elsewhere take the place of images."""
+        return isinstance(self.train.dataset, ArraySet)
 
     def titles(self) -> list[str]:
         """Return the titles of the data sets: the ID set, then the OOD sets."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from oodbench.images.userdata import is_path
 from oodbench.registry.benchmarks import load_benchmark
 from oodbench.registry.composition import parts_of
 from oodbench.registry.lookup import Registry
+from oodbench.request.arrays import define, find_arrays, set_aside
 from oodbench.request.classifiers import make_classifier, names_of
 from oodbench.request.datasets import (
     Auxiliary,
@@ -51,6 +52,8 @@ class Resolved:
         missing: OOD sets whose images cannot be had, with the reason.
         broken: detectors that cannot be loaded, made or planned, with the reason.
         distributions: what installed each plugin that takes part, by its name.
+        unsuited: detectors that need more than the arrays of the request, with the reason.
+        head: how the head of the classifier was found, where there are arrays.
     """
 
     request: Request
@@ -59,6 +62,8 @@ class Resolved:
     missing: dict[str, str]
     broken: dict[str, str]
     distributions: dict[str, str]
+    unsuited: dict[str, str] = field(default_factory=dict)
+    head: str = ""
 
     def without(self, lost: Mapping[str, str]) -> Resolved:
         """Return the request without some OOD sets, given the reasons by what tables call them.
@@ -102,6 +107,8 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     if options.validation_images is not None and options.validation_images < 0:
         raise UserError(f"{options.validation_images} images cannot be held out; 0 holds none out")
     benchmark = find_benchmark(options, registry)
+    if benchmark.arrays:
+        return _resolve_arrays(options, benchmark, registry)
     found, unloaded = find_detectors(options.detectors, registry)
     asked, data = options.parameters or {}, data_folder(options.data)
     makers = names_of(benchmark.classifier, options.arch, registry, asked)
@@ -160,14 +167,61 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
         (registry.classifiers, makers),
         (registry.datasets, _sets(benchmark)),
     )
-    distributions = {
+    groups = titles_by_group(benchmark, ood_datasets, lost, missing)
+    return Resolved(request, benchmark, groups, missing, unloaded | unmade, _distributions(*used))
+
+
+def _distributions(*used: tuple[Any, Iterable[str]]) -> dict[str, str]:
+    """Return what installed each plugin, given tables of plugins and names of those used."""
+    return {
         name: names[name].plugin.distribution
         for names, chosen in used
         for name in chosen
         if name in names
     }
-    groups = titles_by_group(benchmark, ood_datasets, lost, missing)
-    return Resolved(request, benchmark, groups, missing, unloaded | unmade, distributions)
+
+
+def _resolve_arrays(options: Options, benchmark: Benchmark, registry: Registry) -> Resolved:
+    """Find the features and logits that a benchmark names, and the detectors that need no more."""
+    found, unloaded = find_detectors(options.detectors, registry)
+    parameters = _merge_parameters(benchmark, options.parameters or {}, found, (), registry)
+    made, unmade = make_detectors(found, registry, parameters)
+    arrays = find_arrays(benchmark)
+    detectors, unsuited = set_aside(made, arrays)
+    if options.classifier_seeds not in (1, [0], (0,)):
+        raise UserError("arrays are of one classifier: leave out --classifier-seeds")
+    gpus = hardware.resolve_gpus(options.device)
+    request = Request(
+        train=arrays.train,
+        test=arrays.test,
+        ood=arrays.ood,
+        classifier=arrays.classifier,
+        detectors=detectors,
+        seeds=_seeds(options.seeds, "seeds"),
+        images_per_set=benchmark.images_per_set,
+        calibration_images=benchmark.calibration_images,
+        selection_seed=benchmark.selection_seed,
+        batch_size=options.batch_size or hardware.BATCH_SIZES["cuda" if gpus else "cpu"],
+        cpus=hardware.count_cpus(),
+        gpus=gpus,
+        validation=arrays.validation,
+    )
+    refuse_copies(request.train, request.test, request.ood, request.shape)
+    titles = dict(zip(benchmark.ood, request.titles()[1:], strict=True))
+    groups = {
+        group: tuple(titles[name] for name in members)
+        for group, members in benchmark.groups.items()
+    }
+    return Resolved(
+        request,
+        benchmark,
+        groups,
+        {},
+        unloaded | unmade,
+        _distributions((registry.detectors, found)),
+        unsuited,
+        arrays.head,
+    )
 
 
 def find_benchmark(options: Options, registry: Registry) -> Benchmark:
@@ -177,10 +231,14 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
         UserError: if there is none, or no way to make one up.
     """
     name = str(options.benchmark or options.id or "")
-    if not name:
+    if options.arrays is not None and name:
+        raise UserError(f"name a folder of arrays or '{name}', not both")
+    if not name and options.arrays is None:
         raise UserError("name a benchmark or an ID data set: --id mnist, or --benchmark my.toml")
     changes: dict[str, Any] = {}
-    if name.endswith(".toml"):
+    if options.arrays is not None:
+        benchmark = define(expanded(str(options.arrays)))
+    elif name.endswith(".toml"):
         benchmark = load_benchmark(expanded(name))
     elif name in registry.benchmarks or options.benchmark:
         benchmark = registry.benchmarks[name].target

@@ -187,6 +187,7 @@ class RunInfo(TypedDict):
         given: scores that the figures were computed from, where no detector was run.
         missing: why OOD sets were left out, by name.
         broken: why detectors could not be made, by name.
+        unsuited: why detectors were left out of a run on arrays, by name.
         notes: what is worth knowing of a set, by title.
         papers: publications by the detector's name.
         deviations: how detectors deviate from them, by name.
@@ -218,6 +219,7 @@ class RunInfo(TypedDict):
     given: NotRequired[GivenScores]
     missing: dict[Name, Text]
     broken: NotRequired[dict[Name, Text]]
+    unsuited: NotRequired[dict[Name, Text]]
     notes: dict[Name, Text]
     papers: NotRequired[dict[Name, Publication]]
     deviations: dict[Name, Text]

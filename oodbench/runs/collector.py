@@ -47,6 +47,9 @@ SEEN = "the classifier was trained elsewhere, and may have seen the validation i
 MIRRORED = "the classifier was trained on mirrored images too, which may be of another class"
 
 
+GIVEN = "features and logits computed elsewhere"
+
+
 class Collector:
     """Read the artifacts of a run.
 
@@ -147,6 +150,9 @@ class Collector:
             if predicted.extract in self._results.blamed:
                 continue
             artifact = self._store.open(*predicted.extract)
+            logits = np.load(artifact / "logits.npy", mmap_mode="r")
+            if not logits.shape[1]:
+                continue  # features came from elsewhere, and no classifier with them
             columns = {
                 "classifier": predicted.classifier,
                 "classifier_seed": predicted.classifier_seed,
@@ -154,7 +160,7 @@ class Collector:
                 "split": predicted.split,
                 "index": np.load(artifact / "indices.npy"),
                 "label": np.load(artifact / "labels.npy"),
-                "prediction": np.load(artifact / "logits.npy").argmax(1),
+                "prediction": logits.argmax(1),
             }
             frames.append(pd.DataFrame(columns))
         return _joined(frames, PREDICTION)
@@ -174,6 +180,8 @@ class Collector:
         if names := self._validated_elsewhere():
             text = f"{SEEN} {' and '.join(names)} {'is' if len(names) == 1 else 'are'} fitted on"
             _append(notes, request.titles()[0], text)
+        if request.on_arrays:
+            _append(notes, request.titles()[0], f"{GIVEN}, the head {self._resolved.head}")
         for title, text in self._overlaps.notes.items():
             _append(notes, title, text)
         return notes
@@ -181,8 +189,8 @@ class Collector:
     def _validated_elsewhere(self) -> list[str]:
         """Return the detectors fitted on images that the classifier may have been trained on."""
         trained = [each for ref, each in self._made.items() if ref.stage == "train"]
-        held_out = self._resolved.benchmark.held_out
-        if not held_out or all("train_accuracy" in each.meta for each in trained):
+        of_run = self._resolved.benchmark.held_out and not self._resolved.request.on_arrays
+        if not of_run or all("train_accuracy" in each.meta for each in trained):
             return []
         detectors = self._resolved.request.detectors.items()
         return [name for name, detector in detectors if asks_for(detector, Need.VALIDATION)]
@@ -246,6 +254,7 @@ class Collector:
             "request": self._request(),
             "missing": self._resolved.missing,
             "broken": self._resolved.broken,
+            **({"unsuited": self._resolved.unsuited} if self._resolved.request.on_arrays else {}),
             "notes": self.notes,
             "papers": self.papers(),
             "deviations": self.deviations(),

@@ -5,7 +5,9 @@ code nor the images have changed::
 
     train_images  the artifact of the prepared ID training images
     classifiers   [{classifier_seed, artifact}]
-    outputs       [{classifier_seed, dataset, split, artifact}], logits and features
+    outputs       [{classifier_seed, dataset, split, artifact}], logits and features; the split
+                  "rest" are the ID training images that are not "calibration", and
+                  "validation" those that were held out
     detectors     [{classifier_seed, detector, seed, artifact, parts}]
 
 An artifact is written as ``stage/key``. ``parts`` is ``{role: {artifact, parts}}``, and so on.
@@ -18,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oodbench.errors import FigureUnavailable
-from oodbench.plan.jobs import Plan, Ref
+from oodbench.plan.jobs import Plan, Predicted, Ref
 
 
 def list_artifacts(plan: Plan) -> dict[str, Any]:
@@ -32,6 +34,9 @@ def list_artifacts(plan: Plan) -> dict[str, Any]:
         }
         for predicted in plan.predicted
     ]
+    for predicted in plan.predicted:
+        if predicted.split == "calibration":
+            outputs += _not_scored(predicted, plan)
     calibration = next(each for each in plan.predicted if each.split == "calibration")
     return {
         "train_images": _written(plan.jobs[calibration.extract].inputs["images"]),
@@ -41,10 +46,31 @@ def list_artifacts(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _not_scored(calibration: Predicted, plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield the entries of the ID images that a classifier passed and that are not scored."""
+    known = plan.jobs[calibration.extract]
+    scored = {each.extract for each in plan.predicted}
+    for job in plan.jobs.values():
+        if (
+            job.ref.stage == known.ref.stage
+            and job.ref not in scored
+            and job.inputs.get("classifier") == known.inputs.get("classifier")
+        ):
+            is_rest = job.inputs["images"] == known.inputs["images"]
+            yield {
+                "classifier_seed": calibration.classifier_seed,
+                "dataset": calibration.dataset,
+                "split": "rest" if is_rest else "validation",
+                "artifact": _written(job.ref),
+            }
+
+
 def _classifiers(plan: Plan) -> Iterator[dict[str, Any]]:
     for predicted in plan.predicted:
         if predicted.split == "calibration":
-            trained = plan.jobs[predicted.extract].inputs["classifier"]
+            trained = plan.jobs[predicted.extract].inputs.get("classifier")
+            if trained is None:
+                continue  # features and logits came from elsewhere, without a head
             yield {
                 "classifier_seed": predicted.classifier_seed,
                 "artifact": _written(trained),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
 from oodbench.errors import OodbenchError, UserError, describe
 from oodbench.identity.keys import digest
+from oodbench.images.arrays import write_arrays
 from oodbench.plan.jobs import Job, Plan, Ref
 from oodbench.plan.planning import make_plan
 from oodbench.registry.lookup import load_registry
@@ -71,6 +74,16 @@ def run(options: RunOptions) -> Run:
     Raises:
         UserError: if the request cannot be served.
     """
+    if isinstance(options.arrays, Mapping):
+        with tempfile.TemporaryDirectory() as folder:
+            (path := Path(folder) / "arrays").mkdir()
+            for name, arrays in options.arrays.items():
+                write_arrays(path / f"{name}.safetensors", arrays)
+            return _run(dataclasses.replace(options, arrays=path))
+    return _run(options)
+
+
+def _run(options: RunOptions) -> Run:
     started = time.perf_counter()
     engine, timeout = options.engine, options.timeout
     if engine not in ENGINES:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def run(spec: EvaluateSpec, work: Work) -> None:  # noqa: ARG001 (all is in the inputs)
     """Evaluate the scores "id" and "calibration", and on an OOD set those of "ood"."""
     inputs = work.inputs
-    predictions = np.load(inputs["id_extract"] / "logits.npy").argmax(1)
-    correct = correctness(np.load(inputs["id_extract"] / "labels.npy"), predictions)
+    logits = np.load(inputs["id_extract"] / "logits.npy")
+    labels = np.load(inputs["id_extract"] / "labels.npy")
+    correct = correctness(labels, logits.argmax(1)) if logits.shape[1] else None
     scores = {
         f"{role}_scores": np.load(inputs[role] / "scores.npy")
         for role in ("id", "calibration", "ood")

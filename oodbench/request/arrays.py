@@ -1,0 +1,343 @@
+"""Requests on features and logits that were computed elsewhere: sets, head, and what they lack."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from oodbench.contracts import (
+    Benchmark,
+    CustomClassifier,
+    Detector,
+    Info,
+    Need,
+    PluginError,
+    Recipe,
+    Trainable,
+)
+from oodbench.errors import InvalidData, UnknownName, UserError
+from oodbench.identity.keys import Identified
+from oodbench.images.arrays import (
+    HEAD,
+    OOD,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Arrays,
+    ArraySet,
+    Folder,
+    find_folder,
+    open_set,
+    read_arrays,
+    rows_of,
+)
+from oodbench.images.sources import Source
+from oodbench.registry.benchmarks import load_benchmark
+from oodbench.store.paths import as_name, printable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+DEFINITION = "benchmark.toml"
+"""The definition in a folder of arrays, if there is one."""
+
+ID, CLASSIFIER = "ID", "unknown"
+"""What tables call the ID set and the classifier where no definition names them."""
+
+FITTED_ON = 20_000
+"""Rows of ID training data that a head is fitted on at most, or four times as many as features."""
+
+RESIDUAL = 0.01
+"""How far logits may be from those of the head: root mean square, as a share of their deviation."""
+
+
+class GivenClassifier(CustomClassifier, Identified):
+    """The classifier that features and logits came from, of which at most the head is known.
+
+    Args:
+        name: what tables call it.
+        head: digest of the head's weight and bias; empty where it is unknown.
+    """
+
+    info = Info(name="given", summary="A classifier of which at most the head is known.")
+
+    def __init__(self, *, name: str = CLASSIFIER, head: str = "") -> None:
+        self.name = name
+        self.head = head
+        self._layer: tuple[np.ndarray, np.ndarray] | None = None
+
+    def with_head(self, weight: np.ndarray, bias: np.ndarray) -> GivenClassifier:
+        """Return the classifier with its head: (k, d) and (k,) float32."""
+        head = hashlib.sha256(weight.tobytes() + bias.tobytes()).hexdigest()
+        made = GivenClassifier(name=self.name, head=head)
+        made._layer = weight, bias
+        return made
+
+    @property
+    def full_name(self) -> str:
+        """Return what tables call it."""
+        return printable(self.name)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return a recipe without any training."""
+        return Recipe(epochs=0)
+
+    def identity(self) -> Any:
+        """Return what identifies it: its head."""
+        return {"given": self.head}
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """Return a module with a head alone; its features cannot be computed."""
+        from torch import nn
+
+        class Head(nn.Module):
+            def __init__(self, weight: np.ndarray) -> None:
+                super().__init__()
+                self.head = nn.Linear(weight.shape[1], weight.shape[0])
+
+            def features(self, x: Tensor) -> Tensor:
+                raise PluginError("passes images through the classifier, of which there are none")
+
+            def forward(self, x: Tensor) -> Tensor:
+                logits: Tensor = self.head(self.features(x))
+                return logits
+
+        assert self._layer is not None
+        return Head(self._layer[0])
+
+    def load(self, module: nn.Module, num_classes: int) -> bool:
+        """Put the head's weights into the module."""
+        import torch
+
+        assert self._layer is not None
+        names = ("head.weight", "head.bias")
+        module.load_state_dict(
+            {name: torch.from_numpy(array) for name, array in zip(names, self._layer, strict=True)}
+        )
+        return True
+
+
+class Head(NamedTuple):
+    """The head of a classifier, or why it is unknown.
+
+    Attributes:
+        weight: (k, d) float32, or None.
+        bias: (k,) float32, or None.
+        note: how it was found, or why not.
+    """
+
+    weight: np.ndarray | None
+    bias: np.ndarray | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder of arrays gives to a request.
+
+    Attributes:
+        train: the ID training set.
+        test: the ID test set.
+        validation: ID data that was held out, if there is any.
+        ood: the OOD sets.
+        classifier: with its head, if that is known.
+        available: what detectors can be given.
+        head: how the head was found, or why not.
+    """
+
+    train: Source
+    test: Source
+    validation: Source | None
+    ood: list[Source]
+    classifier: GivenClassifier
+    available: frozenset[Need]
+    head: str
+
+
+def define(folder: Path) -> Benchmark:
+    """Return the benchmark that a folder of arrays defines, or one of all sets in it.
+
+    Raises:
+        UserError: if it is not such a folder, or its definition is malformed.
+    """
+    found = find_folder(folder)
+    path = folder / DEFINITION
+    if path.is_file():
+        return dataclasses.replace(load_benchmark(path), arrays=str(folder))
+    name = as_name(folder.resolve().name)
+    ood = tuple(found.ood)
+    return Benchmark(name=name, id=ID, ood=ood, classifier=CLASSIFIER, arrays=str(folder))
+
+
+def find_arrays(benchmark: Benchmark) -> Found:
+    """Return the sets of a benchmark on arrays, and the head of its classifier.
+
+    Raises:
+        UserError: if a set is missing.
+        InvalidData: if a file is damaged, or the sets do not fit together.
+    """
+    folder = find_folder(Path(benchmark.arrays))
+    for name in benchmark.ood:
+        if name not in folder.ood:
+            raise UnknownName(f"OOD set in '{folder.path}'", name, folder.ood)
+    known = [part for part in (TRAIN, TEST, VALIDATION) if part in folder.sets]
+    parts = [*known, *(f"{OOD}{name}" for name in benchmark.ood)]
+    sets = {part: open_set(folder.sets[part]) for part in parts}
+    _refuse_widths(folder, sets)
+    head = _find_head(folder, sets)
+    features, logits = sets[TRAIN].widths
+    num_classes = logits or (0 if head.bias is None else len(head.bias))
+    num_classes = num_classes or int(sets[TRAIN].labels.max()) + 1
+    for part in known:
+        if (largest := int(sets[part].labels.max())) >= num_classes:
+            raise InvalidData(
+                f"{folder.sets[part]}: a label is {largest}, and there are {num_classes} classes"
+            )
+    paths = {part.removeprefix("id-"): folder.sets[part] for part in known}
+    id_set = ArraySet(name=benchmark.id, paths=paths, num_classes=num_classes)
+    sources = {split: id_set.source(split) for split in paths}
+    ood = [
+        ArraySet(name=name, paths={"test": folder.sets[f"{OOD}{name}"]}).source("test")
+        for name in benchmark.ood
+    ]
+    classifier = GivenClassifier(name=benchmark.classifier)
+    available = {Need.VALIDATION} if VALIDATION in known else set()
+    if features:
+        available.add(Need.FEATURES)
+    if head.weight is not None and head.bias is not None:
+        classifier = classifier.with_head(head.weight, head.bias)
+        available.add(Need.CLASSIFIER)
+    if logits or Need.CLASSIFIER in available:
+        available.add(Need.LOGITS)
+    return Found(
+        sources["train"],
+        sources["test"],
+        sources.get("validation"),
+        ood,
+        classifier,
+        frozenset(available),
+        head.note,
+    )
+
+
+def why_unsuited(detector: Trainable, found: Found) -> str:
+    """Return why a detector, or a part that it asks for, cannot run on arrays; "" if it can."""
+    missing = (detector.needs | detector.needs_to_fit()) - found.available
+    others = missing - {Need.FEATURES, Need.LOGITS, Need.CLASSIFIER, Need.VALIDATION}
+    if others:
+        return f"needs {' and '.join(sorted(each.value for each in others))} besides arrays"
+    if detector.auxiliary() is not None:
+        return "learns from auxiliary images"
+    for need in (Need.FEATURES, Need.LOGITS):
+        if need in missing:
+            return f"needs {need.value}, which there are none of"
+    if Need.VALIDATION in missing:
+        return f"is fitted on validation data, and there is no {VALIDATION}"
+    if missing:
+        return f"needs the classifier's head: {found.head}"
+    return next(filter(None, (why_unsuited(part, found) for part in detector.parts().values())), "")
+
+
+def set_aside(
+    detectors: Mapping[str, Detector], found: Found
+) -> tuple[dict[str, Detector], dict[str, str]]:
+    """Return the detectors that can run on arrays, and why the others cannot.
+
+    Raises:
+        UserError: if none can.
+    """
+    reasons = {name: why_unsuited(detector, found) for name, detector in detectors.items()}
+    suited = {name: detector for name, detector in detectors.items() if not reasons[name]}
+    unsuited = {name: reason for name, reason in reasons.items() if reason}
+    if unsuited and not suited:
+        texts = "; ".join(f"{name} {reason}" for name, reason in unsuited.items())
+        raise UserError(f"no detector can run on these arrays: {texts}")
+    return suited, unsuited
+
+
+def _refuse_widths(folder: Folder, sets: Mapping[str, Arrays]) -> None:
+    """Raise `InvalidData` unless all sets have the same arrays, of the same widths."""
+    first = sets[TRAIN].widths
+    for part, arrays in sets.items():
+        if arrays.widths != first:
+            said = [f"{d} features and {k} logits" for d, k in (arrays.widths, first)]
+            raise InvalidData(
+                f"{folder.sets[part]}: a row has {said[0]}, and one of {TRAIN} has {said[1]}"
+            )
+
+
+def _find_head(folder: Folder, sets: Mapping[str, Arrays]) -> Head:
+    """Return the head that is given, or else the one that features and logits determine.
+
+    Raises:
+        InvalidData: if the one that is given does not fit.
+    """
+    features, logits = sets[TRAIN].widths
+    tested = [arrays for part, arrays in sets.items() if part != TRAIN]
+    if folder.head is None:
+        if not features or not logits:
+            return Head(None, None, "there is no head.npz, .safetensors or .parquet")
+        weight, bias = _fit_head(sets[TRAIN])
+        residual = max(_residual(weight, bias, arrays) for arrays in tested)
+        said = (
+            f"logits differ from those of a fitted one by {100 * residual:.2g} % of their deviation"
+        )
+        if not residual <= RESIDUAL:
+            return Head(None, None, f"there is no file of it, and {said}")
+        return Head(weight, bias, f"fitted by least squares; {said}")
+    found = read_arrays(folder.head, HEAD)
+    for name in HEAD:
+        if name not in found:
+            raise InvalidData(f"{folder.head}: no array named '{name}' in it")
+    weight, bias = (rows_of(found[name], slice(None)) for name in HEAD)
+    if weight.ndim != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
+        raise InvalidData(
+            f"{folder.head}: weight {weight.shape} and bias {bias.shape}, not (k, d), (k,)"
+        )
+    if not np.isfinite(weight).all() or not np.isfinite(bias).all():
+        raise InvalidData(f"{folder.head}: a weight is NaN or infinite")
+    if weight.shape[1] != (features or weight.shape[1]) or len(weight) != (logits or len(weight)):
+        raise InvalidData(
+            f"{folder.head}: maps {weight.shape[1]} features to {len(weight)} logits, and a row of "
+            f"{TRAIN} has {features} features and {logits} logits"
+        )
+    if features and logits:
+        residual = max(_residual(weight, bias, arrays) for arrays in tested)
+        if not residual <= RESIDUAL:
+            raise InvalidData(
+                f"{folder.head}: is not the head of these arrays: its logits differ from theirs by "
+                f"{100 * residual:.2g} % of their deviation"
+            )
+    return Head(weight, bias, "given")
+
+
+def _some(arrays: Arrays, at_most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and logits of evenly spaced rows, float64."""
+    count = len(arrays.labels)
+    places = np.unique(np.linspace(0, count - 1, min(count, at_most)).astype(np.int64))
+    assert arrays.features is not None
+    assert arrays.logits is not None
+    return tuple(np.asarray(each[places], np.float64) for each in arrays[:2])  # type: ignore[index, return-value]
+
+
+def _fit_head(train: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight (k, d) and bias (k,), float32, by least squares on ID training data."""
+    features, logits = _some(train, max(FITTED_ON, 4 * (train.widths[0] + 1)))
+    finite = np.isfinite(features).all(axis=1) & np.isfinite(logits).all(axis=1)
+    design = np.column_stack([features, np.ones(len(features))])[finite]
+    solution = np.linalg.lstsq(design, logits[finite], rcond=None)[0]
+    return tuple(np.ascontiguousarray(part, np.float32) for part in (solution[:-1].T, solution[-1]))  # type: ignore[return-value]
+
+
+def _residual(weight: np.ndarray, bias: np.ndarray, arrays: Arrays) -> float:
+    """Return how far logits are from those of a head, as a share of their deviation."""
+    features, logits = _some(arrays, 2_000)
+    off = np.sqrt(np.mean((features @ weight.T.astype(np.float64) + bias - logits) ** 2))
+    return float(off / max(np.sqrt(np.mean((logits - logits.mean(axis=0)) ** 2)), 1e-12))

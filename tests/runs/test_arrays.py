@@ -1,0 +1,312 @@
+"""Features and logits that were computed elsewhere take the place of images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sample_detectors import Brightness, Distance
+from sklearn.datasets import load_breast_cancer
+
+import oodbench
+from oodbench.cli import main
+from oodbench.contracts import Batch, Detector, Info, Need
+from oodbench.errors import InvalidData, UserError
+from oodbench.images.arrays import read_arrays, write_arrays
+from oodbench.registry.lookup import load_registry
+from oodbench.results.columns import MEASURES
+
+ALIKE = ["all-posthoc", "all-classical"]
+
+
+def made(ood: float = 3.0) -> dict[str, dict[str, np.ndarray]]:
+    """Return sets of two classes with features, logits and labels; and the head."""
+    random = np.random.default_rng(0)
+    weight, bias = random.normal(0, 1, (2, 6)).astype(np.float32), np.array([0.5, -1], np.float32)
+
+    def rows(count: int, shift: float) -> dict[str, np.ndarray]:
+        features = random.normal(shift, 1, (count, 6)).astype(np.float32)
+        logits = features @ weight.T + bias
+        return {"features": features, "logits": logits, "labels": logits.argmax(1)}
+
+    sets = {"id-train": rows(300, 0), "id-test": rows(120, 0), "ood-far": rows(90, ood)}
+    return sets | {"head": {"weight": weight, "bias": bias}}
+
+
+def write(
+    folder: Path, sets: dict[str, dict[str, np.ndarray]], suffix: str = "safetensors"
+) -> Path:
+    """Write sets as files of a folder."""
+    folder.mkdir()
+    for name, arrays in sets.items():
+        path = folder / f"{name}.{suffix}"
+        if suffix == "safetensors":
+            write_arrays(path, arrays)
+        elif suffix == "npz":
+            np.savez(path, **arrays)
+        elif suffix == "packed":
+            np.savez_compressed(path.with_suffix(".npz"), **arrays)
+        else:
+            pd.DataFrame({key: list(values) for key, values in arrays.items()}).to_parquet(path)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, store: Path, one_cpu):
+    """Return a function that runs detectors on arrays, inline."""
+
+    def run_arrays(arrays: object, **options: object) -> oodbench.Run:
+        defaults = {"detectors": ["msp", "knn", "vim"], "engine": "inline", "device": "cpu"}
+        defaults |= {"store": store, "out": tmp_path / "run"}
+        return oodbench.run(arrays=arrays, **{**defaults, **options})
+
+    return run_arrays
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of scikit-learn's, on few features
+def test_a_run_and_a_run_on_its_exported_arrays_agree(
+    tiny: Path, store: Path, run, tmp_path: Path, capsys
+) -> None:
+    images = oodbench.run(
+        benchmark=str(tiny),
+        detectors=ALIKE,
+        store=store,
+        out=tmp_path / "images",
+        engine="inline",
+        device="cpu",
+        precision="float32",
+    )
+    assert main(f"export {tmp_path}/images --arrays {tmp_path}/arrays --store {store}".split()) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/arrays\n"
+    arrays = run(tmp_path / "arrays", detectors=ALIKE, out=tmp_path / "run")
+    registry = load_registry()
+    expected = images.records[~images.records["detector"].isin(arrays.info["unsuited"])]
+    for name in expected["detector"].unique():
+        detector = registry.detectors[name].create()
+        assert not {Need.INPUTS} & (detector.needs | detector.needs_to_fit())
+    assert len(expected["detector"].unique()) > 30
+    key = ["detector", "ood_dataset", "seed"]
+    pd.testing.assert_frame_equal(
+        arrays.records[key].reset_index(drop=True), expected[key].reset_index(drop=True)
+    )
+    np.testing.assert_allclose(
+        arrays.records[MEASURES].to_numpy(), expected[MEASURES].to_numpy(), rtol=0, atol=1e-6
+    )
+    kept = images.scores()
+    kept = kept[kept["detector"].isin(arrays.records["detector"].unique())]
+    np.testing.assert_allclose(arrays.scores()["score"], kept["score"], rtol=1e-6)
+    assert (
+        arrays.predictions()["prediction"].tolist() == images.predictions()["prediction"].tolist()
+    )
+
+
+@pytest.mark.parametrize("suffix", ["npz", "packed", "parquet"])
+def test_every_kind_of_file_gives_the_same_records(suffix: str, run, tmp_path: Path) -> None:
+    records = run(write(tmp_path / "a", made()), out=tmp_path / "first").records
+    again = run(write(tmp_path / "b", made(), suffix), out=tmp_path / "again").records
+    columns = [*MEASURES, "detector", "ood_dataset", "n_id", "n_ood"]
+    pd.testing.assert_frame_equal(again[columns], records[columns])
+
+
+def test_arrays_in_memory_are_run_too(run, tmp_path: Path) -> None:
+    records = run(write(tmp_path / "a", made()), out=tmp_path / "first").records
+    sets = made()
+    sets["id-test"]["features"] = torch.from_numpy(sets["id-test"]["features"])
+    sets["ood-far"]["logits"] = pd.DataFrame(sets["ood-far"]["logits"])
+    again = run(sets, out=tmp_path / "again").records
+    pd.testing.assert_frame_equal(again[MEASURES], records[MEASURES])
+
+
+def test_a_head_is_fitted_where_features_and_logits_determine_it(run, tmp_path: Path) -> None:
+    given = run(write(tmp_path / "a", made()), out=tmp_path / "given")
+    sets = made()
+    del sets["head"]
+    fitted = run(write(tmp_path / "b", sets), out=tmp_path / "fitted")
+    np.testing.assert_allclose(
+        fitted.records[MEASURES].to_numpy(), given.records[MEASURES].to_numpy(), atol=1e-6
+    )
+    assert "the head fitted by least squares; logits differ" in fitted.info["notes"]["ID"]
+
+
+def test_a_head_that_does_not_fit_is_not_used(run, tmp_path: Path) -> None:
+    sets = made()
+    del sets["head"]
+    for arrays in sets.values():
+        arrays["logits"] = arrays["logits"] ** 3
+    info = run(write(tmp_path / "a", sets)).info
+    assert "needs the classifier's head: there is no file of it, and" in info["unsuited"]["vim"]
+    assert {*info["request"]["detectors"]} == {"msp", "knn"}
+    sets["head"] = made()["head"]
+    with pytest.raises(InvalidData, match="is not the head of these arrays"):
+        run(write(tmp_path / "b", sets), out=tmp_path / "other")
+
+
+def test_logits_are_computed_from_features_and_head(run, tmp_path: Path) -> None:
+    given = run(write(tmp_path / "a", made()), out=tmp_path / "given").records
+    sets = made()
+    for name in ("id-train", "id-test", "ood-far"):
+        del sets[name]["logits"]
+    records = run(write(tmp_path / "b", sets), out=tmp_path / "computed").records
+    np.testing.assert_allclose(records[MEASURES], given[MEASURES], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "left", "reason"),
+    [
+        ("logits", ["knn"], {"msp": "needs logits, which there are none of"}),
+        ("features", ["msp"], {"knn": "needs features, which there are none of"}),
+    ],
+)
+def test_detectors_that_need_more_are_named_with_the_reason(
+    lacking: str, left: list[str], reason: dict[str, str], run, tmp_path: Path, capsys
+) -> None:
+    sets = made()
+    del sets["head"]
+    for arrays in sets.values():
+        del arrays[lacking]
+    folder, store = write(tmp_path / "a", sets), tmp_path / "store"
+    line = f"run --arrays {folder} --detectors msp,knn,odin,ganad-oe --store {store}"
+    assert main(f"{line} --out {tmp_path}/run --engine inline".split()) == 0
+    found = oodbench.read_run(tmp_path / "run")
+    assert found.records["detector"].unique().tolist() == left
+    assert (found.records["status"] == "ok").all()
+    assert found.info["unsuited"].items() >= reason.items()
+    assert found.info["unsuited"]["odin"] == "needs inputs besides arrays"
+    assert "left out: odin: needs inputs besides arrays" in capsys.readouterr().out
+    assert found.predictions().empty == (lacking == "logits")
+
+
+def test_no_suited_detector_is_an_error(run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no detector can run on these arrays: odin needs inputs"):
+        run(write(tmp_path / "a", made()), detectors=["odin"])
+
+
+def test_objects_of_detectors_run(run, tmp_path: Path) -> None:
+    found = run(write(tmp_path / "a", made()), detectors=[Distance(), Brightness()])
+    assert found.records["detector"].unique().tolist() == [Distance.info.name]
+    assert [*found.info["unsuited"]] == [Brightness.info.name]
+
+
+class Images(Detector):
+    """Use a classifier that there is not."""
+
+    info = Info(name="images", summary="Pass images.")
+    needs = frozenset({Need.CLASSIFIER, Need.FEATURES})
+
+    def fit(self, train, context):
+        self.classifier = context.classifier
+        return self
+
+    def state(self):
+        return {}
+
+    def restore(self, state, context):
+        self.classifier = context.classifier
+        return self
+
+    def score(self, batch: Batch) -> torch.Tensor:
+        return self.classifier(torch.zeros(len(batch), 1, 1, 1))[:, 0]
+
+
+def test_a_detector_that_passes_images_all_the_same_fails_alone(run, tmp_path: Path) -> None:
+    records = run(write(tmp_path / "a", made()), detectors=[Images(), "msp"]).records
+    failed = records[records["status"] == "failed"]
+    assert failed["detector"].unique().tolist() == ["images"]
+    assert "of which there are none" in failed["error"].iloc[0]
+
+
+def test_a_definition_names_a_folder_relative_to_itself(run, tmp_path: Path) -> None:
+    write(tmp_path / "data", made())
+    shutil.copy(
+        tmp_path / "data" / "ood-far.safetensors", tmp_path / "data" / "ood-left.safetensors"
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nid = "Texts"\nood = ["far"]\nclassifier = "bert"\narrays = "data"\n'
+        "calibration_images = 50\n[groups]\nsome = ['far']\n"
+    )
+    found = run(None, benchmark=path)
+    assert found.records["id_dataset"].unique().tolist() == ["Texts"]
+    assert found.records["ood_dataset"].unique().tolist() == ["", "far"]
+    assert found.records["classifier"].unique().tolist() == ["bert"]
+    assert (found.scores()["split"] == "calibration").sum() == 3 * 50
+    assert found.info["request"]["groups"] == {"some": ["far"]}
+
+
+def test_values_on_the_disk_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    for suffix in ("npz", "safetensors"):
+        folder = write(tmp_path / suffix, made(), suffix)
+        found = read_arrays(folder / f"id-train.{suffix}", ("features", "labels"))
+        assert isinstance(found["features"], np.memmap)
+        np.testing.assert_array_equal(found["features"], made()["id-train"]["features"])
+        np.testing.assert_array_equal(found["labels"], made()["id-train"]["labels"])
+
+
+def broken(name: str, **changes: np.ndarray | None) -> dict[str, dict[str, np.ndarray]]:
+    sets = made()
+    sets[name] = {key: each for key, each in {**sets[name], **changes}.items() if each is not None}
+    return sets
+
+
+MISTAKES = {
+    "has no id-test": {name: each for name, each in made().items() if name != "id-test"},
+    "has no OOD set": {name: each for name, each in made().items() if name != "ood-far"},
+    "neither features nor logits": broken("ood-far", features=None, logits=None),
+    "120 features, 90 logits, 120 labels": broken("id-test", logits=np.ones((90, 2))),
+    "a row has 5 features and 2 logits": broken("ood-far", features=np.ones((90, 5))),
+    "not numbers (n, d)": broken("ood-far", features=np.ones(90)),
+    "labels are float64": broken("ood-far", labels=np.ones(90)),
+    "a label is 7, and there are 2 classes": broken("id-test", labels=np.full(120, 7)),
+    "a label is -2": broken("id-test", labels=np.full(120, -2)),
+    "no array named 'bias'": broken("head", bias=None),
+    "maps 5 features to 2 logits": broken("head", weight=np.ones((2, 5))),
+    "is not the head of these arrays": broken("head", bias=np.array([50.0, 0])),
+    "90 of 90 rows have a feature or a logit that is NaN": broken(
+        "ood-far", features=np.full((90, 6), np.nan), logits=np.full((90, 2), np.nan)
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "sets"), MISTAKES.items(), ids=MISTAKES)
+def test_what_cannot_be_used_is_refused_in_one_sentence(
+    message: str, sets: dict[str, dict[str, np.ndarray]], tmp_path: Path, capsys
+) -> None:
+    folder = write(tmp_path / "a", sets, "npz")
+    line = f"run --arrays {folder} --detectors msp --store {tmp_path}/store --engine inline --quiet"
+    assert main(f"{line} --out {tmp_path}/run".split()) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_damaged_file_and_a_wrong_folder_are_refused(run, tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", made(), "npz")
+    whole = (folder / "ood-far.npz").read_bytes()
+    for damaged in (b"", whole[:300], whole[:-30], b"PK" + whole[2000:]):
+        (folder / "ood-far.npz").write_bytes(damaged)
+        with pytest.raises(InvalidData, match=r"ood-far\.npz: damaged"):
+            run(folder)
+    with pytest.raises(UserError, match="is not a folder of arrays"):
+        run(tmp_path / "none")
+    with pytest.raises(UserError, match="not both"):
+        run(folder, id="digits")
+
+
+def test_features_of_a_table_are_run(run, tmp_path: Path) -> None:
+    features, labels = load_breast_cancer(return_X_y=True)
+    features = (features - features.mean(0)) / features.std(0)
+    random = np.random.default_rng(0)
+    shuffled = random.permuted(features[450:], axis=0)
+    found = run(
+        {
+            "id-train": {"features": features[:300], "labels": labels[:300]},
+            "id-test": {"features": features[300:450], "labels": labels[300:450]},
+            "ood-shuffled": {"features": shuffled},
+        },
+        detectors=["knn", "mahalanobis", "isolation-forest"],
+    )
+    assert (found.table() > 0.7).all(axis=None)
