@@ -43,7 +43,7 @@ def find_overlaps(request: Request, plan: Plan, store: Store) -> Overlaps:
     sets = _tested(plan, store)
     test = sets.pop(request.titles()[0], _NONE)
     learned_from = (_hashes(ref, store) for ref in _training_images(plan))
-    train = np.concatenate(list(learned_from))
+    train = np.concatenate([_NONE, *learned_from])
     found = Overlaps()
     if both := _count(test, train):
         text = f"{both:,} of its {len(test):,} images are ID training images"
