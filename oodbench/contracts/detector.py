@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from oodbench.contracts.data import Batch, Context, Need, Stream
@@ -121,6 +121,14 @@ class Trainable(ABC):
             context: device, seed, classifier, fitted parts.
         """
         return self
+
+    def remarks(self) -> Sequence[str]:
+        """Return what readers of the tables should know about the fitted object.
+
+        One sentence each, such as that the features do not have the form that a paper assumes.
+        It is called after ``fit``, and shown as a footnote of the detector's rows.
+        """
+        return ()
 
     def state(self) -> State:
         """Return what ``fit`` learned, for `restore`.

@@ -91,6 +91,10 @@ class Composition(Detector, Identified):
         self.classifier_ = ShapedClassifier(context.classifier, shapings)
         return replace(context, _classifier=self.classifier_)
 
+    def remarks(self) -> list[str]:
+        """Return the remarks of the members."""
+        return [text for member in self.fitted_ for text in member.remarks()]
+
     def state(self) -> State:
         """Return what the members learned, by their names."""
         return {

@@ -26,6 +26,7 @@ from oodbench.results.columns import PREDICTION, SCORE, records_frame
 from oodbench.runs.costs import classifier_parameters, costs_of
 from oodbench.runs.networks import list_artifacts
 from oodbench.runs.overlaps import Overlaps
+from oodbench.runs.remarks import remarks_of
 from oodbench.store.artifacts import Artifact, Store
 from oodbench.store.validation import LENGTH
 
@@ -211,27 +212,13 @@ class Collector:
         }
 
     def deviations(self) -> dict[str, str]:
-        """Return how detectors deviate from papers and defaults, and which layers they read."""
-        layers = self._layers()
+        """Return deviations from papers and defaults, remarks of fits, and layers read, by name."""
+        remarks = remarks_of(self._plan, self._made)
         found = {
-            name: " ".join([*detector.info.deviations, *_chosen(detector), *layers.get(name, ())])
+            name: " ".join([*detector.info.deviations, *_chosen(detector), *remarks.get(name, ())])
             for name, detector in self._resolved.request.detectors.items()
         }
         return {name: text for name, text in found.items() if text}
-
-    def _layers(self) -> dict[str, list[str]]:
-        """Return a sentence on the layers that each detector read, by its name."""
-        found = {}
-        for scored in self._plan.scored:
-            ref = self._plan.jobs[scored.score].inputs.get("reduced")
-            if ref is not None and (reduced := self._made.get(ref)) is not None:
-                shapes = reduced.meta["layers"].items()
-                listed = ", ".join(
-                    f"{name} ({'x'.join(map(str, shape))})" for name, shape in shapes
-                )
-                whose = "a rule finds" if reduced.meta["by_rule"] else "the classifier names"
-                found[scored.detector] = [f"Layers that {whose}: {listed}."]
-        return found
 
     def shipped(self) -> dict[str, Any]:
         """Return the origins of the pretrained weights used, by the jobs that they replaced."""

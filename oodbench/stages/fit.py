@@ -1,7 +1,7 @@
 """The fit of a detector, or of a part that detectors share, on ID training images.
 
 Writes what it learned: ``state.safetensors`` and ``state.json``; notes down ``fit_seconds``, parts
-included.
+included, and the ``remarks`` of what was fitted.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def run(spec: FitSpec, work: Work) -> None:
         for role, artifact in work.inputs.items()
         if role.startswith("part:")
     )
-    work.draft.meta.update(fit_seconds=seconds + shared)
+    work.draft.meta.update(fit_seconds=seconds + shared, remarks=list(trainable.remarks()))
 
 
 def make_context(

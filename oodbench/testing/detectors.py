@@ -88,6 +88,8 @@ def check_fit(subject: DetectorSubject) -> None:
     before, after = parameters(subject.detector), parameters(fitted.trainable)
     changed = [name for name in before if after[name] is not before[name]]
     assert not changed, f"fit changes the parameters {changed}; use names that end in '_'"
+    remarks = fitted.trainable.remarks()
+    assert all(isinstance(text, str) for text in remarks), f"remarks returned {remarks!r}"
 
 
 def check_scores(subject: DetectorSubject) -> None:

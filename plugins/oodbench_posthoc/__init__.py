@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from oodbench.contracts import Detector, hookimpl
+from oodbench_posthoc.adascale import AdaptiveActivationScaling, AdaptiveLogitScaling
 from oodbench_posthoc.ash import ActivationShaping
 from oodbench_posthoc.cop import CosinePrincipalComponents
 from oodbench_posthoc.cosine import CosineSimilarity
@@ -14,8 +15,10 @@ from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gen import GeneralisedEntropy
 from oodbench_posthoc.gmm import ClassGaussians
 from oodbench_posthoc.gradnorm import GradientNorm
+from oodbench_posthoc.gradorth import OrthogonalGradients
 from oodbench_posthoc.graduncertainty import GradientUncertainty
 from oodbench_posthoc.gram import GramMatrices
+from oodbench_posthoc.grood import PrototypeGradients
 from oodbench_posthoc.iodin import InfluentialOdin
 from oodbench_posthoc.kernel_pca import KernelPrincipalComponents
 from oodbench_posthoc.klmatching import PosteriorMatching
@@ -47,6 +50,7 @@ from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.temperature_scaling import TemperatureScaling
 from oodbench_posthoc.vim import VirtualLogitMatching
 from oodbench_posthoc.vra import VariationalRectification
+from oodbench_posthoc.weiper import PerturbedWeights
 
 ABSENT = {
     "mcm": "takes embeddings of the classes' names, which a classifier of images does not have",
@@ -95,9 +99,10 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         NeuralCollapse,
         NeighbourGuidance,
         LikelihoodRegret,
+        PerturbedWeights,
+        # of changed features or logits
         SparseHead,
         LogitScaling,
-        # of changed features
         RectifiedActivations,
         VariationalRectification,
         ActivationShaping,
@@ -105,9 +110,13 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         # of gradients
         GradientNorm,
         GradientUncertainty,
+        OrthogonalGradients,
+        PrototypeGradients,
         Odin,
         InfluentialOdin,
         PerturbedMahalanobis,
+        AdaptiveActivationScaling,
+        AdaptiveLogitScaling,
         # of several layers
         RankFeature,
         LayeredMahalanobis,

@@ -45,10 +45,7 @@ class ActivationShaping(EnergyShaping):
             year=2023,
             url="https://openreview.net/forum?id=ndYXTEL6cZz",
         ),
-        deviations=(
-            "Features are pruned after they are pooled.",
-            "Made for features that are not negative, as after a ReLU.",
-        ),
+        deviations=("Features are pruned after they are pooled.",),
     )
     space: ClassVar = {
         "percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),

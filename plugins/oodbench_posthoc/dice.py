@@ -41,7 +41,7 @@ class SparseHead(EnergyShaping):
             url="https://arxiv.org/abs/2111.09805",
         ),
     )
-    fit_needs = None
+    for_positive = False
     space: ClassVar = {"sparsity": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
     def __init__(self, *, sparsity: float = 0.9) -> None:

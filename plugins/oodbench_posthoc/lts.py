@@ -36,7 +36,6 @@ class LogitScaling(EnergyShaping):
             year=2025,
             url="https://arxiv.org/abs/2409.01175",
         ),
-        deviations=("Made for features that are not negative, as after a ReLU.",),
     )
     space: ClassVar = {"top_share": (0.01, 0.05, 0.1, 0.2)}
 

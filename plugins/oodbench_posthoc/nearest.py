@@ -90,7 +90,7 @@ def distance_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
     whole bank in float64.
 
     Args:
-        queries: (n, d) float32 of length 1 at most.
+        queries: (n, d) float32.
         bank: (m, d) float32 of length 1 at most.
         count: at most m.
 
@@ -108,7 +108,8 @@ def distance_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
     # what adding d products, and the half, rounds off at most (Higham 2002, section 3.1), doubled
     error = (queries.shape[1] + 4) * torch.finfo(torch.float32).eps
     own = queries.double().square().sum(dim=1)
-    unsure = ((own - distances**2) / 2 < likeness[:, -1] + error).nonzero()[:, 0]
+    errors = error * own.sqrt().clamp(min=1)
+    unsure = ((own - distances**2) / 2 < likeness[:, -1] + errors).nonzero()[:, 0]
     for chosen in torch.split(unsure, max(GATHERED // len(bank), 1)):
         distances[chosen] = _whole_distance(queries[chosen], bank, count)
     return distances

@@ -75,6 +75,17 @@ def components_of(covariance: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0).clamp(min=0), vectors.flip(1)
 
 
+def principal(covariance: Tensor, share: float) -> Tensor:
+    """Return as few directions (d, m) as explain a share of the variance.
+
+    Args:
+        covariance: (d, d) float64; of squares that are not centred, their share is explained.
+        share: in (0, 1).
+    """
+    variances, vectors = components_of(covariance)
+    return vectors[:, : _count_explaining(variances, share)].contiguous()
+
+
 def unexplained(covariance: Tensor, share: float) -> Tensor:
     """Return the directions (d, r) beyond those that explain a share of the variance.
 
@@ -83,6 +94,9 @@ def unexplained(covariance: Tensor, share: float) -> Tensor:
         share: in (0, 1); as few principal directions are left out as explain so much.
     """
     variances, vectors = components_of(covariance)
+    return vectors[:, _count_explaining(variances, share) :].contiguous()
+
+
+def _count_explaining(variances: Tensor, share: float) -> int:
     explained = variances.cumsum(0)
-    dimension = int((explained < share * explained[-1]).sum()) + 1
-    return vectors[:, dimension:].contiguous()
+    return int((explained < share * explained[-1]).sum()) + 1

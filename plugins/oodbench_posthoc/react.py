@@ -38,9 +38,7 @@ class RectifiedActivations(EnergyShaping):
             year=2021,
             url="https://arxiv.org/abs/2111.12797",
         ),
-        deviations=("Made for features that are not negative, as after a ReLU.",),
     )
-    fit_needs = None
     space: ClassVar = {"percentile": (0.85, 0.9, 0.95, 0.99)}
 
     def __init__(self, *, percentile: float = 0.9) -> None:

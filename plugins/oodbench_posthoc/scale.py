@@ -39,10 +39,7 @@ class ActivationScaling(EnergyShaping):
             year=2024,
             url="https://arxiv.org/abs/2310.00227",
         ),
-        deviations=(
-            "Post-hoc only, without the paper's change of training.",
-            "Made for features that are not negative, as after a ReLU.",
-        ),
+        deviations=("Post-hoc only, without the paper's change of training.",),
     )
     space: ClassVar = {"percentile": (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)}
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 class EnergyShaping(Shaping):
     """A shaping that by itself scores by the energy of the logits that follow from it.
 
-    A subclass without a ``learn`` needs the classifier alone to be fitted; one with it sets
-    ``fit_needs`` to None.
+    Attributes:
+        for_positive: whether it assumes that features are not negative, as after a ReLU.
     """
 
     family = "posthoc"
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
-    fit_needs: ClassVar[frozenset[Need] | None] = frozenset({Need.CLASSIFIER})
+    for_positive: ClassVar[bool] = True
     head: Any
 
     def learn(self, train: Stream) -> None:
@@ -29,7 +29,18 @@ class EnergyShaping(Shaping):
     def fit(self, train: Stream, context: Context) -> Self:
         """Learn from the features of the training images, and take the head."""
         self.learn(train)
+        self.negative_ = share_of_negative(train)
         return self._take(context)
+
+    def remarks(self) -> list[str]:
+        """Return that features are negative, where the method assumes that none is."""
+        if not (self.for_positive and self.negative_):
+            return []
+        share = f"{100 * self.negative_:.0f}" if self.negative_ >= 0.005 else "less than 1"
+        return [
+            f"Of the features of training images {share} % are negative; {self.info.label} "
+            "assumes that none is."
+        ]
 
     def restore(self, state: State, context: Context) -> Self:
         """Take back what `state` returned, and the head."""
@@ -45,6 +56,15 @@ class EnergyShaping(Shaping):
         """Return the energy of the logits that the changed head makes of changed features: (n,)."""
         logits = self.head(self.shape(batch.features))
         return Energy().score(Batch(batch.labels, logits=logits))
+
+
+def share_of_negative(train: Stream) -> float:
+    """Return which share of the features of a stream are negative."""
+    negative = total = 0
+    for batch in train:
+        negative += int((batch.features < 0).sum())
+        total += batch.features.numel()
+    return negative / total
 
 
 def count_kept(features: Tensor, left_out: float) -> int:

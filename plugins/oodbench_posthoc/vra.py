@@ -40,12 +40,8 @@ class VariationalRectification(EnergyShaping):
             year=2023,
             url="https://arxiv.org/abs/2302.11716",
         ),
-        deviations=(
-            "Made for features that are not negative, as after a ReLU; those below 0 are set to 0 "
-            "if they are below their percentile.",
-        ),
+        deviations=("Features below 0 are set to 0 if they are below their percentile.",),
     )
-    fit_needs = None
     space: ClassVar = {
         "lower_percentile": (0.5, 0.6, 0.65, 0.7),
         "upper_percentile": (0.85, 0.9, 0.95, 0.99),

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from oodbench.contracts import Detector, hookimpl
+from oodbench_reconstruction.complexity import InputComplexity
 from oodbench_reconstruction.detectors import Autoencoder, VariationalAutoencoder
 
 
 @hookimpl
 def oodbench_detectors() -> Sequence[type[Detector]]:
     """Return the detector classes."""
-    return (Autoencoder, VariationalAutoencoder)
+    return (Autoencoder, VariationalAutoencoder, InputComplexity)

@@ -57,13 +57,19 @@ def batch_of(values, labels=None):
     return Batch(labels, inputs=images, features=features, logits=NETWORK.head(features))
 
 
-def scores_of(detector, scored=SCORED):
-    """Return the scores (n,) of features after a fit in batches of 7."""
+def scores_of(detector, scored=SCORED, train=TRAIN):
+    """Return the scores (n,) of features after a fit in batches of 7.
+
+    The validation images are the training images.
+    """
     shape = (1, 1, WIDTH)
-    train = TensorStream(batch_of(TRAIN, LABELS), shape=shape, num_classes=CLASSES, batch_size=7)
-    context = Context(torch.device("cpu"), 0, shape, CLASSES, _classifier=NETWORK)
+    batch = batch_of(train, LABELS)
+    stream = TensorStream(batch, shape=shape, num_classes=CLASSES, batch_size=7)
+    context = Context(
+        torch.device("cpu"), 0, shape, CLASSES, _classifier=NETWORK, _validation=stream
+    )
     with torch.no_grad():
-        return detector.fit(train, context).score(batch_of(scored)).numpy()
+        return detector.fit(stream, context).score(batch_of(scored)).numpy()
 
 
 def logits_of(values):

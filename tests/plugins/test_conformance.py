@@ -13,7 +13,7 @@ _GENERATOR = {"recipe": "tiny", "steps": 30}
 _GANAD = {**_GENERATOR, "anomaly_steps": 40}
 QUICK = {
     "wgan-critic": {**_GENERATOR, "steps": 80},
-    **{name: {"steps": 150} for name in ("autoencoder", "vae")},
+    **{name: {"steps": 150} for name in ("autoencoder", "vae", "input-complexity")},
     **dict.fromkeys(("ganad", "ganad-oe", "ganad-real", "ganad-joint"), _GANAD),
     **{name: {**_GENERATOR, "count": 70} for name in ("ganad-fakes", "ganad-anomalies")},
     "torchvision": {"model": "shufflenet_v2_x0_5"},

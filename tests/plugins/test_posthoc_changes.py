@@ -183,3 +183,38 @@ def test_parameters_that_mean_nothing_are_refused():
         VariationalRectification(lower_percentile=0.9, upper_percentile=0.1)
     with pytest.raises(InvalidParameter, match="step must be a number greater than 0"):
         Odin(step=0.0)
+
+
+def fitted_on(detector, features):
+    classes = torch.arange(len(features)) % 3
+    batch = Batch(classes, features=features, logits=CLASSIFIER.head(features))
+    train = TensorStream(batch, shape=(1, 8, 8), num_classes=3)
+    needs = frozenset(detector.needs | detector.needs_to_fit())
+    return detector.fit(train, PROBLEM.context(needs))
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("ash", "ASH"), ("scale", "SCALE"), ("lts", "LTS"), ("react", "ReAct"), ("vra", "VRA")],
+)
+def test_where_features_are_negative_a_method_that_assumes_otherwise_says_so(name, title):
+    features = torch.rand((40, 32), generator=torch.Generator().manual_seed(0))
+    detectors = load_registry().detectors
+    assert not list(fitted_on(detectors[name].create(), features).remarks())
+    features[:, :8] -= 1
+    said = f"Of the features of training images 25 % are negative; {title} assumes that none is."
+    assert list(fitted_on(detectors[name].create(), features).remarks()) == [said]
+    assert said in fitted_on(detectors[f"{name}+energy"].create(), features).remarks()
+
+
+def test_dice_and_scores_say_nothing_of_negative_features():
+    features = torch.rand((90, 32), generator=torch.Generator().manual_seed(0)) - 0.5
+    for detector in (SparseHead(), load_registry().detectors["dice+energy"].create()):
+        assert not list(fitted_on(detector, features).remarks())
+
+
+def test_a_small_share_of_negative_features_is_not_rounded_to_none():
+    features = torch.rand((40, 32), generator=torch.Generator().manual_seed(0))
+    features[0, 0] = -1
+    (said,) = fitted_on(ActivationScaling(), features).remarks()
+    assert said.startswith("Of the features of training images less than 1 % are negative")

@@ -1,13 +1,17 @@
 """Detectors that score by how badly an image is reconstructed."""
 
+import io
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from oodbench.contracts import Context, InvalidParameter, PluginError
+from oodbench.contracts import Batch, Context, InvalidParameter, PluginError
 from oodbench.testing import fit, toy_problem
 from oodbench.testing.toy import TensorStream
+from oodbench_reconstruction.complexity import InputComplexity, compressed_sizes, lossless
 from oodbench_reconstruction.detectors import Autoencoder, VariationalAutoencoder
 from oodbench_reconstruction.networks import ConvolutionalAutoencoder, ConvolutionalVae
 from oodbench_reconstruction.training import train_network
@@ -114,3 +118,33 @@ def test_numbers_that_make_no_sense_are_refused(detector):
         detector(latent=0)
     with pytest.raises(InvalidParameter, match="steps must be a whole number of at least 1"):
         detector(steps=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 5, 4)], ids=str)
+def test_input_complexity_is_the_bits_that_the_likelihood_takes_beyond_a_compressed_image(shape):
+    torch.manual_seed(0)
+    detector = InputComplexity(latent=2)
+    vae = VariationalAutoencoder(latent=2)
+    vae.network_ = vae.build(shape).eval()
+    detector.fit(None, Context(torch.device("cpu"), 0, shape, 2, parts={"vae": vae}))
+    images = torch.cat([torch.rand(2, *shape), torch.full((1, *shape), 0.5)])
+    batch = Batch(torch.full((3,), -1), inputs=images)
+    scores = detector.score(batch)
+    pixels = (images * 255).round().byte().numpy()
+    for score, bound, image in zip(scores, vae.score(batch), pixels, strict=True):
+        picture = image[0] if len(image) == 1 else np.moveaxis(image, 0, 2)
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "PNG", optimize=True)
+        of_png = len(file.getvalue()) * 8
+        assert score >= bound / math.log(2) + 8 * image.size - of_png - 1e-6
+        assert min(compressed_sizes(image)) * 8 <= of_png
+    flat, noisy = compressed_sizes(pixels[2]), compressed_sizes(pixels[0])
+    assert min(flat) < min(noisy)
+
+
+def test_images_are_compressed_without_loss():
+    image = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG2000", **lossless(Image.fromarray(image)))
+    assert (np.asarray(Image.open(file)) == image).all()
+    assert compressed_sizes(image[None])[1] == len(file.getvalue())

@@ -128,6 +128,23 @@ def test_a_detector_that_makes_nothing_of_layers_fails_its_rows_alone(run) -> No
     assert any("reduce layers of" in each and "ValueError: no idea" in each for each in errors)
 
 
+class Remarking(Distance):
+    """Says something of what it was fitted on."""
+
+    info = sample_info("remarking")
+
+    def remarks(self):
+        return [f"Of {len(self.mean_)} features some are odd."]
+
+
+def test_remarks_of_a_fit_are_shown_with_its_rows(run, tmp_path: Path) -> None:
+    for out in ("first", "from the store"):
+        made = run(detectors=[Remarking(), Confidence()], out=tmp_path / out, classifier_seeds=2)
+        assert made.info["deviations"]["remarking"].count("features some are odd.") == 1
+        assert "confidence" not in made.info["deviations"]
+        assert "features some are odd." in (tmp_path / out / "table.md").read_text("utf-8")
+
+
 def test_without_fitting_no_training_image_but_those_for_calibration_is_passed(run) -> None:
     info = run(detectors=[Confidence(), Brightness()]).info
     assert info["distinct_images"] == 3 * 200 + 100
