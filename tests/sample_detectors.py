@@ -58,7 +58,6 @@ class LayerMeans(Detector):
         self.sign = sign
         self.images = images
 
-    @property
     def fit_images(self):
         return self.images or None
 

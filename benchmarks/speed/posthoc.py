@@ -44,8 +44,9 @@ import oodbench
 from oodbench.hardware import BATCH_SIZES
 from oodbench.store.paths import DATA_VARIABLE
 
-NOT_JUDGED = frozenset({"gram", "openmax"})
-"""Detectors whose scores are not determined by image, classifier and training images alone."""
+NOT_JUDGED = frozenset({"gram", "nac-ue", "openmax", "rankfeat"})
+"""Detectors whose scores are not determined by image, classifier and training images alone, or that
+pytorch-ood computes otherwise than their authors."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,6 @@ def measure(
             arguments.detectors,
             setting.sets,
             module,
-            shape=tuple(images.shape[1:]),
             num_classes=module.head.out_features,
             batch_size=arguments.batch_size,
         )

@@ -17,9 +17,6 @@ from rival import Sets
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from oodbench.contracts import Context
-from oodbench_posthoc.layers import Layers
-
 PER_SAMPLE = (detector.GradNorm, detector.GradUncertainty)
 """Detectors that pass images in a way (vmap) in which a hook sees one image for all of them."""
 
@@ -141,7 +138,6 @@ class Parts:
 
     Args:
         classifier: frozen, in evaluation mode.
-        shape: (c, h, w) of the images.
         num_classes: k.
 
     Attributes:
@@ -152,22 +148,19 @@ class Parts:
             puts out.
     """
 
-    def __init__(self, classifier: Any, shape: tuple[int, int, int], num_classes: int) -> None:
-        context = Context(torch.device("cpu"), 0, shape, num_classes)
-        looked_into = Layers(classifier, context).modules
-        steps = [Scaled(), *classifier.backbone, classifier.norm]
+    def __init__(self, classifier: Any, num_classes: int) -> None:
+        looked_into = [*classifier.layers().values()]
+        steps = [Scaled(), *classifier.backbone, classifier.norm, classifier.activation]
         ends = [0, *(n + 1 for n, each in enumerate(steps) if _is_one_of(each, looked_into))]
         self.whole = classifier
         self.encoder = classifier.features
         self.head = classifier.head
         self.num_classes = num_classes
         self.layers = [nn.Sequential(*steps[start:end]) for start, end in pairwise(ends)]
-        self._rest = nn.Sequential(*steps[ends[-1] :])
 
     def after_layers(self, maps: Tensor) -> Tensor:
         """Map what the last of the layers puts out to logits."""
-        activated = nn.functional.leaky_relu(self._rest(maps), self.whole.slope)
-        return self.head(activated.mean((2, 3)))
+        return self.head(maps.mean((2, 3)))
 
     def feature_maps(self, images: Tensor) -> Tensor:
         """Map images to features, as maps of one place (n, d, 1, 1)."""
@@ -269,7 +262,6 @@ def evaluate(
     sets: Sets,
     classifier: nn.Module,
     *,
-    shape: tuple[int, int, int],
     num_classes: int,
     batch_size: int,
 ) -> tuple[dict[str, Measured], int]:
@@ -282,7 +274,7 @@ def evaluate(
     """
     passes = Passes()
     with passes.of(classifier):
-        parts = Parts(classifier, shape, num_classes)
+        parts = Parts(classifier, num_classes)
         found = {name: _measure(DETECTORS[name], parts, sets, batch_size, passes) for name in names}
     return found, passes.images
 

@@ -35,12 +35,6 @@ class Trainable(ABC):
     fit_needs: ClassVar[frozenset[Need] | None] = None
     """What ``fit`` reads, beyond the labels; None: the same as `needs`, if there is a ``fit``."""
 
-    fit_images: int | None = None
-    """With ``Need.LAYERS``, how many training images ``fit`` reads; None: all.
-
-    They are drawn by seed, as many of each class as of any other where there are so many.
-    """
-
     reduced_by: ClassVar[frozenset[str] | None] = None
     """Names of the parameters that `reduce` depends on; None: all.
 
@@ -85,6 +79,13 @@ class Trainable(ABC):
         if not cls.learns():
             return frozenset()
         return cls.needs if cls.fit_needs is None else cls.fit_needs
+
+    def fit_images(self) -> int | None:
+        """Return how many training images ``fit`` reads, with ``Need.LAYERS``; None: all.
+
+        They are drawn by seed, as many of each class as of any other where there are so many.
+        """
+        return None
 
     def reduce(self, layers: Layers) -> Tensor:
         """Return a few figures of each image, made of the outputs of the classifier's layers.

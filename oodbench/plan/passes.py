@@ -104,12 +104,13 @@ class Passes:
         self, name: str, trainable: Trainable, train: Ref, split: Split
     ) -> dict[str, Ref]:
         """Plan what ``fit`` reads of the layers of training images, by its roles there."""
-        if trainable.fit_images is None:
+        at_most = trainable.fit_images()
+        if at_most is None:
             return {
                 f"reduced:{part}": self.reduce(name, trainable, train, split, part)
                 for part in ("calibration", "rest")
             }
-        drawn = self.reduce(name, trainable, train, split, "all", trainable.fit_images)
+        drawn = self.reduce(name, trainable, train, split, "all", at_most)
         return {"reduced:fit": drawn}
 
     def _source(self, split: Split) -> Source:

@@ -48,9 +48,9 @@ class Passed:
     def _gradients(self, trainable: Trainable) -> dict[str, Tensor]:
         given = {**self._outputs, FEATURES: self.features}
         with torch.enable_grad():
-            values = trainable.differentiated(self.features, self.logits)
+            total = trainable.differentiated(self.features, self.logits).sum()
         found = torch.autograd.grad(
-            values.sum(), list(given.values()), retain_graph=True, materialize_grads=True
+            total, list(given.values()), retain_graph=True, materialize_grads=True
         )
         return {name: each.float() for name, each in zip(given, found, strict=True)}
 

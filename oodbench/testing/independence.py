@@ -89,7 +89,7 @@ def check_extremes(subject: DetectorSubject) -> None:
     """
     subject.restored.result()
     if not _reads_outputs(subject):
-        raise SkipTest("the detector reads neither logits nor features")
+        raise SkipTest("the detector reads neither logits nor features, or layers besides")
     batch = _extremes(subject)
     scores = score(subject.new(), batch)
     bad = [name for name, value in zip(EXTREMES, scores.isfinite(), strict=True) if not value]
@@ -97,7 +97,9 @@ def check_extremes(subject: DetectorSubject) -> None:
 
 
 def _reads_outputs(subject: DetectorSubject) -> bool:
-    return not {Need.LOGITS, Need.FEATURES}.isdisjoint(subject.detector.needs)
+    """Return whether the detector reads logits or features, and no layers that belong to them."""
+    needs = subject.detector.needs
+    return not {Need.LOGITS, Need.FEATURES}.isdisjoint(needs) and Need.LAYERS not in needs
 
 
 EXTREMES = (

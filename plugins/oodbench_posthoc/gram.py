@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from oodbench.contracts import Context, Info, Paper, State, Stream
-from oodbench_posthoc.adapter import check_classes
-from oodbench_posthoc.layers import LayersAdapter, Loader
-from oodbench_posthoc.memory import check_memory
+from oodbench.contracts import (
+    Batch,
+    Context,
+    Detector,
+    Info,
+    Layers,
+    Need,
+    Paper,
+    Stream,
+    by_channel,
+    channels,
+)
+from oodbench_posthoc.checks import check_count
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+SMALLEST_BOUND = 1e-6
+SMALLEST_MEAN = 1e-7
+"""What the authors' code adds to bounds, and to deviations to expect, to divide by them."""
 
-BOUNDS = ("feature_min", "feature_max")
 
-
-class GramMatrices(LayersAdapter):
+class GramMatrices(Detector):
     """Score by how far correlations of maps are outside the range of the predicted class.
 
-    s(x) = sum_l d_l(x) / E[d_l], where d_l sums, over powers p and over the rows of the Gram matrix
-    of the maps of layer l to the power p, by how much of its bound a row sum is outside of the
-    range that it has among training images of the class, and E[d_l] is the mean of d_l over a
-    tenth of the training images that is held out.
+    s(x) = sum_l d_l(x) / E[d_l]. With the maps F of layer l, channels by places, and powers p, the
+    sums g of the rows of (F^p F^p')^(1/p) have a range from m to M among the training images that
+    are predicted to be of the same class as x; d_l(x) sums max(m - g, 0) / |m| and
+    max(g - M, 0) / |M| over rows and powers, and is divided by the largest softmax output of x.
+    E[d_l] is its mean over validation images (section 3 of the paper, and the authors' code). Of a
+    transformer, tokens are places.
+
+    Of each image, a number for each channel and power is kept: 5 to 40 kB.
+
+    Args:
+        powers: p is 1 to this.
+
+    Raises:
+        InvalidParameter: if it is less than 1.
     """
 
+    family = "posthoc"
     original = "Gram"
-    stochastic = True
+    needs = frozenset({Need.LAYERS, Need.LOGITS})
+    fit_needs = frozenset({Need.LAYERS, Need.LOGITS, Need.VALIDATION})
+    reduced_by = frozenset({"powers"})
     info = Info(
         name="gram",
         title="Gram",
@@ -40,92 +62,87 @@ class GramMatrices(LayersAdapter):
             url="https://arxiv.org/abs/1912.12510",
         ),
         deviations=(
-            "One layer at each size of the maps, and as many powers as there are layers "
-            "(pytorch-ood's default).",
-            "The deviations to expect are those of a tenth of the training images (pytorch-ood).",
+            "Reads the last layer at each size of the maps; the paper all convolutions and "
+            "activations.",
+            "The deviations to expect are those of validation images; the authors' are those of a "
+            "tenth of the test images.",
         ),
     )
+    space: ClassVar = {"powers": (1, 5, 10)}
 
-    def arguments(self, names: Iterable[str], context: Context | None) -> dict[str, Any]:
-        """Return the arguments of pytorch-ood's constructor, which counts layers and classes."""
-        assert context is not None
-        return {
-            "head": self.layers.classifier.head,
-            "feature_layers": self.layers.modules,
-            "num_classes": context.num_classes,
-        }
+    def __init__(self, *, powers: int = 10) -> None:
+        check_count("powers", powers)
+        self.powers = powers
 
-    def construct(self, context: Context | None = None) -> Any:
-        """Return a new detector of pytorch-ood that reads all layers in one pass."""
-        original = super().construct(context)
-        original._create_feature_list = self._outputs
-        original._gram_vector = row_sums
-        return original
+    def reduce(self, layers: Layers) -> Tensor:
+        """Return the sums g of all layers: (n, r) float32."""
+        import torch
 
-    def _outputs(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        maps, logits = self.layers(images)
-        return logits, maps
+        sums = [row_sums(by_channel(each), self.powers) for each in layers.outputs.values()]
+        return torch.cat(sums, dim=1)
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the ranges.
+        """Learn the ranges of each predicted class, and the deviations to expect.
+
+        The range of a class that no training image is predicted to be of is that of all classes.
 
         Raises:
-            PluginError: if a class has no training images; if there is too little memory.
+            PluginError: if there are no validation images.
         """
         import torch
 
-        check_classes(torch.cat([batch.labels for batch in train]), train.num_classes)
-        self.fitted_ = self.construct(context)
-        self._check_memory(train, context)
-        self.fitted_.fit(Loader(train))
+        widths = [self.powers * width for width in channels(context.layers)]
+        self.widths_ = torch.tensor(widths, device=context.device)
+        self.low_ = torch.full((train.num_classes, sum(widths)), torch.inf, device=context.device)
+        self.high_ = -self.low_
+        for batch in train:
+            values = batch.reduced
+            predicted = batch.logits.argmax(dim=1)[:, None].expand_as(values)
+            self.low_.scatter_reduce_(0, predicted, values, "amin")
+            self.high_.scatter_reduce_(0, predicted, values, "amax")
+        unseen = self.low_.isinf().any(dim=1)
+        self.low_[unseen] = self.low_.amin(dim=0)
+        self.high_[unseen] = self.high_.amax(dim=0)
+        found = torch.cat([self._deviations(batch) for batch in context.validation])
+        self.expected_ = found.mean(dim=0) + SMALLEST_MEAN
         return self
 
-    def _check_memory(self, train: Stream, context: Context) -> None:
-        """Raise an error if two float32 of each image, map and power do not fit into memory."""
-        import torch
-
-        maps, _ = self.layers(torch.zeros(1, *context.shape, device=context.device))
-        numbers = sum(each.shape[1] for each in maps) * len(maps)
-        check_memory(2 * 4 * len(train) * numbers, len(train), torch.device("cpu"))
-
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score images (n, c, h, w)."""
-        scores: Tensor = original.predict(values)
+    def score(self, batch: Batch) -> Tensor:
+        """Return the deviations of all layers, each by what is to be expected: (n,) float64."""
+        scores: Tensor = (self._deviations(batch) / self.expected_).sum(dim=1)
         return scores
 
-    def state(self) -> State:
-        """Return the bounds (k, c) of each layer and power, and the "layer_norm" (l,)."""
-        bounds = {
-            f"{name}-{layer}-{power}": value
-            for name in BOUNDS
-            for layer, row in enumerate(getattr(self.fitted_, name))
-            for power, value in enumerate(row)
-        }
-        return {**bounds, "layer_norm": self.fitted_.layer_norm}
+    def _deviations(self, batch: Batch) -> Tensor:
+        """Return how far an image is outside of the ranges in each layer: (n, l) float64."""
+        import torch
 
-    def restore(self, state: State, context: Context) -> Self:
-        """Take back what `state` returned."""
-        self.fitted_ = self.construct(context)
-        count = range(len(self.layers))
-        for name in BOUNDS:
-            rows = [[state[f"{name}-{layer}-{power}"] for power in count] for layer in count]
-            setattr(self.fitted_, name, rows)
-        self.fitted_.layer_norm = state["layer_norm"]
-        return self
+        values, predicted = batch.reduced.double(), batch.logits.argmax(dim=1)
+        low, high = self.low_.double()[predicted], self.high_.double()[predicted]
+        below = (low - values).clamp(min=0) / (low + SMALLEST_BOUND).abs()
+        above = (values - high).clamp(min=0) / (high + SMALLEST_BOUND).abs()
+        parts = (below + above).split(self.widths_.tolist(), dim=1)
+        confidence = batch.logits.double().softmax(dim=1).amax(dim=1)
+        return torch.stack([part.sum(dim=1) for part in parts], dim=1) / confidence[:, None]
 
 
-def row_sums(maps: Tensor, power: int) -> Tensor:
-    """Return the sums of the rows of a Gram matrix, as pytorch-ood does, but without the matrix.
+def row_sums(maps: Tensor, powers: int) -> Tensor:
+    """Return the sums of the rows of Gram matrices, without making the matrices.
 
     Args:
-        maps: F, (n, c, h, w).
-        power: p.
+        maps: F, (n, c, places).
+        powers: the largest power p.
 
     Returns:
-        The p-th root of the size of each sum of a row of F^p F^p', with its sign: (n, c).
+        The p-th root of the size of each sum of a row of F^p F^p', with its sign, for p from 1:
+        (n, powers c), power by power.
     """
-    flat = raised = maps.flatten(2)
-    for _ in range(power - 1):
-        raised = raised * flat
-    sums = (raised * raised.sum(dim=1, keepdim=True)).sum(dim=2)
-    return sums.sign() * sums.abs() ** (1 / power)
+    import torch
+
+    largest = maps.abs().amax(dim=(1, 2), keepdim=True)
+    scaled = maps / largest.clamp(min=torch.finfo(maps.dtype).tiny)  # no power leaves the range
+    raised, found = torch.ones_like(scaled), []
+    for power in range(1, powers + 1):
+        raised = raised * scaled
+        sums = (raised * raised.sum(dim=1, keepdim=True)).sum(dim=2)
+        found.append(sums.sign() * sums.abs() ** (1 / power))
+    return torch.cat(found, dim=1) * largest[:, :, 0].square()

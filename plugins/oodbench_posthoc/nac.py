@@ -1,37 +1,65 @@
-"""NAC: how rarely neurons were as active on training images."""
+"""NAC: how rarely neurons were in the same state on training images."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, State, Stream
+from oodbench.contracts import (
+    FEATURES,
+    Batch,
+    Context,
+    Detector,
+    Info,
+    InvalidParameter,
+    Layers,
+    Need,
+    Paper,
+    State,
+    Stream,
+    by_channel,
+    channels,
+)
 from oodbench_posthoc.checks import check_count, check_positive
-from oodbench_posthoc.layers import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+BASE = 1000.0
+"""Base of the logarithm that spaces the edges of bins."""
+
+FEWEST_BINS = 4
+"""Bins below which there would be no edge but 0, 1/2 and 1."""
 
 
 class NeuronCoverage(Detector):
     """Score by how rarely neurons were in the same state on training images (NAC-UE).
 
-    s(x) = -sum_l mean_i min(N_i(b_i) / o, 1), where the state of neuron i of layer l is the sigmoid
-    of a times the mean of z_i dKL / dz_i, with its map z_i and the divergence KL of the softmax
-    from the uniform distribution; b_i is the bin that the state falls into, and N_i counts the
-    training images in it.
+    s(x) = -mean_l mean_i min(N_li(b_li) / o_l, 1). The state of neuron i of layer l is
+    sigmoid(a_l (sum z_i) (sum dKL/dz_i)), summed over places, or tokens, where z_i is what the
+    neuron puts out and KL the divergence of the softmax from the uniform distribution; b_li is the
+    bin that the state falls into, and N_li counts the training images in it. Of m bins, the edges
+    are log_1000 of equal steps from 1 to sqrt(1000), and mirrored at 1/2, where they are finest.
+
+    The layers are the penultimate features, and before them all layers but the last, whose mean
+    the features are. Each parameter is a list of one number for each of these, from the features
+    to the earliest layer; further layers take the last number. The defaults are those of the
+    authors for CIFAR-10 with ResNet-18, by their configuration in OpenOOD.
 
     Args:
-        bins: number of bins of a neuron.
+        bins: m.
         steepness: a > 0.
         full: o, the number of training images from which on a bin counts as covered.
+        images: training images to count, as many of each class.
 
     Raises:
-        InvalidParameter: if a count is less than 1 or the steepness not greater than 0.
+        InvalidParameter: if these are no such numbers, or there are fewer than 4 bins.
     """
 
     family = "posthoc"
     original = "NACUE"
-    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
+    needs = frozenset({Need.LAYERS, Need.LAYER_GRADIENTS})
+    reduced_by = frozenset()
     info = Info(
         name="nac-ue",
         title="NAC-UE",
@@ -45,82 +73,147 @@ class NeuronCoverage(Detector):
             url="https://arxiv.org/abs/2306.02879",
         ),
         deviations=(
-            "One layer at each size of the maps, all with the same parameters, untuned.",
-            "Bins are finest at 0 and 1 and maps are averaged over places (pytorch-ood), where the "
-            "authors' code has bins that are finest around 0.5, and sums.",
+            "The same parameters for all networks and data sets, those of the authors for CIFAR-10 "
+            "with ResNet-18; the authors choose them for each by OOD validation images.",
         ),
     )
     space: ClassVar = {
-        "bins": (50, 500),
-        "steepness": (1.0, 10.0, 100.0, 1000.0),
-        "full": (5, 50, 500),
+        "bins": ("50,500,50,500", "50", "500"),
+        "steepness": ("100,1000,0.001,0.001", "1", "100", "10000"),
+        "full": ("50,100,5,100", "5", "50"),
     }
 
-    def __init__(self, *, bins: int = 50, steepness: float = 100.0, full: int = 50) -> None:
-        check_count("bins", bins)
-        check_positive("steepness", steepness)
-        check_count("full", full)
+    def __init__(
+        self,
+        *,
+        bins: str = "50,500,50,500",
+        steepness: str = "100,1000,0.001,0.001",
+        full: str = "50,100,5,100",
+        images: int = 1000,
+    ) -> None:
+        fewest = min(_numbers("bins", bins))
+        if fewest < FEWEST_BINS:
+            raise InvalidParameter(f"bins must be at least {FEWEST_BINS}, not {fewest:g}")
+        for name, text in (("steepness", steepness), ("full", full)):
+            check_positive(name, min(_numbers(name, text)))
+        check_count("images", images)
         self.bins = bins
         self.steepness = steepness
         self.full = full
+        self.images = images
+
+    def fit_images(self) -> int:
+        """Return the number of training images that are counted."""
+        return self.images
+
+    def differentiated(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return the divergence of the softmax from the uniform distribution, up to a constant."""
+        return -logits.log_softmax(dim=1).mean(dim=1)
+
+    def reduce(self, layers: Layers) -> Tensor:
+        """Return the products of the sums, from the features to the earliest layer: (n, r)."""
+        import torch
+
+        products = [layers.features * layers.gradients[FEATURES]]
+        for name in list(layers.outputs)[-2::-1]:
+            sums = [by_channel(of[name]).sum(dim=2) for of in (layers.outputs, layers.gradients)]
+            products.append(sums[0] * sums[1])
+        return torch.cat(products, dim=1)
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Count how often neurons are in which state."""
-        self.layers = Layers(context.classifier, context)
-        totals: list[Tensor] = []
-        for batch in train:
-            counts = [self._count(states) for states in self._states(batch.inputs)]
-            totals = (
-                [old + new for old, new in zip(totals, counts, strict=True)] if totals else counts
+        import torch
+
+        earlier = channels(context.layers)[-2::-1]
+        products = torch.cat([batch.reduced for batch in train])
+        widths = [products.shape[1] - sum(earlier), *earlier]
+        self.counts = [
+            settings.counts(each)
+            for settings, each in zip(
+                self._settings(len(widths)), products.split(widths, dim=1), strict=True
             )
-        self.counts_ = totals
+        ]
         return self
 
     def score(self, batch: Batch) -> Tensor:
-        """Return the negative coverage, summed over layers: (n,) float32."""
+        """Return the negative coverage, averaged over neurons and layers: (n,) float64."""
         import torch
 
-        scores = torch.zeros(len(batch), device=batch.labels.device)
-        for counts, states in zip(self.counts_, self._states(batch.inputs), strict=True):
-            covered = (counts / self.full).clamp(max=1)
-            scores -= covered.gather(1, states.T).mean(dim=0)
-        return scores
-
-    def _states(self, images: Tensor) -> list[Tensor]:
-        """Return the bins that the neurons of each layer are in: (n, c) int64.
-
-        One pass back from the logits serves all layers.
-        """
-        import torch
-        from pytorch_ood.detector.nac import _bin_indices_geometric
-
-        with torch.enable_grad():
-            maps, logits = self.layers.opened(images)
-            divergence = -(logits.softmax(dim=1) + 1e-12).log().mean(dim=1).sum()
-            gradients = torch.autograd.grad(divergence, maps)
-        means = (
-            (each.detach() * gradient).mean(dim=(2, 3))
-            for each, gradient in zip(maps, gradients, strict=True)
-        )
-        return [
-            _bin_indices_geometric((self.steepness * each).sigmoid(), m=self.bins) for each in means
+        products = batch.reduced.split([len(counts) for counts in self.counts], dim=1)
+        covered = [
+            settings.covered(each, counts)
+            for settings, each, counts in zip(
+                self._settings(len(products)), products, self.counts, strict=True
+            )
         ]
+        return -torch.stack(covered).mean(dim=0)
 
-    def _count(self, states: Tensor) -> Tensor:
-        """Return how often each neuron is in each bin, by the bins (n, c): (c, bins) int64."""
-        import torch
-
-        neurons = states.shape[1]
-        first = torch.arange(neurons, device=states.device) * self.bins
-        return (states + first).flatten().bincount(minlength=neurons * self.bins).view(neurons, -1)
+    def _settings(self, count: int) -> list[_Settings]:
+        """Return the settings of each of some layers."""
+        given = [_numbers(name, getattr(self, name)) for name in ("bins", "steepness", "full")]
+        return [
+            _Settings(*(numbers[min(layer, len(numbers) - 1)] for numbers in given))
+            for layer in range(count)
+        ]
 
     def state(self) -> State:
         """Return the "counts-l" (c, bins) int64 of layers l."""
-        return {f"counts-{number}": counts for number, counts in enumerate(self.counts_)}
+        return {f"counts-{number}": counts for number, counts in enumerate(self.counts)}
 
     def restore(self, state: State, context: Context) -> Self:
         """Take back what `state` returned."""
-        self.layers = Layers(context.classifier, context)
-        counts: list[Any] = [state[f"counts-{number}"] for number in range(len(self.layers))]
-        self.counts_ = [each.to(context.device) for each in counts]
+        counts: list[Any] = [state[f"counts-{number}"] for number in range(len(state))]
+        self.counts = [each.to(context.device) for each in counts]
         return self
+
+
+class _Settings(NamedTuple):
+    """How states of the neurons of one layer are told apart; see `NeuronCoverage`."""
+
+    bins: float
+    steepness: float
+    full: float
+
+    def states(self, products: Tensor) -> Tensor:
+        """Return the bins that neurons are in, by their products (n, c): (n, c) int64."""
+        import torch
+
+        states = (self.steepness * products.double()).sigmoid()
+        return torch.bucketize(states, self.edges().to(states.device), right=True)
+
+    def edges(self) -> Tensor:
+        """Return the edges between bins, ascending: (b - 1,) float64."""
+        import torch
+
+        steps = torch.linspace(1, math.sqrt(BASE), int(self.bins) // 2, dtype=torch.float64)
+        lower = steps.log()[1:-1] / math.log(BASE)
+        middle = torch.tensor([0.5], dtype=torch.float64)
+        return torch.cat([lower, middle, 1 - lower.flip(0)])
+
+    def counts(self, products: Tensor) -> Tensor:
+        """Return how often each neuron is in each bin: (c, b) int64."""
+        import torch
+
+        bins, neurons = len(self.edges()) + 1, products.shape[1]
+        first = torch.arange(neurons, device=products.device) * bins
+        places = (self.states(products) + first).flatten()
+        return places.bincount(minlength=neurons * bins).view(neurons, bins)
+
+    def covered(self, products: Tensor, counts: Tensor) -> Tensor:
+        """Return how far the states of an image are covered, averaged over neurons: (n,)."""
+        shares = (counts.double() / self.full).clamp(max=1)
+        return shares.gather(1, self.states(products).T).mean(dim=0)
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    """Return numbers that a text separates by commas.
+
+    Raises:
+        InvalidParameter: if they are none.
+    """
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise InvalidParameter(
+            f"{name} must be numbers separated by commas, not '{text}'"
+        ) from error

@@ -16,10 +16,11 @@ QUICK = {
     **{name: {"steps": 150} for name in ("autoencoder", "vae", "input-complexity")},
     **dict.fromkeys(("ganad", "ganad-oe", "ganad-real", "ganad-joint"), _GANAD),
     **{name: {**_GENERATOR, "count": 70} for name in ("ganad-fakes", "ganad-anomalies")},
+    "nac-ue": {"steepness": "1"},  # the authors' is for smaller features
     "torchvision": {"model": "shufflenet_v2_x0_5"},
     "timm": {"model": "test_resnet"},
 }
-"""Parameters with which plugins are trained, or built, in seconds."""
+"""Parameters with which plugins are trained, or built, in seconds, or suit the toy problem."""
 
 COMPOSITIONS = (
     "react+dice",

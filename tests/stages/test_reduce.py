@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sample_detectors import FailsToReduce, LayerMeans
-from stagework import SHARED, Bench, TwoClasses, array, tensors
+from stagework import SHARED, Bench, Small, TwoClasses, array, tensors
 
 from oodbench.contracts import Need, PluginError
 from oodbench.stages import Companion
+from oodbench.stages.modules import load_classifier
 
 
 def means(images: np.ndarray) -> np.ndarray:
@@ -103,6 +105,26 @@ def test_scores_are_made_of_what_was_reduced_and_probed_anew(bench, train, test,
     inputs = {"images:0": test, "scores:0": scores, "fit": fitted, "classifier": trained}
     made = bench.probe(detector, parts=["all"], **inputs)
     assert (made.meta["probed"], made.meta["moved"], made.meta["forwarded"]) == (60, 0, 60)
+
+
+class Slopes(LayerMeans):
+    """Reduces a layer to the gradient of the sum of the logits."""
+
+    needs = frozenset({Need.LAYERS, Need.LAYER_GRADIENTS})
+
+    def differentiated(self, features, logits):
+        return logits.sum(dim=1)
+
+    def reduce(self, layers):
+        return layers.gradients["maps"].flatten(1)
+
+
+def test_gradients_are_taken_in_the_shared_pass(bench: Bench, test, trained) -> None:
+    made = bench.reduce(Slopes(), test, trained)
+    module = load_classifier(Small(), trained, "cpu")
+    images = (torch.from_numpy(array(test, "images")) / 255).requires_grad_()
+    (expected,) = torch.autograd.grad(module(images).sum(), images)
+    np.testing.assert_allclose(array(made, "reduced"), expected.flatten(1), rtol=1e-4, atol=1e-6)
 
 
 class ComparesBatches(LayerMeans):
