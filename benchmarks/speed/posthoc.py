@@ -44,7 +44,9 @@ import oodbench
 from oodbench.hardware import BATCH_SIZES
 from oodbench.store.paths import DATA_VARIABLE
 
-NOT_JUDGED = frozenset({"gram", "nac-ue", "openmax", "rankfeat"})
+NOT_JUDGED = frozenset(
+    {"gram", "klmatching", "nac-ue", "openmax", "rankfeat", "temperature-scaling"}
+)
 """Detectors whose scores are not determined by image, classifier and training images alone, or that
 pytorch-ood computes otherwise than their authors."""
 
@@ -121,7 +123,6 @@ def measure(
     """Measure both ways; return the figures, and how each detector did the last time."""
     seconds: dict[str, list[float]] = {"run": [], "pytorch_ood": []}
     module = setting.network.module
-    images = setting.images["train"]
     for number in itertools.count(1):
         setting.forget()
         torch.set_num_threads(count_threads())

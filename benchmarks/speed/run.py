@@ -61,7 +61,7 @@ from oodbench.store.paths import DATA_VARIABLE, data_folder
 KEPT = ("prepare", "train")
 """The kinds of artifact that are in the store before the clock starts."""
 
-MADE_AGAIN = ("extract", "fit", "score", "probe", "evaluate")
+MADE_AGAIN = ("extract", "reduce", "fit", "score", "probe", "evaluate")
 """The kinds of artifact that are deleted before each run, and made again in it."""
 
 IN_NEW_PROCESS = """
@@ -199,8 +199,11 @@ def _setting(request: Mapping[str, Any], prepared: Planned, store: Store) -> Set
     by_stage = {
         stage: [ref for ref in plan.jobs if ref.stage == stage] for stage in (*KEPT, *MADE_AGAIN)
     }
-    names = ("train", "test", *resolved.titles()[1:])
-    found = {name: store.open(*ref) for name, ref in zip(names, by_stage["prepare"], strict=True)}
+    held_out = () if resolved.validation is None else ("validation",)
+    names = ("train", "test", *held_out, *resolved.titles()[1:])
+    refs = dict(zip(names, by_stage["prepare"], strict=True))
+    refs.pop("validation", None)
+    found = {name: store.open(*ref) for name, ref in refs.items()}
     images = {name: torch.from_numpy(np.load(each / "images.npy")) for name, each in found.items()}
     labelled = {
         name: rival.labelled(images[name], torch.from_numpy(np.load(each / "labels.npy")))
@@ -209,7 +212,7 @@ def _setting(request: Mapping[str, Any], prepared: Planned, store: Store) -> Set
     }
     ood = {
         name: rival.labelled(images[name], torch.full((len(images[name]),), -1))
-        for name in names[2:]
+        for name in resolved.titles()[1:]
     }
     module = load_classifier(resolved.classifier, store.open(*by_stage["train"][0]), "cpu")
     return Setting(
