@@ -200,8 +200,8 @@ class FeaturesAdapter(FittedAdapter):
     needs = frozenset({Need.FEATURES})
     of_classifier: ClassVar = {
         "head": lambda classifier: classifier.head,
-        "w": lambda classifier: classifier.head.weight,
-        "b": lambda classifier: classifier.head.bias,
+        "w": lambda classifier: _linear_head(classifier).weight,
+        "b": lambda classifier: _linear_head(classifier).bias,
     }
 
     def read(self, batch: Batch) -> Tensor:
@@ -218,6 +218,12 @@ class FeaturesAdapter(FittedAdapter):
         return scores
 
 
+def _linear_head(classifier: Any) -> nn.Linear:
+    from oodbench_posthoc.heads import linear
+
+    return linear(classifier.head)
+
+
 class Unfitted(FittedAdapter):
     """An adapter that learns nothing; its fit only takes the classifier."""
 
@@ -226,59 +232,6 @@ class Unfitted(FittedAdapter):
     def fit(self, train: Stream, context: Context) -> Self:
         """Take the classifier."""
         return self.restore({}, context)
-
-
-class HeadGradientAdapter(FeaturesAdapter):
-    """A detector of pytorch-ood that measures gradients in the weights of the classifier's head.
-
-    The gradients that a loss has in a linear head are the outer products of its gradients in the
-    logits and of the features. Their norms are products of norms, so that no gradient of an image
-    is ever made, where pytorch-ood makes one as large as the head for each.
-    """
-
-    needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
-    fit_needs = frozenset({Need.CLASSIFIER})
-    head_: nn.Linear
-
-    def fit(self, train: Stream, context: Context) -> Self:
-        """Take the head of the classifier."""
-        return self.restore({}, context)
-
-    def state(self) -> State:
-        """Return nothing: all it needs belongs to the classifier."""
-        return {}
-
-    def restore(self, state: State, context: Context) -> Self:
-        """Take the head of the classifier.
-
-        Raises:
-            PluginError: if it is not linear.
-        """
-        import torch
-
-        head: Any = context.classifier.head
-        if not isinstance(head, torch.nn.Linear):
-            raise PluginError(f"needs a linear head, got a {type(head).__name__}")
-        self.head_ = head
-        return self
-
-
-class PerturbingAdapter(FittedAdapter):
-    """A detector of pytorch-ood that takes a step in the images before it scores them.
-
-    This costs what its mathematics asks for, two passes forward and one back, in float32.
-    """
-
-    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
-
-    def read(self, batch: Batch) -> Tensor:
-        """Return the images: (n, c, h, w) float32 in [0, 1]."""
-        return batch.inputs
-
-    def judge(self, original: Any, values: Tensor) -> Tensor:
-        """Score images (n, c, h, w)."""
-        scores: Tensor = original.predict(values)
-        return scores
 
 
 def gather(

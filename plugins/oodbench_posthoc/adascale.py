@@ -17,6 +17,7 @@ from oodbench.contracts import (
     Stream,
 )
 from oodbench_posthoc.checks import check_fraction, check_positive, check_share
+from oodbench_posthoc.perturbed import gradients_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,17 +137,21 @@ class AdaptiveScaling(Detector):
         """Return the features of images (n, c, h, w), and how they move with these."""
         import torch
 
-        with torch.enable_grad():
-            images = images.detach().clone().requires_grad_()
+        features: Any = None
+
+        def predicted_logit(images: Tensor) -> Tensor:
+            nonlocal features
             features = self.classifier.features(images)
-            predicted = self.classifier.head(features).amax(dim=1)
-            (gradients,) = torch.autograd.grad(predicted.sum(), images)
+            logits: Tensor = self.classifier.head(features)
+            return logits.amax(dim=1)
+
+        gradients = gradients_in(images, predicted_logit)
         features = features.detach()
         flat = gradients.flatten(1)
         count = max(int(flat.shape[1] * self.share_pixels), 1)
         least = flat.abs().topk(count, dim=1, largest=False).indices
         steps = torch.zeros_like(flat).scatter(1, least, self.step * flat.gather(1, least).sign())
-        after = self.classifier.features(images.detach() + steps.view_as(images))
+        after = self.classifier.features(images + steps.view_as(images))
         corrected = after.clamp(min=0).gather(1, _largest(features, self.share_corrected))
         moved = (after - features).abs().gather(1, _largest(features, self.share_moved))
         sums = corrected.double().sum(dim=1) + self.weight_moved * moved.double().sum(dim=1)

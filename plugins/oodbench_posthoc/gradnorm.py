@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from oodbench.contracts import Batch, Info, Paper
-from oodbench_posthoc.adapter import HeadGradientAdapter
 from oodbench_posthoc.checks import check_positive
+from oodbench_posthoc.head_gradients import HeadGradient
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class GradientNorm(HeadGradientAdapter):
+class GradientNorm(HeadGradient):
     """Score by how little the head's weights would have to change to predict all classes alike.
 
     s(x) = -|dL / dW|_1, where L is the cross-entropy between the uniform distribution and
@@ -47,7 +47,7 @@ class GradientNorm(HeadGradientAdapter):
 
     def score(self, batch: Batch) -> Tensor:
         """Return the negative norm of the gradients: (n,) float32."""
-        probabilities = (self.head_(batch.features) / self.temperature).softmax(dim=1)
+        probabilities = (self.head(batch.features) / self.temperature).softmax(dim=1)
         of_logits = (probabilities - 1 / probabilities.shape[1]) / self.temperature
         norms: Tensor = of_logits.abs().sum(dim=1) * batch.features.abs().sum(dim=1)
         return -norms

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oodbench.contracts import Batch, Info, Paper
-from oodbench_posthoc.adapter import HeadGradientAdapter
+from oodbench_posthoc.head_gradients import HeadGradient
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class GradientUncertainty(HeadGradientAdapter):
+class GradientUncertainty(HeadGradient):
     """Score by how little the head would have to change to predict every class at once.
 
     s(x) = -(|dL / dW|^2 + |dL / db|^2), where L is the binary cross-entropy between softmax(f(x))
@@ -43,7 +43,7 @@ class GradientUncertainty(HeadGradientAdapter):
 
     def score(self, batch: Batch) -> Tensor:
         """Return the negative squared norm of the gradients: (n,) float32."""
-        features, head = batch.features, self.head_
+        features, head = batch.features, self.head
         probabilities = head(features).softmax(dim=1)
         of_logits = probabilities.shape[1] * probabilities - 1
         of_head = features.square().sum(dim=1) + (head.bias is not None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from oodbench.contracts import Batch, Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_positive
 from oodbench_posthoc.mahalanobis import Mahalanobis
+from oodbench_posthoc.perturbed import gradients_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,11 +63,8 @@ class PerturbedMahalanobis(Mahalanobis):
 
     def score(self, batch: Batch) -> Tensor:
         """Return half the squared distance of the moved images: (n,) float64."""
-        import torch
+        gradients = gradients_in(batch.inputs, self._half_distance_of_images)
+        return self._half_distance_of_images(batch.inputs - self.step * gradients.sign())
 
-        with torch.enable_grad():
-            images = batch.inputs.detach().clone().requires_grad_()
-            distances = self.half_distance(self.classifier.features(images))
-            (gradients,) = torch.autograd.grad(distances.sum(), images)
-        moved = images.detach() - self.step * gradients.sign()
-        return self.half_distance(self.classifier.features(moved))
+    def _half_distance_of_images(self, images: Tensor) -> Tensor:
+        return self.half_distance(self.classifier.features(images))

@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class NormalisedMahalanobis(Mahalanobis):
-    """Score as `Mahalanobis` does, by features that are scaled to length 1.
+class UnitLength:
+    """Read features scaled to length 1, before the detector that it is mixed into.
 
     The length of the features varies between classes and images, which a Gaussian does not
     describe. Features that are all 0 stay as they are.
     """
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the features scaled to length 1: (n, d) float64."""
+        return directions(batch.features.double())
+
+
+class NormalisedMahalanobis(UnitLength, Mahalanobis):
+    """Score as `Mahalanobis` does, by features that are scaled to length 1."""
 
     info = Info(
         name="mahalanobis-pp",
@@ -31,7 +39,3 @@ class NormalisedMahalanobis(Mahalanobis):
             url="https://arxiv.org/abs/2505.18032",
         ),
     )
-
-    def read(self, batch: Batch) -> Tensor:
-        """Return the features scaled to length 1: (n, d) float64."""
-        return directions(batch.features.double())

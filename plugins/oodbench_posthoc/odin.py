@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from oodbench.contracts import Info, Paper
-from oodbench_posthoc.adapter import PerturbingAdapter, Unfitted
+from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_positive
+from oodbench_posthoc.perturbed import gradients_in
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _in_double(classifier: Any) -> Any:
-    """Return the classifier with logits in float64: at high temperatures, float32 would tie."""
-
-    def logits_of(images: Tensor) -> Tensor:
-        logits: Tensor = classifier(images).double()
-        return logits
-
-    return logits_of
-
-
-class Odin(Unfitted, PerturbingAdapter):
+class Odin(Detector):
     """Score by how uncertain the classifier remains when an image is moved towards its prediction.
 
     s(x) = -max_y softmax(f(x') / T)_y, with x' = x - e sign(dL / dx), where f(x) are the logits and
@@ -36,9 +26,10 @@ class Odin(Unfitted, PerturbingAdapter):
         InvalidParameter: if one of them is not a number greater than 0.
     """
 
+    family = "posthoc"
     original = "ODIN"
-    renamed: ClassVar = {"eps": "step"}
-    of_classifier: ClassVar = {"model": _in_double}
+    needs = frozenset({Need.INPUTS, Need.CLASSIFIER})
+    fit_needs = frozenset({Need.CLASSIFIER})
     info = Info(
         name="odin",
         title="ODIN",
@@ -65,3 +56,29 @@ class Odin(Unfitted, PerturbingAdapter):
         check_positive("step", step)
         self.temperature = temperature
         self.step = step
+
+    def fit(self, train: Stream, context: Context) -> Self:
+        """Take the classifier."""
+        return self.restore({}, context)
+
+    def restore(self, state: State, context: Context) -> Self:
+        """Take the classifier."""
+        self.classifier: Any = context.classifier
+        return self
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return the negative softmax of the moved images: (n,) float64."""
+        moved = batch.inputs + self.steps(gradients_in(batch.inputs, self._log_softmax))
+        return -self._log_softmax(moved).exp()
+
+    def steps(self, gradients: Tensor) -> Tensor:
+        """Return the steps in images where the log-softmax has these gradients: (n, c, h, w)."""
+        return self.step * gradients.sign()
+
+    def _log_softmax(self, images: Tensor) -> Tensor:
+        """Return the logarithm of the largest softmax probability: (n,) float64.
+
+        In float32, softmaxes at high temperatures would tie.
+        """
+        logits: Tensor = self.classifier(images).double() / self.temperature
+        return logits.log_softmax(dim=1).amax(dim=1)

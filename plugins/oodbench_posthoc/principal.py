@@ -38,6 +38,9 @@ def head_origin(head: Any) -> Tensor:
     """
     import torch
 
+    from oodbench_posthoc.heads import linear
+
+    head = linear(head)
     origin: Tensor = -torch.linalg.pinv(head.weight.double()) @ head.bias.double()
     return origin
 

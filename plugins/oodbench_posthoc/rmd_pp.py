@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from oodbench.contracts import Batch, Info, Paper
-from oodbench_posthoc.knn import directions
+from oodbench.contracts import Info
+from oodbench_posthoc.mahalanobis_pp import NormalisedMahalanobis, UnitLength
 from oodbench_posthoc.rmd import RelativeMahalanobis
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class NormalisedRelativeMahalanobis(RelativeMahalanobis):
-    """Score as `RelativeMahalanobis` does, by features that are scaled to length 1.
-
-    The length of the features varies between classes and images, which a Gaussian does not
-    describe. Features that are all 0 stay as they are.
-    """
+class NormalisedRelativeMahalanobis(UnitLength, RelativeMahalanobis):
+    """Score as `RelativeMahalanobis` does, by features that are scaled to length 1."""
 
     info = Info(
         name="rmd-pp",
         title="RMD++",
         summary="Large relative Mahalanobis distance of the features, at length 1",
-        paper=Paper(
-            title="Mahalanobis++: Improving OOD Detection via Feature Normalization",
-            authors="Mueller and Hein",
-            venue="ICML",
-            year=2025,
-            url="https://arxiv.org/abs/2505.18032",
-        ),
+        paper=NormalisedMahalanobis.info.paper,
     )
-
-    def read(self, batch: Batch) -> Tensor:
-        """Return the features scaled to length 1: (n, d) float64."""
-        return directions(batch.features.double())

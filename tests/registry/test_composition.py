@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oodbench.contracts import Detector, Info, Need, parameters
-from oodbench.errors import UnknownName, UserError
+from oodbench.errors import PluginError, UnknownName, UserError
 from oodbench.identity.keys import digest, identify
 from oodbench.registry.composition import compose
 from oodbench.registry.lookup import load_registry
@@ -135,6 +135,12 @@ def test_a_score_sees_what_it_declares_and_nothing_else():
     logits = CLASSIFIER.head(scale.shape(CLASSIFIER.features(IMAGES)))
     torch.testing.assert_close(recorder.batch.logits, logits)
     torch.testing.assert_close(fitted.trainable.classifier_(IMAGES), logits)
+
+
+@pytest.mark.parametrize("name", ["lts+vim", "lts+residual", "lts+gradnorm", "lts+weiper"])
+def test_a_score_that_needs_a_linear_head_says_so_after_a_shaping_that_leaves_none(name):
+    with pytest.raises(PluginError, match="needs a linear head, got a ScaledHead"):
+        fit(make(name), PROBLEM)
 
 
 def classes_of(*names):
