@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oodbench.guard.guard import Guard, load_guard
     from oodbench.results.run import Run, read_run
     from oodbench.runs.evaluated import evaluate
     from oodbench.runs.runner import run
 
-__all__ = ["Run", "evaluate", "read_run", "run"]
+__all__ = ["Guard", "Run", "evaluate", "load_guard", "read_run", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from oodbench.results.run import Run, read_run
 
         return {"Run": Run, "read_run": read_run}[name]
+    if name in ("Guard", "load_guard"):
+        from oodbench.guard.guard import Guard, load_guard
+
+        return {"Guard": Guard, "load_guard": load_guard}[name]
     raise AttributeError(f"module 'oodbench' has no attribute '{name}'")

@@ -33,6 +33,7 @@ COMMANDS = (
     "tune",
     "data",
     "export",
+    "score",
     "curves",
     "new_plugin",
     "check",

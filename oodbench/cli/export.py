@@ -20,7 +20,7 @@ CARRIED = ("benchmark", "request", "versions", "hardware", "plugins")
 
 def add(commands: Any) -> None:
     """Add the parser of the command."""
-    text = "export a run's trained weights, or its features and logits"
+    text = "export a run's trained weights, features and logits, or a detector as a guard"
     parser = commands.add_parser("export", help=text, description=EXPLANATION)
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
@@ -42,18 +42,32 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--half", action="store_true", help="keep weights in 16 bits, for half the size"
     )
+    parser.add_argument(
+        "--guard",
+        nargs=2,
+        metavar=("DETECTOR", "DIR"),
+        help="a fitted detector, and the output folder of a guard of it with classifier and "
+        "thresholds, for 'oodbench score' and oodbench.load_guard",
+    )
     parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Write weights, or features and logits, of a run."""
+    """Write a guard, weights, or features and logits, of a run."""
     from oodbench.errors import UserError
 
-    if (options.folder is None) == (options.arrays is None):
-        raise UserError("name an output folder, of weights (DIR) or of arrays (--arrays DIR)")
-    if options.arrays is None:
-        return _export_weights(options)
+    if sum(each is not None for each in (options.folder, options.arrays, options.guard)) != 1:
+        raise UserError(
+            "name one output folder: DIR for weights, --arrays DIR or --guard DETECTOR DIR"
+        )
+    if options.arrays is not None:
+        return _export_arrays(options)
+    return _export_weights(options) if options.guard is None else _export_guard(options)
+
+
+def _export_arrays(options: argparse.Namespace) -> int:
+    """Write features and logits of a run."""
     from oodbench.registry.lookup import load_registry
     from oodbench.results.run import read_run
     from oodbench.runs.exported import export_arrays
@@ -63,6 +77,26 @@ def execute(options: argparse.Namespace) -> int:
     run, store = read_run(options.run), Store(store_folder(options.store))
     export_arrays(run, store, load_registry(), options.arrays)
     say(options.arrays)
+    return 0
+
+
+def _export_guard(options: argparse.Namespace) -> int:
+    """Write a fitted detector with its classifier and thresholds."""
+    from oodbench.guard.export import export_guard
+    from oodbench.registry.lookup import load_registry
+    from oodbench.results.run import read_run
+    from oodbench.store.artifacts import Store
+    from oodbench.store.paths import expanded, store_folder
+
+    run, store = read_run(options.run), Store(store_folder(options.store))
+    detector, folder = options.guard[0], expanded(options.guard[1])
+    card = export_guard(run, detector, folder, store, load_registry())
+    calibration = card["calibration"]
+    say(
+        f"{card['detector']['name']} for {card['classifier']['name']}, thresholds from "
+        f"{calibration['count']:,} {calibration['images']} images of {card['images']['id_dataset']}"
+    )
+    say(folder)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -130,12 +130,17 @@ class Progress:
         self._tally.planned += jobs
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Show a step, other than a run's job, that is done in the block."""
+    def step(self, title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        """Show a step, other than a run's job, that is done in the block.
+
+        Args:
+            title: what to call it.
+            total: how often the function that is yielded will be called; None if that is unknown.
+        """
         began = time.perf_counter()
-        task = self._bars.add_task(_plain(title), total=None, figures="")
+        task = self._bars.add_task(_plain(title), total=total, figures="")
         try:
-            yield
+            yield lambda: self._bars.advance(task)
         finally:
             self._bars.remove_task(task)
         line = self._tally.step(title, time.perf_counter() - began)

@@ -5,6 +5,7 @@ arrays of the same images.
 """
 
 from oodbench.measures.bootstrap import bootstrap_auroc, bootstrap_means
+from oodbench.measures.conformal import conformal_p_values, conformal_threshold
 from oodbench.measures.evaluation import evaluate_id, evaluate_ood, recompute
 from oodbench.measures.intervals import Summary, auroc_interval, over_seeds
 from oodbench.measures.metrics import (
@@ -46,6 +47,8 @@ __all__ = [
     "bootstrap_auroc",
     "bootstrap_means",
     "components",
+    "conformal_p_values",
+    "conformal_threshold",
     "delong_test",
     "evaluate_id",
     "evaluate_ood",

@@ -123,12 +123,14 @@ class Plan:
         rows: the rows of the records, in the order of the table.
         scored: the scores that the run keeps.
         predicted: the predictions that the run keeps.
+        validation: the validation images, from which guards get their thresholds; None without.
     """
 
     jobs: dict[Ref, Job] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
     predicted: list[Predicted] = field(default_factory=list)
+    validation: Ref | None = None
 
     def targets(self) -> Iterator[Ref]:
         """Yield the jobs whose artifacts the files of the run are made of."""
@@ -136,6 +138,8 @@ class Plan:
         for scored in self.scored:
             yield from (scored.score, scored.probe)
         yield from (predicted.extract for predicted in self.predicted)
+        if self.validation is not None:
+            yield self.validation
 
     def without(self, titles: Collection[str]) -> Plan:
         """Return the plan of the files without some OOD sets, given what tables call the sets.
@@ -147,6 +151,7 @@ class Plan:
             [row for row in self.rows if row.ood_dataset not in titles],
             [scored for scored in self.scored if scored.dataset not in titles],
             [predicted for predicted in self.predicted if predicted.dataset not in titles],
+            self.validation,
         )
 
     def needed(self, targets: Iterable[Ref] | None = None) -> set[Ref]:

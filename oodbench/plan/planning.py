@@ -140,6 +140,7 @@ class _Planner:
         }
         if request.validation is not None:
             images[self._validation] = self._prepare(request.validation, None)
+            self.plan.validation = images[self._validation]
         for title, source in zip(self._ood_titles, request.ood, strict=True):
             if Split("ood", title) not in self._generated:
                 images[Split("ood", title)] = self._prepare(source, request.images_per_set)

@@ -19,10 +19,10 @@ from oodbench.hardware import BATCH_SIZES
 from oodbench.images.geometry import select, to_geometry
 from oodbench.measures.metrics import threshold
 from oodbench.plot.features import map_features
-from oodbench.plot.restored import Fitted, Restorer
 from oodbench.registry.lookup import Registry
 from oodbench.report.ranking import mean_ranks
 from oodbench.results.run import Run
+from oodbench.runs.restored import Fitted, Restorer
 from oodbench.stages.finite import images_not_finite, refuse_outputs
 from oodbench.stages.score import checked
 from oodbench.store.artifacts import Store

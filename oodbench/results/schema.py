@@ -171,6 +171,8 @@ class Artifacts(TypedDict):
     __pydantic_config__ = _LENIENT  # type: ignore[misc]
 
     train_images: Name
+    test_images: NotRequired[Name]
+    validation_images: NotRequired[Name]
     classifiers: list[Trained]
     outputs: list[Output]
     detectors: list[FittedDetector]

@@ -4,6 +4,8 @@ The keys are noted down, because planning the request again finds them only as l
 code nor the images have changed::
 
     train_images  the artifact of the prepared ID training images
+    test_images   that of the ID test images; older runs have none
+    validation_images  that of the validation images, if the benchmark holds some out
     classifiers   [{classifier_seed, artifact}]
     outputs       [{classifier_seed, dataset, split, artifact}], logits and features; the split
                   "rest" are the ID training images that are not "calibration", and
@@ -38,12 +40,24 @@ def list_artifacts(plan: Plan) -> dict[str, Any]:
         if predicted.split == "calibration":
             outputs += _not_scored(predicted, plan)
     calibration = next(each for each in plan.predicted if each.split == "calibration")
+    test = next(
+        each
+        for each in plan.predicted
+        if (each.dataset, each.split) == (calibration.dataset, "test")
+    )
+    validation = {} if plan.validation is None else {"validation_images": _written(plan.validation)}
     return {
-        "train_images": _written(plan.jobs[calibration.extract].inputs["images"]),
+        "train_images": _images_of(plan, calibration),
+        "test_images": _images_of(plan, test),
+        **validation,
         "classifiers": list(_classifiers(plan)),
         "outputs": outputs,
         "detectors": list(_detectors(plan)),
     }
+
+
+def _images_of(plan: Plan, predicted: Predicted) -> str:
+    return _written(plan.jobs[predicted.extract].inputs["images"])
 
 
 def _not_scored(calibration: Predicted, plan: Plan) -> Iterator[dict[str, Any]]:

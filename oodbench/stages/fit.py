@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from oodbench.contracts import Context, GeneratedDataset, Need, PluginError, Trainable
 from oodbench.identity.pretrained import origin_of
+from oodbench.images.shares import LEAST_PER_CLASS
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import load_classifier
@@ -50,6 +51,11 @@ def run(spec: FitSpec, work: Work) -> None:
         )
     context = make_context(spec, work, stream.shape, stream.num_classes)
     if "validation" in work.inputs:
+        if not work.inputs["validation"].meta["count"]:
+            raise PluginError(
+                "it is fitted on validation images, and no class has the "
+                f"{LEAST_PER_CLASS} training images that it takes to hold one out"
+            )
         held_out = validation_stream(work.inputs, needs, at_once, work.device)
         context = replace(context, _validation=held_out)
     context.parts = restore_parts(trainable, work, context)

@@ -285,7 +285,7 @@ def test_a_plan_shows_what_would_be_done_and_runs_nothing(oodbench, tmp_path, ti
     assert code == 0
     assert "train preact-resnet (seed 0)" in output
     assert "score Uniform by msp" in output
-    assert output.endswith("17 jobs to run, 0 results in the store\n")
+    assert output.endswith("18 jobs to run, 0 results in the store\n")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["tmp"]
     assert not (tmp_path / "results").exists()
 

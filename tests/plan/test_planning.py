@@ -282,7 +282,7 @@ def with_validation_images(at_most: int = 10, **changes: object) -> Plan:
     return plan(**{"train": train, "validation": validation, **changes})
 
 
-def test_validation_images_are_prepared_and_passed_for_the_fits_that_ask_for_them() -> None:
+def test_validation_images_are_prepared_always_and_passed_for_the_fits_that_ask_for_them() -> None:
     made = with_validation_images(detectors={"validated": Validated(), "distance": Distance()})
     fits = {job.title: job for job in made.jobs.values() if job.ref.stage == "fit"}
     validated = fits["fit validated"].inputs
@@ -290,7 +290,9 @@ def test_validation_images_are_prepared_and_passed_for_the_fits_that_ask_for_the
     assert made.jobs[validated["extract"]].title == "forward pass over id (validation)"
     assert fits["fit distance"].inputs.items() < validated.items()
     assert "id" not in {each.dataset for each in made.scored if each.split == "validation"}
-    assert "prepare id (validation)" not in titles(with_validation_images(), "prepare")
+    unasked = with_validation_images()
+    assert "prepare id (validation)" in titles(unasked, "prepare")
+    assert "forward pass over id (validation)" not in titles(unasked, "extract")
 
 
 def test_the_classifier_is_trained_on_the_images_that_detectors_are_fitted_on() -> None:

@@ -170,6 +170,16 @@ def test_without_validation_images_who_needs_them_is_left_out_with_one_sentence(
     }
 
 
+def test_where_too_few_images_can_be_held_out_who_needs_them_loses_its_own_rows(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oodbench.images.shares.LEAST_PER_CLASS", 10_000)
+    made = run("fits", "validates", validation_images=100)
+    assert set(made.records.groupby("status")["detector"].unique()["ok"]) == {"fits"}
+    (reason,) = made.records[made.records["detector"] == "validates"]["error"].unique()
+    assert "no class has the 5 training images that it takes to hold one out" in reason
+
+
 def test_a_ready_made_classifier_may_have_seen_them_which_a_note_says(run) -> None:
     made = run("fits", "validates", classifier="ready-made")
     assert made.info["notes"] == {

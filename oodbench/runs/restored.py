@@ -101,20 +101,21 @@ class Restorer:
         return [each for each in entries if each["classifier_seed"] == self.classifier_seed]
 
     @functools.cached_property
-    def _trained(self) -> Artifact:
+    def trained(self) -> Artifact:
+        """The artifact of the classifier."""
         (entry,) = self._of_classifier("classifiers")
         return self.open(entry["artifact"], "the classifier")
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(c, h, w) of the images."""
-        channels, height, width = self._trained.meta["shape"]
+        channels, height, width = self.trained.meta["shape"]
         return channels, height, width
 
     @property
     def num_classes(self) -> int:
         """Number of classes of the ID set."""
-        return int(self._trained.meta["num_classes"])
+        return int(self.trained.meta["num_classes"])
 
     @functools.cached_property
     def classifier(self) -> nn.Module:
@@ -122,7 +123,7 @@ class Restorer:
         recorded = self._info["request"]["classifier"]
         made = remake(recorded, self._registry)
         try:
-            return load_classifier(made, self._trained, DEVICE)
+            return load_classifier(made, self.trained, DEVICE)
         except (RuntimeError, KeyError, OSError) as error:
             raise _unreadable(next(iter(recorded)), error) from error
 
