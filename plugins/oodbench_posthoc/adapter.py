@@ -224,16 +224,6 @@ def _linear_head(classifier: Any) -> nn.Linear:
     return linear(classifier.head)
 
 
-class Unfitted(FittedAdapter):
-    """An adapter that learns nothing; its fit only takes the classifier."""
-
-    fit_needs = frozenset({Need.CLASSIFIER})
-
-    def fit(self, train: Stream, context: Context) -> Self:
-        """Take the classifier."""
-        return self.restore({}, context)
-
-
 def gather(
     train: Stream, read: Callable[[Batch], Tensor], copies: float = 0.0
 ) -> tuple[Tensor, Tensor]:

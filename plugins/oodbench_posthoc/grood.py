@@ -35,7 +35,7 @@ class PrototypeGradients(Detector):
 
     family = "posthoc"
     needs = frozenset({Need.FEATURES})
-    fit_needs = frozenset({Need.FEATURES, Need.LOGITS, Need.CLASSIFIER})
+    fit_needs = frozenset({Need.FEATURES, Need.LOGITS, Need.INPUTS, Need.CLASSIFIER})
     stochastic = True
     info = Info(
         name="grood",
