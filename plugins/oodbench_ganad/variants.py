@@ -156,11 +156,11 @@ class GanadJoint(Detector):
     The paper looks at both the classifier's confidence and AD's score (Figures 8 and 9) and notes
     that each knows anomalies that the other does not; it names no rule. Here both scores s,
     -AD(x, C(x)) and the negative log-sum-exp of the logits, are brought to one scale by their
-    median m and 95 % quantile q on ID training images,
+    median m and 95 % quantile q on ID validation images, which the classifier has not seen either,
 
         z(s) = (s - m) / (q - m),
 
-    so that 1 is the border of the most anomalous 5 % of the training images by either, and
+    so that 1 is the border of the most anomalous 5 % of these images by either, and
 
         score(x) = max(z(-AD(x, C(x))), z(energy(x))).
 
@@ -174,7 +174,7 @@ class GanadJoint(Detector):
     info = Info(
         name="ganad-joint",
         title="GANAD (joint)",
-        summary="The larger of GANAD's and energy's score, scaled on ID training images.",
+        summary="The larger of GANAD's and energy's score, scaled on validation images.",
         paper=PAPER,
         deviations=(
             *Ganad.info.deviations,
@@ -182,6 +182,7 @@ class GanadJoint(Detector):
         ),
     )
     needs = frozenset({Need.INPUTS, Need.LOGITS})
+    fit_needs = frozenset({Need.INPUTS, Need.LOGITS, Need.VALIDATION})
     stochastic = True
 
     def __init__(
@@ -211,16 +212,13 @@ class GanadJoint(Detector):
         )
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Find median and 95 % quantile of both scores on the ID training images."""
+        """Find median and 95 % quantile of both scores on the ID validation images."""
         import torch
 
         self.ganad_ = context.parts["ganad"]
-        scores = []
-        for done, batch in enumerate(train, start=1):
-            scores.append(self._both(batch))
-            context.progress(done, -(-len(train) // len(batch)))
-        levels = torch.tensor([0.5, 0.95], device=scores[0].device)
-        self.scale_ = torch.cat(scores, dim=1).quantile(levels, dim=1).T.contiguous().cpu()
+        scores = torch.cat([self._both(batch) for batch in context.validation], dim=1)
+        levels = torch.tensor([0.5, 0.95], device=scores.device)
+        self.scale_ = scores.quantile(levels, dim=1).T.contiguous().cpu()
         return self
 
     def _both(self, batch: Batch) -> Tensor:

@@ -85,7 +85,7 @@ def joint(wgan):
     ganad = Ganad(**SETTINGS).fit(stream(), context(parts={"wgan": wgan}))
     images = pixels(stream(count=400))
     detector = GanadJoint(**SETTINGS)
-    detector.fit(with_logits(images), context(parts={"ganad": ganad}))
+    detector.fit(stream(), context(parts={"ganad": ganad}, _validation=with_logits(images)))
     return detector, ganad, batch_to_score(images)
 
 
