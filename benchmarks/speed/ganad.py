@@ -92,7 +92,7 @@ def our_iteration(precision: str) -> Callable[[], None]:
 
     def iterate() -> None:
         for _ in range(PAPER_GREY.critic_steps):
-            training.critic_step(batch)
+            training.critic_step(batch.inputs, batch.labels)
         training.generator_step(PAPER_GREY.batch_size)
 
     return iterate

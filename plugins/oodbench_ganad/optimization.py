@@ -34,20 +34,40 @@ class FallingAdam:
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         self.weights = list(network.parameters())
-        self.adam = torch.optim.Adam(self.weights, lr=rate, betas=betas, fused=True)
+        device = self.weights[0].device
+        recordable = device.type == "cuda"  # a recorded step reads its learning rate on the GPU
+        self.adam = torch.optim.Adam(
+            self.weights,
+            lr=torch.tensor(rate, device=device) if recordable else rate,
+            betas=betas,
+            fused=True,
+            capturable=recordable,
+        )
         self.steps = steps
         self.rates = (rate, last_rate)
         self.done = 0
 
     def step_on(self, loss: Tensor) -> None:
         """Take one step down the gradient of a loss, for these weights alone."""
+        self.advance(1)
+        self.descend(loss)
+
+    def advance(self, count: int) -> None:
+        """Set the learning rate of the next ``count`` steps, and count them as done."""
         first, last = self.rates
+        rate = first + (last - first) * self.done / self.steps
         for group in self.adam.param_groups:
-            group["lr"] = first + (last - first) * self.done / self.steps
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        self.done += count
+
+    def descend(self, loss: Tensor) -> None:
+        """Take a step of those that `advance` announced: work for the device alone."""
         self.adam.zero_grad()
         torch.autograd.backward(loss, inputs=self.weights)
         self.adam.step()
-        self.done += 1
 
     def state(self) -> dict[str, Tensor | int]:
         """Return what `restore` needs to resume from here."""

@@ -155,7 +155,7 @@ FAST_COLOUR = Recipe(
     ),
     anomaly_architecture=Architecture(seed_length=128, generator_width=64, critic_width=64),
     loss="hinge",
-    steps=12_000,
+    steps=6500,
     batch_size=256,
     critic_steps=2,
     learning_rate=3e-4,

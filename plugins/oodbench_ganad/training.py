@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contracts import Batch, Context, PluginError, Stream
+from oodbench.contracts import Context, PluginError, Stream
 from oodbench_ganad import losses, seeds
 from oodbench_ganad.batches import EndlessBatches
 from oodbench_ganad.optimization import (
@@ -18,6 +19,7 @@ from oodbench_ganad.optimization import (
     reduced_precision,
 )
 from oodbench_ganad.recipes import Recipe
+from oodbench_ganad.replaying import Replayed
 from oodbench_ganad.resuming import gather, scatter
 
 STATISTICS = 20
@@ -64,6 +66,7 @@ class AdversarialTraining:
         Raises:
             PluginError: if a loss is no longer finite.
         """
+        device = self.context.device
         size = min(self.recipe.batch_size, len(train))
         batches = EndlessBatches(train, size, self.context.generator(2))
         parts = self._parts(batches)
@@ -71,10 +74,17 @@ class AdversarialTraining:
         saved = checkpoint.load()
         if saved is not None:
             scatter(saved, parts)
+        iterate: Callable[..., tuple[losses.CriticLoss, losses.GeneratorLoss]] = self._iterate
+        if self.recipe.loss == "hinge":  # a gradient penalty was not recorded on a GPU yet
+            iterate = Replayed(self._iterate, self.draws)
         for step in range(self.generator_optimizer.done + 1, self.steps + 1):
-            for _ in range(self.recipe.critic_steps):
-                critic_loss = self.critic_step(batches.next())
-            generator_loss = self.generator_step(size)
+            self.critic_optimizer.advance(self.recipe.critic_steps)
+            self.generator_optimizer.advance(1)
+            drawn = [batches.next() for _ in range(self.recipe.critic_steps)]
+            critic_loss, generator_loss = iterate(
+                [batch.inputs.to(device, non_blocking=True) for batch in drawn],
+                [batch.labels.to(device, non_blocking=True) for batch in drawn],
+            )
             if step % REPORT_EVERY == 0 or step == self.steps:
                 self._report(step, critic_loss, generator_loss)
                 if checkpoint.is_due():
@@ -82,6 +92,14 @@ class AdversarialTraining:
         if self.average is not None:
             self.average.copy_to(self.generator)
             self._gather_statistics(size)
+
+    def _iterate(
+        self, real: list[Tensor], classes: list[Tensor]
+    ) -> tuple[losses.CriticLoss, losses.GeneratorLoss]:
+        """Take the critic's steps on batches of real images, then one of the generator."""
+        for each in zip(real, classes, strict=True):
+            critic_loss = self.critic_step(*each)
+        return critic_loss, self.generator_step(len(real[0]))
 
     def _parts(self, batches: EndlessBatches) -> dict[str, Any]:
         """Return what a checkpoint holds."""
@@ -95,12 +113,9 @@ class AdversarialTraining:
         }
         return parts if self.average is None else parts | {"average": self.average}
 
-    def critic_step(self, batch: Batch) -> losses.CriticLoss:
+    def critic_step(self, real: Tensor, classes: Tensor) -> losses.CriticLoss:
         """Take one step down the critic's loss; the fakes are made without a graph."""
-        device = self.context.device
-        real = batch.inputs.to(device, non_blocking=True)
-        classes = batch.labels.to(device, non_blocking=True)
-        mixing = torch.rand(len(real), device=device, generator=self.draws)
+        mixing = torch.rand(len(real), device=real.device, generator=self.draws)
         with reduced_precision(self.context):
             with torch.no_grad():
                 fakes = self.generator(self._draw_seeds(len(real)), classes)
@@ -110,7 +125,7 @@ class AdversarialTraining:
                 result = losses.critic_loss(
                     self.critic, real, fakes, classes, mixing, self.recipe.penalty_weight
                 )
-        self.critic_optimizer.step_on(result.loss)
+        self.critic_optimizer.descend(result.loss)
         return result
 
     def generator_step(self, size: int) -> losses.GeneratorLoss:
@@ -122,7 +137,7 @@ class AdversarialTraining:
             result = losses.generator_loss(
                 self.critic, self.context.classifier, fakes, classes, self.alpha, classified
             )
-        self.generator_optimizer.step_on(result.loss)
+        self.generator_optimizer.descend(result.loss)
         if self.average is not None:
             self.average.update()
         return result

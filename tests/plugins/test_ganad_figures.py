@@ -16,6 +16,7 @@ from oodbench_ganad import seeds
 from oodbench_ganad.figures.growth import GrowingSeeds, tiled
 from oodbench_ganad.figures.norms import NormDistribution, printed_density
 from oodbench_ganad.figures.outputs import OutputsByNorm
+from oodbench_ganad.figures.samples import Samples, by_class, describe, quality_of
 from oodbench_ganad.figures.sampling import Sampler, norms_up_to_largest
 
 
@@ -111,3 +112,20 @@ def test_the_critic_is_judged_with_the_class_that_the_classifier_sees(
     with torch.no_grad():
         expected = -sampler.wgan.critic_(images, classes).mean()
     assert lower.lines[2].get_ydata()[0] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_samples_show_id_images_fakes_and_near_anomalies(view: StoredRun, sampler: Sampler) -> None:
+    pictures = Samples().draw(view)
+    assert list(pictures) == ["id", "fakes", "anomalies"]
+    quality = quality_of(view, sampler)
+    assert pictures["fakes"].axes[0].get_title() == describe(quality)
+    assert quality.images == len(view.outputs(view.id_dataset))
+    assert 0 <= quality.accuracy <= 1
+    assert quality.distance > quality.floor > 0
+
+
+def test_a_line_of_samples_holds_a_class_and_white_where_there_are_too_few() -> None:
+    images = torch.arange(12).float().reshape(12, 1, 1, 1) / 20
+    lines = by_class(images, np.array([0] * 11 + [1]), classes=2)
+    torch.testing.assert_close(lines[0].flatten(), torch.arange(10) / 20)
+    assert lines[1].flatten().tolist() == [pytest.approx(11 / 20), *[1.0] * 9]

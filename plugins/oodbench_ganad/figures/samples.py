@@ -49,7 +49,7 @@ class Samples(Figure):
         fakes = sampler.images(seeds.draw_fakes(count, length, draws), classes)
         anomalies = sampler.images(seeds.draw_norms(count, length, norms, draws), classes)
         return {
-            "id": _draw(_by_class(*run.train_images(MEASURED), lines), run.id_dataset),
+            "id": _draw(by_class(*run.train_images(MEASURED), lines), run.id_dataset),
             "fakes": _draw(fakes.unflatten(0, (lines, -1)), describe(quality_of(run, sampler))),
             "anomalies": _draw(anomalies.unflatten(0, (lines, -1)), "near anomalies, norm 6-7"),
         }
@@ -97,7 +97,7 @@ def describe(quality: Quality) -> str:
     )
 
 
-def _by_class(images: Tensor, labels: np.ndarray, classes: int) -> Tensor:
+def by_class(images: Tensor, labels: np.ndarray, classes: int) -> Tensor:
     """Return the first images of each class, white where there are none: (k, 10, c, h, w)."""
     import torch
 
