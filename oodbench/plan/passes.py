@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from oodbench.contracts import Trainable, parameters
@@ -21,6 +22,23 @@ class Split(NamedTuple):
 
     kind: str
     title: str
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A trained classifier, if there is one, its outputs for each split, and for other images."""
+
+    seed: int
+    trained: Ref | None
+    splits: Mapping[Split, Ref]
+    rest: Ref
+    validation: Ref | None = None
+
+    @property
+    def train(self) -> Ref:
+        """Return the classifier, for what cannot do without."""
+        assert self.trained is not None
+        return self.trained
 
 
 def describe(split: Split, part: str) -> str:

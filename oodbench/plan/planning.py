@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from oodbench.contracts import (
@@ -22,7 +21,7 @@ from oodbench.identity.pretrained import Weights, identity_of
 from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job, Plan, Predicted, Ref, Resources, Row, Scored
-from oodbench.plan.passes import Passes, Split, describe
+from oodbench.plan.passes import Extracted, Passes, Split, describe
 from oodbench.plan.probes import probe_of
 from oodbench.plan.specs import (
     FitSpec,
@@ -59,23 +58,6 @@ def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
 
 def _suffix(seed: int | None) -> str:
     return "" if seed is None else f" (seed {seed})"
-
-
-@dataclass(frozen=True)
-class _Extracted:
-    """A trained classifier, if there is one, its outputs for each split, and for other images."""
-
-    seed: int
-    trained: Ref | None
-    splits: Mapping[Split, Ref]
-    rest: Ref
-    validation: Ref | None = None
-
-    @property
-    def train(self) -> Ref:
-        """Return the classifier, for what cannot do without."""
-        assert self.trained is not None
-        return self.trained
 
 
 class _Planner:
@@ -146,7 +128,7 @@ class _Planner:
                 images[Split("ood", title)] = self._prepare(source, request.images_per_set)
         return images
 
-    def _generate(self, title: str, dataset: GeneratedDataset, extracted: _Extracted) -> Ref:
+    def _generate(self, title: str, dataset: GeneratedDataset, extracted: Extracted) -> Ref:
         """Plan the generation of images by parts, which may have learned from a classifier."""
         name = dataset.info.name
         spec: GenerateSpec = {
@@ -182,7 +164,7 @@ class _Planner:
         validation = splits.pop(self._validation, None)
         splits[self._train] = self._passes.extract(train, self._train, "calibration")
         rest = self._passes.extract(train, self._train, "rest")
-        extracted = _Extracted(seed, train, splits, rest, validation)
+        extracted = Extracted(seed, train, splits, rest, validation)
         for split, dataset in self._generated.items():
             self._images[split] = self._generate(split.title, dataset, extracted)
             splits[split] = self._passes.extract(train, split, "all")
@@ -215,7 +197,7 @@ class _Planner:
         ood = [Split("ood", title) for title in self._ood_titles]
         return {split: splits[split] for split in (self._test, *ood, self._train)}
 
-    def _list_predictions(self, extracted: _Extracted) -> None:
+    def _list_predictions(self, extracted: Extracted) -> None:
         for split, ref in extracted.splits.items():
             self.plan.predicted.append(
                 Predicted(
@@ -227,7 +209,7 @@ class _Planner:
                 )
             )
 
-    def _fit(self, name: str, trainable: Trainable, seed: int | None, extracted: _Extracted) -> Ref:
+    def _fit(self, name: str, trainable: Trainable, seed: int | None, extracted: Extracted) -> Ref:
         """Plan the fit of a detector or part, after the parts that it asks for."""
         needs = trainable.needs_to_fit()
         inputs = {"train": self._images[self._train]}
@@ -248,10 +230,10 @@ class _Planner:
             "precision": self.request.precision,
             "batch_size": BATCH_SIZES["cuda" if self.request.gpus else "cpu"],
         }
-        title = f"fit {name}{_suffix(seed)}"
-        return self._add("fit", title, spec, inputs, self._resources(trainable))
+        resources = self._resources(trainable)
+        return self._add("fit", f"fit {name}{_suffix(seed)}", spec, inputs, resources)
 
-    def _held_out(self, name: str, trainable: Trainable, extracted: _Extracted) -> dict[str, Ref]:
+    def _held_out(self, name: str, trainable: Trainable, extracted: Extracted) -> dict[str, Ref]:
         """Return the validation images, and what the classifier makes of them where needed."""
         if extracted.validation is None:
             return {}
@@ -269,7 +251,7 @@ class _Planner:
         name: str,
         owner: Trainable | GeneratedDataset,
         seed: int | None,
-        extracted: _Extracted,
+        extracted: Extracted,
     ) -> dict[str, Ref]:
         return {
             f"part:{role}": self._fit(
@@ -282,7 +264,7 @@ class _Planner:
         return self.request.weights.get(digest(identity_of(plugin, seed)), ())
 
     def _with_classifier(
-        self, trainable: Trainable, inputs: dict[str, Ref], extracted: _Extracted
+        self, trainable: Trainable, inputs: dict[str, Ref], extracted: Extracted
     ) -> Classifier | None:
         """Add the classifier to the inputs and return it, where ``trainable`` needs it."""
         needs = trainable.needs | trainable.needs_to_fit()
@@ -298,7 +280,7 @@ class _Planner:
         return self._shared if trainable.needs_to_fit() >= PASSES else self._light
 
     def _plan_detector(
-        self, name: str, detector: Detector, seed: int | None, extracted: _Extracted
+        self, name: str, detector: Detector, seed: int | None, extracted: Extracted
     ) -> None:
         fit = self._fit(name, detector, seed, extracted) if detector.learns() else None
         scores = {
@@ -323,7 +305,7 @@ class _Planner:
         seed: int | None,
         fit: Ref | None,
         split: Split,
-        extracted: _Extracted,
+        extracted: Extracted,
     ) -> Ref:
         inputs = {"images": self._images[split]}
         if fit is not None:
@@ -343,7 +325,7 @@ class _Planner:
         return self._add("score", title, spec, inputs, self._shared)
 
     def _probe(
-        self, name: str, seed: int | None, scores: Mapping[Split, Ref], extracted: _Extracted
+        self, name: str, seed: int | None, scores: Mapping[Split, Ref], extracted: Extracted
     ) -> Ref:
         scoring = [self.plan.jobs[ref] for ref in scores.values()]
         spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
@@ -353,7 +335,7 @@ class _Planner:
         return self._add("probe", title, spec, inputs, self._shared, optional=optional)
 
     def _evaluate(
-        self, name: str, split: Split, scores: Mapping[Split, Ref], extracted: _Extracted
+        self, name: str, split: Split, scores: Mapping[Split, Ref], extracted: Extracted
     ) -> Ref:
         inputs = {  # of several that failed the first is blamed: the classifier, then the detector
             "id_extract": extracted.splits[self._test],

@@ -59,10 +59,11 @@ def find_layers(
     """Return the layers of a network, from early to late; none if it has none.
 
     Those that the classifier names are taken. Else, blocks are modules of which several of one
-    class stand side by side, in no other block; in their absence, activations, or else any
-    modules. Of each size of maps the last block counts; where there is one size alone, as of
-    tokens, the last of each quarter of the blocks. The last layer is the activation that follows
-    its block, or the norm where there are tokens, if there is one.
+    class stand side by side, in no other block; what holds blocks of several sizes is none. A
+    network without blocks has activations in their place, or else any modules. Of each size of maps
+    the last block counts; where there is one size alone, as of tokens, the last of each quarter of
+    the blocks. The last layer is the activation that follows its block, or the norm where there are
+    tokens, if there is one.
 
     Args:
         network: maps images to logits.
@@ -78,7 +79,9 @@ def find_layers(
     often = Counter(id(call.module) for call in calls)
     single = [each for each in calls if often[id(each.module)] == 1 and _size(each.output, images)]
     large = [call for call in single if math.prod(_size(call.output, images)) > 1]
-    blocks = _blocks(single) or [call for call in large if _is_activation(call.module)] or large
+    blocks = (
+        _blocks(single, images) or [call for call in large if _is_activation(call.module)] or large
+    )
     chosen = _last_of_each(blocks, images)
     if not chosen:
         return ()
@@ -136,7 +139,7 @@ def _has_ratio(size: Sequence[int], images: Tensor) -> bool:
     return abs(height * image_width - width * image_height) <= max(image_height, image_width)
 
 
-def _blocks(calls: Sequence[Call]) -> list[Call]:
+def _blocks(calls: Sequence[Call], images: Tensor) -> list[Call]:
     """Return the calls of blocks."""
     kinds = {
         call.name: (call.name.rpartition(".")[0], type(call.module))
@@ -144,7 +147,12 @@ def _blocks(calls: Sequence[Call]) -> list[Call]:
         if any(call.module.children())
     }
     alike = Counter(kinds.values())
-    names = {name for name, kind in kinds.items() if alike[kind] > 1}
+    repeated = {call.name: call for call in calls if call.name in kinds}
+    repeated = {name: call for name, call in repeated.items() if alike[kinds[name]] > 1}
+    sizes: dict[str, set[tuple[int, ...]]] = {}
+    for name, call in repeated.items():
+        sizes.setdefault(name.rpartition(".")[0], set()).add(_size(call.output, images))
+    names = {name for name in repeated if len(sizes.get(name, ())) < 2}
     return [call for call in calls if call.name in names and names.isdisjoint(above(call.name))]
 
 

@@ -10,6 +10,7 @@ from oodbench.contracts import FEATURES, Classifier, PluginError
 from oodbench.stages.network import Network
 from oodbench_classifiers.preact_resnet import PreactResNet
 from oodbench_classifiers.resnet18 import ResNet18
+from oodbench_classifiers.timm_models import Timm
 from oodbench_classifiers.torchvision_models import Torchvision
 from oodbench_classifiers.wide_resnet import WideResNet
 
@@ -51,6 +52,21 @@ def test_our_networks_name_the_layers_that_the_rule_finds(classifier, shape, exp
 )
 def test_layers_of_networks_that_name_none(model, shape, names):
     found = opened(Torchvision(model=model, pretrained=False), shape)
+    assert [name.removeprefix("network.") for name in found.shapes] == names
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("test_vit", ["blocks.1", "blocks.2", "blocks.4", "norm"]),
+        ("resnet18", ["layer1", "layer2", "layer3", "layer4"]),
+        ("efficientnet_b0", ["blocks.0", "blocks.1", "blocks.2", "blocks.4", "bn2"]),
+        ("convnext_atto", ["stages.0", "stages.1", "stages.2", "stages.3"]),
+    ],
+)
+def test_layers_of_models_of_timm(model, names):
+    pytest.importorskip("timm")
+    found = opened(Timm(model=model, pretrained=False), (3, 224, 224))
     assert [name.removeprefix("network.") for name in found.shapes] == names
 
 
