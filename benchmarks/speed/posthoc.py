@@ -44,9 +44,7 @@ import oodbench
 from oodbench.hardware import BATCH_SIZES
 from oodbench.store.paths import DATA_VARIABLE
 
-NOT_JUDGED = frozenset(
-    {"gram", "klmatching", "nac-ue", "openmax", "rankfeat", "temperature-scaling"}
-)
+NOT_JUDGED = frozenset({"gram", "nac-ue", "openmax", "rankfeat", "temperature-scaling"})
 """Detectors whose scores are not determined by image, classifier and training images alone, or that
 pytorch-ood computes otherwise than their authors."""
 

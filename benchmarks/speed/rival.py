@@ -46,9 +46,16 @@ class Sets(Benchmark):
         train: ID training images (n, c, h, w) float and labels (n,).
         test: ID test images and labels.
         ood: OOD images with labels of -1, by name.
+        validation: ID validation images and labels.
+
+    Attributes:
+        validation: the same.
     """
 
-    def __init__(self, train: Dataset, test: Dataset, ood: Mapping[str, Dataset]) -> None:
+    def __init__(
+        self, train: Dataset, test: Dataset, ood: Mapping[str, Dataset], validation: Dataset
+    ) -> None:
+        self.validation = validation
         self.ood_names = list(ood)
         self._train = train
         self._test = test

@@ -183,6 +183,9 @@ def _nac(parts: Parts) -> api.Detector:
     return detector.NACUE(unfrozen, [unfrozen.get_submodule(name) for name in ends])
 
 
+ON_VALIDATION = frozenset({"temperature-scaling", "klmatching"})
+"""Detectors that are fitted on validation images."""
+
 DETECTORS: Mapping[str, Callable[[Parts], api.Detector]] = {
     "msp": lambda p: detector.MaxSoftmax(p.whole),
     "maxlogit": lambda p: detector.MaxLogit(p.whole),
@@ -275,19 +278,18 @@ def evaluate(
     passes = Passes()
     with passes.of(classifier):
         parts = Parts(classifier, num_classes)
-        found = {name: _measure(DETECTORS[name], parts, sets, batch_size, passes) for name in names}
+        found = {name: _measure(name, parts, sets, batch_size, passes) for name in names}
     return found, passes.images
 
 
-def _measure(
-    make: Callable[[Parts], api.Detector], parts: Parts, sets: Sets, size: int, passes: Passes
-) -> Measured:
+def _measure(name: str, parts: Parts, sets: Sets, size: int, passes: Passes) -> Measured:
     """Fit and evaluate a detector, without gradients where it needs none."""
     started = time.perf_counter()
     torch.manual_seed(0)  # as a run does before it fits: Gram draws which images to hold out
-    made = make(parts)
+    made = DETECTORS[name](parts)
     if made.requires_fit:
-        made.fit(DataLoader(sets.train_set(), batch_size=size))
+        learned_from = sets.validation if name in ON_VALIDATION else sets.train_set()
+        made.fit(DataLoader(learned_from, batch_size=size))
     with nullcontext() if isinstance(made, api.GradientDetector) else torch.no_grad():
         evaluated = {
             name: _scores_of(made, test, size, passes)

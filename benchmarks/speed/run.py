@@ -105,7 +105,8 @@ class Setting:
         request: the arguments of `oodbench.run`, but for ``out``.
         made_again: artifacts to delete before each run.
         network: the trained classifier.
-        images: (n, c, h, w) uint8 by name: "train", "test" and the titles of the OOD sets.
+        images: (n, c, h, w) uint8 by name: "train", "test", "validation" and the titles of the OOD
+            sets.
         sets: the same for pytorch-ood.
     """
 
@@ -186,7 +187,8 @@ def set_up(arguments: argparse.Namespace, folder: Path, detectors: Sequence[str]
         "download": False,
     }
     store = Store(arguments.store or folder / "store")
-    oodbench.run(**request | {"detectors": ["msp"]}, store=store.root, out=folder / "first")
+    first = {"detectors": ["temperature-scaling"]}  # which wants the validation images prepared
+    oodbench.run(**request | first, store=store.root, out=folder / "first")
     prepared = plan_options(Options(**request), store)
     for title, reason in prepared.resolved.missing.items():
         print(f"{title} is left out: {reason}")
@@ -199,20 +201,16 @@ def _setting(request: Mapping[str, Any], prepared: Planned, store: Store) -> Set
     by_stage = {
         stage: [ref for ref in plan.jobs if ref.stage == stage] for stage in (*KEPT, *MADE_AGAIN)
     }
-    held_out = () if resolved.validation is None else ("validation",)
-    names = ("train", "test", *held_out, *resolved.titles()[1:])
-    refs = dict(zip(names, by_stage["prepare"], strict=True))
-    refs.pop("validation", None)
-    found = {name: store.open(*ref) for name, ref in refs.items()}
+    of_id, titles = ("train", "test", "validation"), resolved.titles()[1:]
+    names = (*of_id, *titles)
+    found = {name: store.open(*ref) for name, ref in zip(names, by_stage["prepare"], strict=True)}
     images = {name: torch.from_numpy(np.load(each / "images.npy")) for name, each in found.items()}
     labelled = {
-        name: rival.labelled(images[name], torch.from_numpy(np.load(each / "labels.npy")))
-        for name, each in found.items()
-        if name in ("train", "test")
+        name: rival.labelled(images[name], torch.from_numpy(np.load(found[name] / "labels.npy")))
+        for name in of_id
     }
     ood = {
-        name: rival.labelled(images[name], torch.full((len(images[name]),), -1))
-        for name in resolved.titles()[1:]
+        name: rival.labelled(images[name], torch.full((len(images[name]),), -1)) for name in titles
     }
     module = load_classifier(resolved.classifier, store.open(*by_stage["train"][0]), "cpu")
     return Setting(
@@ -220,7 +218,7 @@ def _setting(request: Mapping[str, Any], prepared: Planned, store: Store) -> Set
         [ref for stage in MADE_AGAIN for ref in by_stage[stage]],
         Network(module, resolved.precision),
         images,
-        rival.Sets(labelled["train"], labelled["test"], ood),
+        rival.Sets(labelled["train"], labelled["test"], ood, labelled["validation"]),
     )
 
 

@@ -46,7 +46,7 @@ def test_a_new_plugin_passes_every_check_once_it_is_installed(install, tmp_path,
     assert main(["check", "deep-sea"]) == 0
     output = capsys.readouterr().out
     assert "✓ Check that noise gets larger scores than images of the training" in output
-    assert "detector deep-sea (deep_sea-dist 1.0): 15 checks passed, 0 failed" in output
+    assert "detector deep-sea (deep_sea-dist 1.0): 16 checks passed, 0 failed" in output
 
 
 def test_what_is_wrong_with_a_plugin_is_said(install, capsys):
