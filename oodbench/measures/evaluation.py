@@ -10,7 +10,8 @@ import numpy as np
 from oodbench.errors import InvalidData
 from oodbench.measures import metrics
 from oodbench.measures.arrays import DETECTOR_RUN, checked_flags
-from oodbench.measures.intervals import auroc_interval
+from oodbench.measures.intervals import mean_auroc_interval
+from oodbench.measures.pooled import pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,32 +50,27 @@ def evaluate_ood(
     Raises:
         ValueError: if there are no scores of a kind, some are not finite, or lengths differ.
     """
-    # In ascending order every curve is found faster, and no sum depends on the order of the images.
-    order = np.argsort(id_scores, kind="stable")
-    right = None if correct is None else checked_flags(correct, id_scores)[order]
-    id_scores, ood_scores = id_scores[order], np.sort(ood_scores)
-    low, high = auroc_interval(id_scores, ood_scores)
     limits = _thresholds(calibration_scores)
     row: dict[str, float] = {
-        "auroc": metrics.auroc(id_scores, ood_scores),
-        "auroc_low": low,
-        "auroc_high": high,
-        "aupr_id": metrics.aupr_id(id_scores, ood_scores),
-        "aupr_ood": metrics.aupr_ood(id_scores, ood_scores),
-        "fpr95": metrics.fpr95(id_scores, ood_scores),
-        "fpr95_ood": metrics.fpr95_ood(id_scores, ood_scores),
         **{f"acc{kept}": metrics.rejected(ood_scores, limit) for kept, limit in limits.items()},
         **_named(limits),
         "n_id": len(id_scores),
         "n_ood": len(ood_scores),
-        "ties": metrics.tied_share(id_scores, ood_scores),
     }
-    if right is not None:
-        row |= {
-            "id_accuracy": metrics.id_accuracy(right),
-            "oscr": metrics.oscr(id_scores, ood_scores, right),
-            "aurc": metrics.aurc(id_scores, ood_scores, right),
-        }
+    pooled = pool(id_scores, ood_scores, correct)
+    row |= {
+        "auroc": pooled.auroc(),
+        "aupr_id": pooled.aupr_id(),
+        "aupr_ood": pooled.aupr_ood(),
+        "fpr95": pooled.fpr95(),
+        "fpr95_ood": pooled.fpr95_ood(),
+        "ties": pooled.tied_share(),
+    }
+    row["auroc_low"], row["auroc_high"] = mean_auroc_interval(pooled.components())
+    if correct is not None:
+        row |= {"id_accuracy": metrics.id_accuracy(correct), "aurc": pooled.aurc()}
+        pooled = pooled.right()  # the others are not needed any more, and large
+        row["oscr"] = row["id_accuracy"] * pooled.auroc()
     return row
 
 

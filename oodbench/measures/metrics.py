@@ -15,18 +15,14 @@ one-dimensional or holds a value that is not finite.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from oodbench.measures.arrays import Flags, Scores, checked_flags, checked_scores
+from oodbench.measures.arrays import Flags, Scores, checked_scores
+from oodbench.measures.pooled import pool, rank_of
 
 
 def auroc(id_scores: Scores, ood_scores: Scores) -> float:
     """Return the area under the ROC curve, P(OOD > ID) + P(OOD = ID) / 2, in [0, 1]."""
-    from sklearn.metrics import auc, roc_curve  # a second that most tables do not need
-
-    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
-    false_positives, true_positives, _ = roc_curve(is_ood, ranks)
-    return float(auc(false_positives, true_positives))
+    return pool(id_scores, ood_scores).auroc()
 
 
 def aupr_id(id_scores: Scores, ood_scores: Scores) -> float:
@@ -35,8 +31,7 @@ def aupr_id(id_scores: Scores, ood_scores: Scores) -> float:
     It is sum_t (recall_t - recall_{t-1}) precision_t over the thresholds t, from the smallest score
     up. Nothing is interpolated, and constant scores have the share of ID images.
     """
-    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
-    return _average_precision(~is_ood, -ranks)
+    return pool(id_scores, ood_scores).aupr_id()
 
 
 def aupr_ood(id_scores: Scores, ood_scores: Scores) -> float:
@@ -44,8 +39,7 @@ def aupr_ood(id_scores: Scores, ood_scores: Scores) -> float:
 
     It is that of `aupr_id` with the classes exchanged, from the largest score down.
     """
-    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
-    return _average_precision(is_ood, ranks)
+    return pool(id_scores, ood_scores).aupr_ood()
 
 
 def threshold(percent: int, scores: Scores) -> float:
@@ -64,7 +58,7 @@ def threshold(percent: int, scores: Scores) -> float:
     if not 1 <= percent <= 100:
         raise ValueError(f"a threshold keeps between 1 % and 100 % of the scores, not {percent} %")
     values = checked_scores(scores, "kept")
-    rank = -(-percent * len(values) // 100)
+    rank = rank_of(percent, len(values))
     return float(np.partition(values, rank - 1)[rank - 1])
 
 
@@ -84,7 +78,7 @@ def fpr95(id_scores: Scores, ood_scores: Scores) -> float:
     ID is the positive class, as in Liang et al., ICLR 2018 (ODIN), and in the GANAD paper's
     FPR95TPR (section 4.1.2). In [0, 1].
     """
-    return accepted(ood_scores, threshold(95, id_scores))
+    return pool(id_scores, ood_scores).fpr95()
 
 
 def fpr95_ood(id_scores: Scores, ood_scores: Scores) -> float:
@@ -92,8 +86,7 @@ def fpr95_ood(id_scores: Scores, ood_scores: Scores) -> float:
 
     OOD is the positive class, as in pytorch-ood and OpenOOD v1.5 (Zhang et al., 2023). In [0, 1].
     """
-    limit = -threshold(95, -checked_scores(ood_scores, "OOD"))
-    return float(np.mean(checked_scores(id_scores, "ID") >= limit))
+    return pool(id_scores, ood_scores).fpr95_ood()
 
 
 def id_accuracy(correct: Flags) -> float:
@@ -130,11 +123,7 @@ def oscr(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
     Raises:
         ValueError: if ``correct`` and ``id_scores`` differ in length.
     """
-    known, unknown = checked_scores(id_scores, "ID"), checked_scores(ood_scores, "OOD")
-    right = checked_flags(correct, known)
-    if not right.any():
-        return 0.0
-    return id_accuracy(right) * auroc(known[right], unknown)
+    return id_accuracy(correct) * pool(id_scores, ood_scores, correct).right().auroc()
 
 
 def aurc(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
@@ -159,13 +148,7 @@ def aurc(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
     Raises:
         ValueError: if ``correct`` and ``id_scores`` differ in length.
     """
-    is_ood, ranks = _pooled_ranks(id_scores, ood_scores)
-    fails = is_ood.copy()
-    fails[: len(id_scores)] = ~checked_flags(correct, id_scores)
-    images = np.bincount(ranks)
-    failures = np.bincount(ranks[fails], minlength=len(images))
-    risk = np.cumsum(failures) / np.cumsum(images)
-    return float(np.sum(risk * images) / len(ranks))
+    return pool(id_scores, ood_scores, correct).aurc()
 
 
 def tied_share(*scores: Scores) -> float:
@@ -173,17 +156,3 @@ def tied_share(*scores: Scores) -> float:
     values = np.concatenate([checked_scores(part, "counted") for part in scores])
     counts = np.unique(values, return_counts=True)[1]
     return float(np.sum(counts[counts > 1]) / len(values))
-
-
-def _pooled_ranks(id_scores: Scores, ood_scores: Scores) -> tuple[Flags, npt.NDArray[np.intp]]:
-    """Return which of all images are OOD, ID first, and dense ranks that are equal for ties."""
-    known, unknown = checked_scores(id_scores, "ID"), checked_scores(ood_scores, "OOD")
-    ranks = np.unique(np.concatenate([known, unknown]), return_inverse=True)[1]
-    return np.repeat([False, True], [len(known), len(unknown)]), ranks
-
-
-def _average_precision(positive: Flags, ranks: npt.NDArray[np.intp]) -> float:
-    # The rounding of many small steps can exceed a perfect area by some 1e-16.
-    from sklearn.metrics import average_precision_score
-
-    return min(float(average_precision_score(positive, ranks)), 1.0)
