@@ -11,7 +11,7 @@ from oodbench.cli import arguments
 from oodbench.cli.output import as_markup, say
 
 if TYPE_CHECKING:
-    from oodbench.audit import Audit
+    from oodbench.runs.audit import Audit
 
 
 def add(commands: Any) -> None:
@@ -26,9 +26,9 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Audit a benchmark and print what was found in one table."""
-    from oodbench.audit import audit
     from oodbench.engine.progress import Progress
     from oodbench.request.options import Options
+    from oodbench.runs.audit import audit
 
     asked = Options(**arguments.read(options))
     with Progress(quiet=options.quiet) as progress:
@@ -41,8 +41,8 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _content(found: Audit) -> dict[str, Any]:
-    from oodbench.audit import SEPARATES
     from oodbench.images.duplicates import DEFINITION
+    from oodbench.runs.audit import SEPARATES
 
     sets = {
         finding.dataset: {
@@ -69,8 +69,8 @@ def _print(found: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from oodbench.audit import SEPARATES
     from oodbench.images.duplicates import DEFINITION
+    from oodbench.runs.audit import SEPARATES
 
     findings = found.findings
     names = list(findings[0].auroc)
