@@ -109,6 +109,7 @@ def test_the_figures_are_those_of_a_run(audit, tiny, store, one_cpu, tmp_path) -
         store=store,
         out=tmp_path / "run",
         engine="inline",
+        validation_images=0,  # the audit looks at all training images
     )
     rows = run.records[run.records["ood_dataset"] == "PhotoPatches-bw"]
     assert areas == pytest.approx(dict(zip(rows["detector"], rows["auroc"], strict=True)))
