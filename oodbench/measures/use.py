@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from oodbench.measures.arrays import Flags, Scores, checked_flags, checked_scores
 from oodbench.measures.paired import Floats
@@ -76,6 +77,17 @@ class Outcomes:
         """Return the expected cost of an input at each threshold, (t,)."""
         risks: Floats = self.shares @ use.weights
         return risks
+
+    def useful(self) -> Outcomes:
+        """Return the thresholds that can have the smallest risk, whatever share and costs are.
+
+        A threshold that accepts no further good image costs no less than the one before it, and one
+        that is followed by good images alone no less than the one after it.
+        """
+        accepts_good = np.append(True, self.shares[1:, 2] < self.shares[:-1, 2])
+        fails_next = np.append((self.shares[1:, :2] > self.shares[:-1, :2]).any(axis=1), True)
+        kept = accepts_good & fails_next
+        return Outcomes(self.limits[kept], self.shares[kept])
 
     def best(self, use: Use) -> int:
         """Return the position of the threshold with the smallest risk, the first of several."""
@@ -164,24 +176,42 @@ def image_costs(
     return [known, *unknown]
 
 
-def cost_differences(costs: Sequence[Floats], reference: int) -> tuple[Floats, Floats]:
+def risk_differences(
+    accepted: npt.NDArray[np.bool_], sizes: Sequence[int], use: Use, reference: int
+) -> tuple[Floats, Floats]:
     """Return the risks of detectors minus that of one of them, and their variances over images.
 
-    The images of each set are a sample of their own, the same for all detectors.
+    ID images, and those of each OOD set, are samples of their own, the same for all detectors. The
+    variance is the one that resampling the images has at the same thresholds.
 
     Args:
-        costs: for the ID set and each OOD set the (d, n) costs of its images.
+        accepted: (d, n) which images each detector accepts: first the ID images that the classifier
+            gets wrong, then those that it gets right, then those of each OOD set.
+        sizes: numbers of images in these groups.
+        use: share and costs.
         reference: the position of the one.
 
     Returns:
-        (d,) differences and (d,) variances; the variance is NaN if a set has a single image.
+        (d,) differences and (d,) variances; the variance is NaN if a sample has a single image.
     """
-    apart = [part - part[reference] for part in costs]
-    differences = np.sum([part.mean(axis=1) for part in apart], axis=0)
-    if min(part.shape[1] for part in apart) < 2:
-        return differences, np.full(len(differences), math.nan)
-    variances = np.sum([part.var(axis=1, ddof=1) / part.shape[1] for part in apart], axis=0)
-    return differences, variances
+    ends = np.cumsum(sizes)
+    groups = [accepted[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    # Of each group, how many more a detector accepts, and how many it treats otherwise.
+    more = np.stack([np.count_nonzero(part, axis=1) for part in groups])
+    more = more - more[:, [reference]]
+    otherwise = np.stack([np.count_nonzero(part != part[reference], axis=1) for part in groups])
+    accepted_ood, accepted_error, rejected_good = use.weights
+    known = sizes[0] + sizes[1]
+    sums = [accepted_error * more[0] - rejected_good * more[1]]
+    squares = [accepted_error**2 * otherwise[0] + rejected_good**2 * otherwise[1]]
+    each = accepted_ood / (len(sizes) - 2)
+    sums += [each * part for part in more[2:]]
+    squares += [each**2 * part for part in otherwise[2:]]
+    counts = np.array([known, *sizes[2:]])[:, None]
+    means = np.stack(sums) / counts
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variances = (np.stack(squares) / counts - means**2) / (counts - 1)
+    return means.sum(axis=0), variances.sum(axis=0)
 
 
 def _accepted(scores: Scores, limits: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from oodbench.report.pictures import STYLE, Plot, Values, finish, heat_map, new_
 from oodbench.report.ranking import draw_mean_ranks, mean_ranks
 from oodbench.report.samples import Shown
 from oodbench.report.summary import summarise
+from oodbench.report.usemap import draw_use_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +38,7 @@ class Plots:
     """The plots of a run, by the part of the page that they belong to.
 
     Attributes:
-        overview: AUROC of every detector on every set, against cost, and by rank.
+        overview: AUROC of every detector on every set, against cost, costs in use, and ranks.
         curves: ROC and precision-recall curves.
         scores: a histogram for each detector.
         classes: which classes are rejected or accepted.
@@ -80,11 +82,16 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
         missing = [unlabelled] if unlabelled else []
         if any(judged.limit is None for judged in shown.judged.values()):
             missing = ["No classes are shown: without calibration scores there is no threshold."]
-        try:
-            overview.append(draw_mean_ranks(mean_ranks(records)))
-        except FigureUnavailable as error:
-            missing.append(str(error))
+        for draw in (partial(draw_use_map, shown), partial(_mean_ranks, records)):
+            try:
+                overview.append(draw())
+            except FigureUnavailable as error:
+                missing.append(str(error))
     return Plots(overview, curves, scores, classes, missing)
+
+
+def _mean_ranks(records: pd.DataFrame) -> Plot:
+    return draw_mean_ranks(mean_ranks(records))
 
 
 def _best(records: pd.DataFrame, shown: Shown) -> list[str]:

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau, norm
 
 from oodbench.measures import augrc, aurc, aurc_at_share, auroc, bootstrap_means, outcomes
 from oodbench.measures.bootstrap import percentile_interval
-from oodbench.measures.use import Use, cost_differences, image_costs
+from oodbench.measures.use import Use, image_costs, risk_differences
 from oodbench.report.derived import scored_runs
 from oodbench.results.run import read_run
 
@@ -174,14 +174,42 @@ def test_a_resampled_mean_is_that_of_the_images_drawn() -> None:
 
 def test_the_variance_of_a_difference_is_that_of_the_bootstrap() -> None:
     random = np.random.default_rng(3)
-    costs = [random.random((3, 200)) < 0.3, random.random((3, 100)) < 0.2]
-    costs = [part.astype(float) for part in costs]
-    differences, variances = cost_differences(costs, 1)
-    means = bootstrap_means(costs, samples=20_000)
-    apart = means - means[:, [1]]
+    known = random.normal(0, 1, (3, 300))
+    sets = [random.normal(1, 1, (3, size)) for size in (200, 100)]
+    correct = random.random(300) < 0.8
+    use, limits = Use(0.3, 5, 2, 1), [0.5, 0.8, 1.0]
+    costs = [
+        image_costs(own, [each[number] for each in sets], correct, limits[number], use)
+        for number, own in enumerate(known)
+    ]
+    means = bootstrap_means([np.stack(parts) for parts in zip(*costs, strict=True)], samples=20_000)
+    groups = [known[:, ~correct], known[:, correct], *sets]
+    accepted = np.concatenate(groups, axis=1) <= np.array(limits)[:, None]
+    sizes = [part.shape[1] for part in groups]
+    differences, variances = risk_differences(accepted, sizes, use, 1)
     assert differences[1] == variances[1] == 0
-    assert apart.mean(axis=0) == pytest.approx(differences, abs=2e-3)
+    apart = means - means[:, [1]]
+    exact = [sum(part.mean() for part in own) for own in costs]
+    assert differences == pytest.approx(np.array(exact) - exact[1], abs=1e-12)
     assert apart.var(axis=0) == pytest.approx(variances, rel=0.05)
+
+
+def test_a_sample_of_one_image_has_no_variance() -> None:
+    accepted = np.array([[True, False, True], [True, True, False]])
+    _, variances = risk_differences(accepted, [1, 1, 1], Use(0.5), 0)
+    assert np.isnan(variances).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_useful_thresholds_have_the_smallest_risk_at_every_share_and_cost(seed: int) -> None:
+    known, unknown, correct = draw(seed, n=200, m=100)
+    every = outcomes(known, [unknown], correct)
+    useful = every.useful()
+    assert len(useful.limits) < len(every.limits)
+    for share in (0.001, 0.1, 0.9):
+        for costs in ((1, 1, 1), (100, 1, 1), (0, 1, 5), (3, 0, 0.1), (0, 0, 1)):
+            use = Use(share, *costs)
+            assert useful.risks(use).min() == pytest.approx(every.risks(use).min(), abs=1e-12)
 
 
 USE = Use(0.1, accepted_ood=5)

@@ -22,8 +22,8 @@ SCRIPT = "<script>alert(1)</script>"
 
 def test_a_page_has_tables_plots_and_provenance(tmp_path: Path) -> None:
     text = run_page(make_run(tmp_path, {"energy": 1.0, "msp": 2.0}, seeds=(0, 1)))
-    # Heat map, ROC, precision-recall; two histograms; cost; classes of the ID set.
-    assert text.count("<img ") == 3 + 2 + 1 + 1
+    # Heat map, ROC, precision-recall; two histograms; cost, costs in use; classes of the ID set.
+    assert text.count("<img ") == 3 + 2 + 2 + 1
     assert "Glyphs" in text
     assert "2.9.0" in text  # the version of torch
     assert "Mean (sample standard deviation) over runs" in text
