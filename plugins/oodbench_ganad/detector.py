@@ -41,6 +41,7 @@ class Ganad(Detector):
         alpha: weight of the adversarial loss against the classifier's, equation (2).
         steps: generator steps; those of the recipe if None.
         anomaly_steps: steps of AD; those of the recipe if None.
+        generator_seed: seed of the generator's training, one for all seeds of the detector.
 
     Attributes:
         network_: AD in evaluation mode, from images and classes (n,) to logits (n,).
@@ -78,16 +79,25 @@ class Ganad(Detector):
         alpha: float = 0.5,
         steps: int | None = None,
         anomaly_steps: int | None = None,
+        generator_seed: int = 0,
     ) -> None:
         check_parameters(alpha, steps, anomaly_steps)
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
         self.anomaly_steps = anomaly_steps
+        self.generator_seed = generator_seed
 
     def parts(self) -> dict[str, Trainable]:
         """Return the generator, the same for all seeds and all of GANAD's detectors."""
-        return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
+        return {
+            "wgan": Wgan(
+                recipe=self.recipe,
+                alpha=self.alpha,
+                steps=self.steps,
+                generator_seed=self.generator_seed,
+            )
+        }
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Train AD on images of the generator; the training images are not used again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from oodbench.contracts import Context, Need, State, Stream, Trainable
@@ -15,6 +16,7 @@ class Wgan(Trainable):
         recipe: how to train: ``"paper"``, ``"fast"`` or ``"tiny"``.
         alpha: weight of the adversarial loss against the classifier's, equation (2).
         steps: generator steps; those of the recipe if None.
+        generator_seed: seed of the training.
 
     Attributes:
         generator_: G in evaluation mode, from seeds (n, N) and classes (n,) to images.
@@ -25,12 +27,18 @@ class Wgan(Trainable):
     stochastic = True
 
     def __init__(
-        self, *, recipe: RecipeName = "fast", alpha: float = 0.5, steps: int | None = None
+        self,
+        *,
+        recipe: RecipeName = "fast",
+        alpha: float = 0.5,
+        steps: int | None = None,
+        generator_seed: int = 0,
     ) -> None:
         check_parameters(alpha, steps)
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
+        self.generator_seed = generator_seed
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Train generator and critic.
@@ -42,6 +50,7 @@ class Wgan(Trainable):
         from oodbench_ganad.networks import initialise, settle
         from oodbench_ganad.training import AdversarialTraining
 
+        context = replace(context, seed=self.generator_seed)
         recipe = recipe_for(self.recipe, context.shape)
         self._build(context)
         draws = context.generator(0)

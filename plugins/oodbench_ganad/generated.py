@@ -28,6 +28,7 @@ class _Generated(GeneratedDataset):
         recipe: as of `Ganad`: the generator is that of the detectors with the same parameters.
         alpha: as of `Ganad`.
         steps: as of `Ganad`.
+        generator_seed: as of `Ganad`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class _Generated(GeneratedDataset):
         recipe: RecipeName = "fast",
         alpha: float = 0.5,
         steps: int | None = None,
+        generator_seed: int = 0,
     ) -> None:
         check_parameters(alpha, steps)
         if count < 1:
@@ -45,10 +47,18 @@ class _Generated(GeneratedDataset):
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
+        self.generator_seed = generator_seed
 
     def parts(self) -> dict[str, Trainable]:
         """Return the generator that GANAD's detectors share."""
-        return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
+        return {
+            "wgan": Wgan(
+                recipe=self.recipe,
+                alpha=self.alpha,
+                steps=self.steps,
+                generator_seed=self.generator_seed,
+            )
+        }
 
     @abstractmethod
     def draw(self, count: int, length: int, draws: torch.Generator) -> Tensor:

@@ -84,10 +84,12 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         published: columns ``table, benchmark, measured_by, ood_dataset, measure, percent, std``.
     """
     yield INTRODUCTION
+    measured: dict[str, list[pd.DataFrame]] = {}
     for run in runs:
         info = json.loads((run / "run.json").read_text(encoding="utf-8"))
         records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
         records["ood_dataset"] = records["ood_dataset"].fillna("")
+        measured.setdefault(info["benchmark"], []).append(records)
         yield from _describe(run, info)
         same = published[published["benchmark"] == info["benchmark"]]
         for (number, name), table in same.groupby(["table", "measured_by"]):
@@ -96,6 +98,8 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
                 yield from _table(number, name, table, own)
         yield from _means(same, records)
         yield from _deviations(info)
+    for benchmark, all_records in measured.items():
+        yield from _spreads(published[published["benchmark"] == benchmark], all_records)
 
 
 def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
@@ -108,7 +112,7 @@ def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
     yield f"Machine: {shown}; precision {request['precision']}.\n"
     for name, parameters in request["detectors"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
-        yield f"* `{name}`: {chosen}{_training(request['id'], parameters)}"
+        yield f"* `{name}`: {chosen}{_training(request, parameters)}"
     for name, parameters in request["classifier"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
         yield f"* classifier `{name}`: {chosen}"
@@ -130,11 +134,12 @@ def _quality(file: Path) -> Iterator[str]:
         )
 
 
-def _training(id_set: str, parameters: dict[str, Any]) -> str:
+def _training(request: dict[str, Any], parameters: dict[str, Any]) -> str:
     """Return how long the generator was trained, beside the paper's 1,500 epochs."""
     if "recipe" not in parameters:
         return ""
-    images, shape = TRAINING_SETS[id_set]
+    images, shape = TRAINING_SETS[request["id"]]
+    images -= request.get("validation_images", 0)
     recipe = recipe_for(parameters["recipe"], shape)
     steps = parameters["steps"] or recipe.generator_steps(images)
     epochs = steps * recipe.critic_steps * recipe.batch_size / images
@@ -155,6 +160,28 @@ def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -
             cells += _compared(_published(published[chosen]), _measured(rows[column]))
         yield f"| {title} | {' | '.join(cells)} |"
     yield ""
+
+
+def _spreads(published: pd.DataFrame, runs: list[pd.DataFrame]) -> Iterator[str]:
+    """Yield how AUROCs differ between runs, each with a generator of its own, and within them."""
+    for (number, name), table in published.groupby(["table", "measured_by"]):
+        owns = [own for run in runs if not (own := run[run["detector"] == name]).empty]
+        if len(owns) < 2:
+            continue
+        yield f"### Table {number}: `{name}` over {len(owns)} generators\n"
+        yield "AUROC: mean over generators, standard deviation over them, and over ADs.\n"
+        yield "| set | paper | measured | over generators | over ADs |"
+        yield "| --- |" + " ---: |" * 4
+        printed = table[(table["measure"] == "AUROC") & table["percent"].notna()]
+        for title in printed["ood_dataset"].unique():
+            found = [_measured(own.loc[own["ood_dataset"] == title, "auroc"]) for own in owns]
+            cells = pd.DataFrame(found)
+            paper = _published(printed[printed["ood_dataset"] == title])
+            yield (
+                f"| {title} | {paper} | {cells['mean'].mean():.2f} | {cells['mean'].std():.2f} | "
+                f"{cells['deviation'].mean():.2f} |"
+            )
+        yield ""
 
 
 def _means(published: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:

@@ -28,6 +28,7 @@ class WganCritic(Detector):
         recipe: as of `Ganad`.
         alpha: as of `Ganad`.
         steps: as of `Ganad`.
+        generator_seed: as of `Ganad`.
     """
 
     info = Info(
@@ -41,16 +42,29 @@ class WganCritic(Detector):
     fit_needs = frozenset()
 
     def __init__(
-        self, *, recipe: RecipeName = "fast", alpha: float = 0.5, steps: int | None = None
+        self,
+        *,
+        recipe: RecipeName = "fast",
+        alpha: float = 0.5,
+        steps: int | None = None,
+        generator_seed: int = 0,
     ) -> None:
         check_parameters(alpha, steps)
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
+        self.generator_seed = generator_seed
 
     def parts(self) -> dict[str, Trainable]:
         """Return the generator and critic that GANAD's detectors share."""
-        return {"wgan": Wgan(recipe=self.recipe, alpha=self.alpha, steps=self.steps)}
+        return {
+            "wgan": Wgan(
+                recipe=self.recipe,
+                alpha=self.alpha,
+                steps=self.steps,
+                generator_seed=self.generator_seed,
+            )
+        }
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Take the critic; it is trained already."""
@@ -112,6 +126,7 @@ class GanadOe(Ganad):
         alpha: as of `Ganad`.
         steps: as of `Ganad`.
         anomaly_steps: as of `Ganad`.
+        generator_seed: as of `Ganad`.
         outliers: name of the auxiliary data set; its training split is used.
     """
 
@@ -134,9 +149,16 @@ class GanadOe(Ganad):
         alpha: float = 0.5,
         steps: int | None = None,
         anomaly_steps: int | None = None,
+        generator_seed: int = 0,
         outliers: str = "svhn",
     ) -> None:
-        super().__init__(recipe=recipe, alpha=alpha, steps=steps, anomaly_steps=anomaly_steps)
+        super().__init__(
+            recipe=recipe,
+            alpha=alpha,
+            steps=steps,
+            anomaly_steps=anomaly_steps,
+            generator_seed=generator_seed,
+        )
         self.outliers = outliers
 
     def auxiliary(self) -> str:
@@ -169,6 +191,7 @@ class GanadJoint(Detector):
         alpha: as of `Ganad`.
         steps: as of `Ganad`.
         anomaly_steps: as of `Ganad`.
+        generator_seed: as of `Ganad`.
     """
 
     info = Info(
@@ -192,12 +215,14 @@ class GanadJoint(Detector):
         alpha: float = 0.5,
         steps: int | None = None,
         anomaly_steps: int | None = None,
+        generator_seed: int = 0,
     ) -> None:
         check_parameters(alpha, steps, anomaly_steps)
         self.recipe = recipe
         self.alpha = alpha
         self.steps = steps
         self.anomaly_steps = anomaly_steps
+        self.generator_seed = generator_seed
 
     def parts(self) -> dict[str, Trainable]:
         """Return GANAD, to be fitted with the same seed."""
@@ -209,6 +234,7 @@ class GanadJoint(Detector):
             alpha=self.alpha,
             steps=self.steps,
             anomaly_steps=self.anomaly_steps,
+            generator_seed=self.generator_seed,
         )
 
     def fit(self, train: Stream, context: Context) -> Self:

@@ -20,22 +20,22 @@ PUBLISHED = pd.DataFrame(
 )
 
 
-@pytest.fixture
-def lines(tmp_path):
-    """Return the page of a run of two seeds."""
+def write_run(folder, omniglot=(0.91, 0.93)):
+    """Write what the page reads of a run of two seeds."""
+    folder.mkdir(exist_ok=True)
     records = pd.DataFrame(
         [
             ("ganad", "", 0, None, None, 0.95, 0.99),
             ("ganad", "", 1, None, None, 0.96, 0.99),
-            ("ganad", "Omniglot", 0, 0.91, 0.25, 0.5, 0.4),
-            ("ganad", "Omniglot", 1, 0.93, 0.15, 0.5, 0.4),
+            ("ganad", "Omniglot", 0, omniglot[0], 0.25, 0.5, 0.4),
+            ("ganad", "Omniglot", 1, omniglot[1], 0.15, 0.5, 0.4),
             ("ganad", "Fakes (norm 0-5)", 0, 0.5, 0.9, 0.1, 0.0),
             ("energy", "Omniglot", None, 0.99, 0.01, 0.9, 0.9),
         ],
         columns=["detector", "ood_dataset", "seed", "auroc", "fpr95", "acc95", "acc99"],
     )
     records["id_dataset"] = "MNIST"
-    records.to_csv(tmp_path / "records.csv", index=False)
+    records.to_csv(folder / "records.csv", index=False)
     info = {
         "benchmark": "mnist-ganad",
         "request": {
@@ -44,6 +44,7 @@ def lines(tmp_path):
             "classifier": {"preact-resnet": {"epochs": 8}},
             "seeds": [0, 1],
             "precision": "bfloat16",
+            "validation_images": 10_000,
         },
         "hardware": {"cpus": 2},
         "deviations": {"ganad": "Fewer steps."},
@@ -51,10 +52,16 @@ def lines(tmp_path):
         "missing": {"SVHN-bw": "not there"},
         "shipped": {"fit ganad (seed 0)": {"finished": "2026-11-23T22:00:00Z"}},
     }
-    (tmp_path / "run.json").write_text(json.dumps(info))
+    (folder / "run.json").write_text(json.dumps(info))
     quality = {"images": 5000, "accuracy": 0.923, "distance": 3.14159, "floor": 0.2}
-    (tmp_path / "generator.json").write_text(json.dumps(quality))
-    return list(page([tmp_path], PUBLISHED))
+    (folder / "generator.json").write_text(json.dumps(quality))
+    return folder
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Return the page of a run of two seeds."""
+    return list(page([write_run(tmp_path)], PUBLISHED))
 
 
 def row(lines, title):
@@ -99,7 +106,7 @@ def test_command_machine_deviations_and_origin_are_said(lines):
 
 
 def test_length_of_the_training_is_said_in_epochs_of_the_paper(lines):
-    assert "* `ganad`: recipe=paper, steps=400 (400 generator steps: 2.0 epochs of the critic" in (
+    assert "* `ganad`: recipe=paper, steps=400 (400 generator steps: 2.4 epochs of the critic" in (
         "\n".join(lines)
     )
     assert "* classifier `preact-resnet`: epochs=8" in lines
@@ -115,3 +122,17 @@ def test_the_quality_of_the_generator_is_said(lines):
     (found,) = [line for line in lines if line.startswith("* the generator's images")]
     assert "of 5,000 fakes 92.3% are classified" in found
     assert "3.14 (between the halves of the ID test images 0.20)" in found
+
+
+def test_runs_with_other_generators_show_the_spread_between_and_within_them(tmp_path):
+    runs = [
+        write_run(tmp_path / name, auroc)
+        for name, auroc in [("a", (0.90, 0.92)), ("b", (0.94, 0.98))]
+    ]
+    lines = list(page(runs, PUBLISHED))
+    start = lines.index("### Table 5: `ganad` over 2 generators\n")
+    assert row(lines[start:], "Omniglot")[1:] == ["98.84 (0.46)", "93.50", "3.54", "2.12"]
+
+
+def test_one_generator_has_no_spread(lines):
+    assert not any("generators" in line for line in lines)

@@ -14,7 +14,8 @@ from oodbench.testing.toy import TensorStream
 from oodbench_ganad import anomaly, recipes, seeds, training
 from oodbench_ganad.detector import Ganad
 from oodbench_ganad.gan import Wgan
-from oodbench_ganad.variants import GanadOe, GanadReal
+from oodbench_ganad.generated import GanadFakes
+from oodbench_ganad.variants import GanadOe, GanadReal, WganCritic
 
 SHAPE = (1, 8, 8)
 
@@ -90,7 +91,16 @@ def test_another_seed_gives_another_detector_on_the_same_generator(fitted):
 
 def test_all_seeds_and_anomaly_trainings_share_the_generator():
     first, second = (Ganad(steps=5, anomaly_steps=n).parts()["wgan"] for n in (1, 2))
-    assert vars(first) == vars(second) == {"recipe": "fast", "alpha": 0.5, "steps": 5}
+    assert vars(first) == vars(second)
+    assert vars(first) == {"recipe": "fast", "alpha": 0.5, "steps": 5, "generator_seed": 0}
+
+
+@pytest.mark.parametrize("kind", [WganCritic, Ganad, GanadOe, GanadReal, GanadFakes])
+def test_a_seed_of_the_generator_gives_another_generator(kind, fitted):
+    part = kind(recipe="tiny", steps=3, generator_seed=1).parts()["wgan"]
+    first, again = (copy.copy(part).fit(stream(), context()).state() for _ in "ab")
+    assert same(first, again)
+    assert not same(first, fitted[0].state())
 
 
 def test_training_changes_every_weight_of_the_generator_and_the_critic(fitted):
