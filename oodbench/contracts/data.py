@@ -198,8 +198,10 @@ class Context:
     def validation(self) -> Stream:
         """ID images that neither the classifier nor any ``fit`` has learned from, with labels.
 
-        Their batches hold what those of the training images hold. What is to be estimated on images
-        that the classifier has not seen, such as a temperature, is fitted on these.
+        Their batches hold what `Trainable.needs` and `Trainable.fit_needs` name. What is to be
+        estimated on images that the classifier has not seen, such as a temperature, is fitted on
+        these; a detector that learns nothing else names ``Need.VALIDATION`` alone in ``fit_needs``,
+        so that no training image has to pass through the classifier for it.
 
         Raises:
             PluginError: if ``fit_needs`` does not name ``Need.VALIDATION``.

@@ -237,7 +237,7 @@ class _Planner:
         """Return the validation images, and what the classifier makes of them where needed."""
         if extracted.validation is None:
             return {}
-        needs, split = trainable.needs_to_fit(), self._validation
+        needs, split = trainable.needs | trainable.needs_to_fit(), self._validation
         inputs = {"validation": self._images[split]}
         if needs & FROM_CLASSIFIER:
             inputs["extract"] = extracted.validation

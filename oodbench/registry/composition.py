@@ -71,9 +71,9 @@ class Composition(Detector, Identified):
         changed = self._take(shapings, score, context)
         if not isinstance(score, Shaping):
             read = score.needs_to_fit()
-            change = functools.partial(self._change, needs=read)
-            train = _ShapedStream(train, change)
+            train = _ShapedStream(train, functools.partial(self._change, needs=read))
             if Need.VALIDATION in read:
+                change = functools.partial(self._change, needs=read | score.needs)
                 held_out = _ShapedStream(context.validation, change)
                 changed = replace(changed, _validation=held_out)
         score.fit(train, changed)

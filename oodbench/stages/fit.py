@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from oodbench.contracts import Context, GeneratedDataset, Need, PluginError, Trainable
+from oodbench.contracts.detector import require_images
 from oodbench.identity.pretrained import origin_of
 from oodbench.images.shares import LEAST_PER_CLASS
 from oodbench.stages import Work
@@ -45,10 +46,7 @@ def run(spec: FitSpec, work: Work) -> None:
     at_once = spec["batch_size"]
     needs = trainable.needs_to_fit()
     stream = training_stream(work.inputs, needs, at_once, work.device)
-    if len(stream) < (least := trainable.least_images()):
-        raise PluginError(
-            f"needs at least {least:,} training images, and there are {len(stream):,}"
-        )
+    require_images(trainable, len(stream))
     context = make_context(spec, work, stream.shape, stream.num_classes)
     if "validation" in work.inputs:
         if not work.inputs["validation"].meta["count"]:
@@ -56,7 +54,7 @@ def run(spec: FitSpec, work: Work) -> None:
                 "it is fitted on validation images, and no class has the "
                 f"{LEAST_PER_CLASS} training images that it takes to hold one out"
             )
-        held_out = validation_stream(work.inputs, needs, at_once, work.device)
+        held_out = validation_stream(work.inputs, needs | trainable.needs, at_once, work.device)
         context = replace(context, _validation=held_out)
     context.parts = restore_parts(trainable, work, context)
     if "auxiliary" in work.inputs:

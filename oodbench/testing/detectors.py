@@ -127,7 +127,7 @@ def check_inputs_are_kept(subject: DetectorSubject) -> None:
     original = problem.train(needs, reducing=reducing)
     _assert_kept(fitted.train.whole, original.whole, "fit")
     if fitted.validation is not None:
-        original = problem.validation(needs, reducing=reducing)
+        original = problem.validation(needs | subject.detector.needs, reducing=reducing)
         _assert_kept(fitted.validation.whole, original.whole, "fit")
     subject.scores.result()
     batch = fitted.batch(subject.images)

@@ -73,7 +73,9 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     new = copy_of(trainable)
     reducing = copy_of(trainable)
     train = problem.train(needs, device, reducing)
-    held_out = problem.validation(needs, device, reducing) if Need.VALIDATION in needs else None
+    held_out = None
+    if Need.VALIDATION in needs:
+        held_out = problem.validation(needs | trainable.needs, device, reducing)
     context = problem.context(needs, seed=seed, device=device, parts=parts, validation=held_out)
     if trainable.auxiliary():
         context.auxiliary = problem.auxiliary(device)

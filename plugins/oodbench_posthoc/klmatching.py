@@ -28,7 +28,7 @@ class PosteriorMatching(FittedLogitsAdapter):
             url="https://arxiv.org/abs/1911.11132",
         ),
     )
-    fit_needs = frozenset({Need.LOGITS, Need.VALIDATION})
+    fit_needs = frozenset({Need.VALIDATION})
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Fit on the logits of validation images."""

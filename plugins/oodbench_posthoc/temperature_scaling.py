@@ -28,7 +28,7 @@ class TemperatureScaling(Detector):
     family = "posthoc"
     original = "TemperatureScaling"
     needs = frozenset({Need.LOGITS})
-    fit_needs = frozenset({Need.LOGITS, Need.VALIDATION})
+    fit_needs = frozenset({Need.VALIDATION})
     info = Info(
         name="temperature-scaling",
         title="Temperature scaling",

@@ -295,6 +295,18 @@ def test_validation_images_are_prepared_always_and_passed_for_the_fits_that_ask_
     assert "forward pass over id (validation)" not in titles(unasked, "extract")
 
 
+class ValidatedAlone(Distance):
+    """Is fitted on validation images and nothing else."""
+
+    fit_needs = frozenset({Need.VALIDATION})
+
+
+def test_a_fit_on_validation_images_alone_passes_no_training_image() -> None:
+    made = with_validation_images(detectors={"validated": ValidatedAlone()})
+    assert "forward pass over id (validation)" in titles(made, "extract")
+    assert "forward pass over id (rest)" not in titles(made, "extract")
+
+
 def test_the_classifier_is_trained_on_the_images_that_detectors_are_fitted_on() -> None:
     made = with_validation_images(detectors={"distance": Distance()})
     trained, fitted = (
