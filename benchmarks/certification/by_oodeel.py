@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,11 +20,16 @@ BY = "oodeel"
 
 
 def scored(
-    detector: Any, network: nn.Module, train: Tensor, labels: Tensor, images: Tensor
+    detector: Any,
+    network: nn.Module,
+    train: Tensor,
+    labels: Tensor,
+    images: Tensor,
+    layers: Sequence[str] = ("penultimate",),
 ) -> np.ndarray:
     """Return the scores (m,) after a fit."""
     loader = DataLoader(TensorDataset(train, labels), batch_size=256)
-    layers = ["penultimate"] if hasattr(detector, "aggregator") else []
+    layers = list(layers) if hasattr(detector, "aggregator") else []
     detector.fit(network, loader, feature_layers_id=layers, head_layer_id="head")
     found: np.ndarray = detector.score(DataLoader(TensorDataset(images), batch_size=256))[0]
     return found
@@ -109,3 +114,41 @@ def _mahalanobis_odin(case: Case, ours: Parameters) -> np.ndarray:
 
     detector = methods.Mahalanobis(**renamed(ours, eps="step"))
     return scored(detector, case.taken_apart(), case.train_images, case.labels, case.images)
+
+
+class Sum:
+    """An aggregator that adds up the scores of layers."""
+
+    def fit(self, per_layer_scores: list[np.ndarray]) -> None:
+        """Learn nothing."""
+
+    def aggregate(self, per_layer_scores: list[np.ndarray]) -> np.ndarray:
+        """Return the sum (n,) of scores (n,) of each layer."""
+        total: np.ndarray = np.sum(per_layer_scores, axis=0)
+        return total
+
+
+def _of_layers(detector: Any, case: Case) -> np.ndarray:
+    """Return the scores by the maps of all layers."""
+    places = {id(module): name for name, module in case.network.named_modules()}
+    layers = [places[id(module)] for module in case.network.layers().values()]
+    return scored(detector, case.network, case.train_images, case.labels, case.images, layers)
+
+
+@computes("multi-mahalanobis", by=BY, maps=True)
+def _multi_mahalanobis(case: Case, ours: Parameters) -> np.ndarray:
+    from oodeel import methods
+
+    settings: dict[str, Any] = {} if ours is None else {"eps": 0.0, "aggregator": Sum()}
+    return _of_layers(methods.Mahalanobis(**settings), case)
+
+
+@computes("gram", by=BY, maps=True)
+def _gram(case: Case, ours: Parameters) -> np.ndarray:
+    from oodeel import methods
+
+    settings: dict[str, Any] = {}
+    if ours is not None:
+        orders = list(range(1, ours["powers"] + 1))
+        settings = {"orders": orders, "quantile": 0.0, "aggregator": Sum()}
+    return _of_layers(methods.Gram(**settings), case)

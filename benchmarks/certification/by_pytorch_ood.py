@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from pytorch_ood import detector
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.utils.data import DataLoader, TensorDataset
 
 from .cases import Case
 from .implementations import Parameters, computes
@@ -166,3 +168,77 @@ def _mcd(case: Case, ours: Parameters) -> Tensor:
     settings = renamed(ours, samples="samples", mode="mode")
     made = detector.MCD(case.dropping().network, **settings)
     return made.predict(case.scored[:, None, None])
+
+
+@computes("multi-mahalanobis", by=BY, maps=True)
+def _multi_mahalanobis(case: Case, ours: Parameters) -> Tensor:
+    train, scored = (
+        [maps.mean(dim=(2, 3)) for maps in case.outputs(images).values()]
+        for images in (case.train_images, case.images)
+    )
+    fitted = detector.MultiMahalanobis([nn.Identity() for _ in train])
+    return fitted.fit_structured(train, case.labels).predict_structured(scored) * len(case.train)
+
+
+@computes("gram", by=BY, maps=True)
+def _gram(case: Case, ours: Parameters) -> Tensor:
+    torch.manual_seed(0)
+    powers = None if ours is None else list(range(1, ours["powers"] + 1))
+    names = list(case.network.layers())
+    fitted = detector.Gram(nn.Identity(), [nn.Identity() for _ in names], case.num_classes, powers)
+
+    def passed(images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return case.network(images), list(case.outputs(images).values())
+
+    fitted._create_feature_list = passed  # its own passes images through layers one by one
+    loader = DataLoader(TensorDataset(case.train_images, case.labels), batch_size=256)
+    return fitted.fit(loader).predict(case.images)
+
+
+@computes("rankfeat", by=BY, maps=True)
+def _rankfeat(case: Case, ours: Parameters) -> Tensor:
+    layers = case.inside(case.images).layers()
+    names = list(layers.outputs)[-2:]
+    if ours is None:
+        made = detector.RankFeat(None, lambda maps: layers.resume(names[-1], maps))
+        return made.predict_feature_maps(layers.outputs[names[-1]])
+    kept: list[Tensor] = []
+    for name in names:
+        made = detector.RankFeat(None, partial(layers.resume, name), detector=kept.append)
+        made.predict_feature_maps(layers.outputs[name])
+    return -torch.stack(kept).mean(dim=0).logsumexp(dim=1)
+
+
+@computes("nac-ue", by=BY, maps=True)
+def _nac(case: Case, ours: Parameters) -> Tensor:
+    network = copy.deepcopy(case.network).requires_grad_()
+    *earlier, _ = network.layers().values()
+    features = Pooled(network)
+    settings: dict[str, Any] = {}
+    if ours is not None:
+        names = {"m_bins": "bins", "alpha": "steepness", "o_star": "full"}
+        for theirs, own in names.items():
+            numbers = [float(number) for number in ours[own].split(",")]
+            last = len(numbers) - 1  # counts for all further layers; theirs come first
+            settings[theirs] = [numbers[min(layer, last)] for layer in range(len(earlier), -1, -1)]
+    made = detector.NACUE(features, [*earlier, features.pooled], **settings)
+    made.fit(DataLoader(TensorDataset(case.train_images, case.labels), batch_size=256))
+    return made.predict(case.images)
+
+
+class Pooled(nn.Module):
+    """A network whose features are the output of a module.
+
+    Args:
+        network: has ``features`` and ``head``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.pooled = nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (n, k) of images."""
+        logits: Tensor = self.network.head(self.pooled(self.network.features(images)))
+        return logits

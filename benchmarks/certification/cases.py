@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import oodbench_weights
-from oodbench.contracts import Batch, Context, Detector
+from oodbench.contracts import Batch, Context, Detector, Need
 from oodbench.registry.lookup import load_registry
+from oodbench.stages.network import Network
+from oodbench.stages.passing import reduced, wants_gradients
 from oodbench.testing import TensorStream
 from oodbench_classifiers.preact_resnet import PreactResNet
 from oodbench_datasets.digits import Digits, RotatedDigits
@@ -140,8 +142,8 @@ class Case:
         train, validation = (
             TensorStream(batch, shape=shape, num_classes=self.num_classes, batch_size=256)
             for batch in (
-                self._batch(self.train_images, self.labels),
-                self._batch(self.validation_images, self.validation_labels),
+                self._batch(detector, self.train_images, self.labels),
+                self._batch(detector, self.validation_images, self.validation_labels),
             )
         )
         context = Context(
@@ -149,11 +151,24 @@ class Case:
             0,
             shape,
             self.num_classes,
+            layers=self.inside.shapes if Need.LAYERS in detector.needs else {},
             _classifier=self.network,
             _validation=validation,
         )
         with torch.no_grad():
             return detector.fit(train, context)
+
+    @cached_property
+    def inside(self) -> Network:
+        """Return the network with its layers."""
+        network = Network(self.network, "cpu")
+        network.look_inside(self.network.layers(), tuple(self.images.shape[1:]))
+        return network
+
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the maps (n, c, h, w) that layers put out, by name, from early to late."""
+        with torch.no_grad():
+            return dict(self.inside(images).layers().outputs)
 
     def scores_of(self, name: str) -> np.ndarray:
         """Return our scores (m,) by a detector with its default parameters."""
@@ -162,13 +177,17 @@ class Case:
         return self._scores_of(name)
 
     def _scores_of(self, name: str) -> np.ndarray:
-        batch = self._batch(self.images, torch.full((len(self.images),), -1))
+        fitted = self.fitted(name)
+        batch = self._batch(fitted, self.images, torch.full((len(self.images),), -1))
         with torch.no_grad():
-            return self.fitted(name).score(batch).double().numpy()
+            return fitted.score(batch).double().numpy()
 
-    def _batch(self, images: Tensor, labels: Tensor) -> Batch:
-        features = self._features(images)
-        return Batch(labels, inputs=images, features=features, logits=self.head(features))
+    def _batch(self, detector: Detector, images: Tensor, labels: Tensor) -> Batch:
+        features, made = self._features(images), None
+        if Need.LAYERS in detector.needs:
+            made = reduced(detector, self.inside(images, gradients=wants_gradients(detector)))
+        logits = self.head(features)
+        return Batch(labels, inputs=images, features=features, logits=logits, reduced=made)
 
 
 class Features(nn.Module):

@@ -12,7 +12,7 @@ from oodbench.contracts import parameters
 from oodbench_classical.adapter import Classical
 from oodbench_posthoc.adapter import Adapter
 
-from .cases import Case
+from .cases import REGISTRY, Case
 from .measuring import Agreement, Row
 
 FACTS = Path(__file__).with_name("methods.toml")
@@ -129,7 +129,8 @@ def _detectors(rows: Sequence[Row], known: Mapping[str, Any]) -> Iterable[str]:
         "equal | largest difference, equal | lowest correlation, defaults |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-    for name in sorted({row.implementation.detector for row in rows}):
+    alone = known["alone"].keys() & REGISTRY.detectors.keys()
+    for name in sorted({row.implementation.detector for row in rows} | alone):
         own = [row for row in rows if row.implementation.detector == name]
         equal = [each for row in own for each in row.equal.values() if not each.error]
         default = [each for row in own for each in row.default.values() if not each.error]
@@ -141,7 +142,7 @@ def _detectors(rows: Sequence[Row], known: Mapping[str, Any]) -> Iterable[str]:
             looked_up.get("authors", ""),
             looked_up.get("openood", "not there"),
             looked_up.get("measured", ""),
-            of_library,
+            of_library or "none",
             _figure(min((each.correlation for each in equal), default=math.nan)),
             _size(max((each.difference for each in equal), default=math.nan)),
             _figure(min((each.correlation for each in default), default=math.nan)),

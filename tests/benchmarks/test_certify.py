@@ -1,13 +1,17 @@
 """The comparison of detectors with other libraries."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
-from certification.cases import arrays
+from certification.cases import REGISTRY, arrays
 from certification.implementations import Implementation
 from certification.measuring import Row, agreement, measure
 from certification.registered import IMPLEMENTATIONS
 from certification.report import certificate, facts, unexplained
 
+CERTIFICATE = Path(__file__).parents[2] / "results" / "certified.md"
 SCORES = np.array([0.0, 1.0, 1.0, 3.0])
 
 
@@ -73,6 +77,28 @@ def test_a_library_that_is_not_installed_is_named(case):
     page = certificate(rows, [case], facts())
     assert "Not installed: no-such-library." in page
     assert rows == [Row(rows[0].implementation, None, {}, {})]
+
+
+def named(page):
+    """Return the detectors that a page names in a table or a list."""
+    return set(re.findall(r"^[|*] `([a-z-]+)`", page, re.MULTILINE))
+
+
+def test_every_detector_is_compared_or_stands_alone():
+    """A new one needs another implementation, or a line under [alone] in methods.toml."""
+    wanted = {
+        name
+        for name, found in REGISTRY.detectors.items()
+        if found.target.family in {"posthoc", "classical"} or name == "mcd"
+    }
+    compared = {each.detector for each in IMPLEMENTATIONS}
+    assert wanted - compared - facts()["alone"].keys() == set()
+
+
+def test_the_certificate_names_every_detector():
+    compared = {each.detector for each in IMPLEMENTATIONS}
+    page = CERTIFICATE.read_text(encoding="utf-8")
+    assert {*compared, *facts()["alone"]} - named(page) == set()
 
 
 def test_every_reason_is_of_an_implementation():
