@@ -250,7 +250,7 @@ def arrays() -> Case:
         return torch.from_numpy(values[:, None, None]), torch.from_numpy(labels)
 
     train, labels = drawn(240, seed=0, spread=1.0)
-    held_out, known = drawn(120, seed=3, spread=1.0)
+    held_out, known = drawn(120, seed=3, spread=4.0)  # some are taken for another class
     inside, _ = drawn(80, seed=1, spread=1.0)
     outside, _ = drawn(80, seed=2, spread=3.0)
     outside[::4, 0, 0, 0] = 0.1

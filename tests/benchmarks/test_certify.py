@@ -9,7 +9,7 @@ from certification.cases import REGISTRY, arrays
 from certification.implementations import Implementation
 from certification.measuring import Row, agreement, measure
 from certification.registered import IMPLEMENTATIONS
-from certification.report import certificate, facts, unexplained
+from certification.report import HEAD, NOTES, certificate, facts, unexplained
 
 CERTIFICATE = Path(__file__).parents[2] / "results" / "certified.md"
 SCORES = np.array([0.0, 1.0, 1.0, 3.0])
@@ -98,6 +98,8 @@ def test_every_detector_is_compared_or_stands_alone():
 def test_the_certificate_names_every_detector():
     compared = {each.detector for each in IMPLEMENTATIONS}
     page = CERTIFICATE.read_text(encoding="utf-8")
+    assert page.startswith(HEAD)
+    assert NOTES in page
     assert {*compared, *facts()["alone"]} - named(page) == set()
 
 
