@@ -21,8 +21,8 @@ AGREES = 0.999
 
 HEAD = """# Certified
 
-What other libraries compute for our detectors, from the same arrays and the same network. Made, with
-Python 3.11 or 3.12, by
+What other libraries compute for our detectors, from the same arrays and the same network. Made,
+with Python 3.11 or 3.12, by
 
     pip install -e ".[certify]" && pip install --no-deps ood-detectors ood-detection
     python benchmarks/certify.py
