@@ -189,7 +189,8 @@ class _Planner:
         if auxiliary:
             source = self.request.auxiliary[auxiliary]
             inputs["auxiliary"] = self._prepare(source, None, is_vital=True)
-        title = f"train {self._classifier} (seed {seed})"
+        on_arrays = self.request.on_arrays
+        title = f"{'read the head of' if on_arrays else 'train'} {self._classifier} (seed {seed})"
         return self._add("train", title, spec, inputs, self._heavy, is_vital=True)
 
     def _in_order(self, splits: Mapping[Split, Ref]) -> dict[Split, Ref]:

@@ -63,19 +63,26 @@ class GivenClassifier(CustomClassifier, Identified):
     Args:
         name: what tables call it.
         head: digest of the head's weight and bias; empty where it is unknown.
+        features: d, of the head.
+        logits: k, of the head.
     """
 
     info = Info(name="given", summary="A classifier of which at most the head is known.")
 
-    def __init__(self, *, name: str = CLASSIFIER, head: str = "") -> None:
+    def __init__(
+        self, *, name: str = CLASSIFIER, head: str = "", features: int = 0, logits: int = 0
+    ) -> None:
         self.name = name
         self.head = head
+        self.features = features
+        self.logits = logits
         self._layer: tuple[np.ndarray, np.ndarray] | None = None
 
     def with_head(self, weight: np.ndarray, bias: np.ndarray) -> GivenClassifier:
         """Return the classifier with its head: (k, d) and (k,) float32."""
         head = hashlib.sha256(weight.tobytes() + bias.tobytes()).hexdigest()
-        made = GivenClassifier(name=self.name, head=head)
+        logits, features = weight.shape
+        made = GivenClassifier(name=self.name, head=head, features=features, logits=logits)
         made._layer = weight, bias
         return made
 
@@ -98,9 +105,9 @@ class GivenClassifier(CustomClassifier, Identified):
         from torch import nn
 
         class Head(nn.Module):
-            def __init__(self, weight: np.ndarray) -> None:
+            def __init__(self, features: int, logits: int) -> None:
                 super().__init__()
-                self.head = nn.Linear(weight.shape[1], weight.shape[0])
+                self.head = nn.Linear(features, logits)
 
             def features(self, x: Tensor) -> Tensor:
                 raise PluginError("passes images through the classifier, of which there are none")
@@ -109,8 +116,7 @@ class GivenClassifier(CustomClassifier, Identified):
                 logits: Tensor = self.head(self.features(x))
                 return logits
 
-        assert self._layer is not None
-        return Head(self._layer[0])
+        return Head(self.features, self.logits)
 
     def load(self, module: nn.Module, num_classes: int) -> bool:
         """Put the head's weights into the module."""
@@ -286,12 +292,10 @@ def _find_head(folder: Folder, sets: Mapping[str, Arrays]) -> Head:
             return Head(None, None, "there is no head.npz, .safetensors or .parquet")
         weight, bias = _fit_head(sets[TRAIN])
         residual = max(_residual(weight, bias, arrays) for arrays in tested)
-        said = (
-            f"logits differ from those of a fitted one by {100 * residual:.2g} % of their deviation"
-        )
+        said = f"fitted by least squares, off by {100 * residual:.2g} % of the logits' deviation"
         if not residual <= RESIDUAL:
-            return Head(None, None, f"there is no file of it, and {said}")
-        return Head(weight, bias, f"fitted by least squares; {said}")
+            return Head(None, None, f"there is no file of it, and one {said}, cannot be used")
+        return Head(weight, bias, said)
     found = read_arrays(folder.head, HEAD)
     for name in HEAD:
         if name not in found:

@@ -10,6 +10,7 @@ from oodbench.errors import PluginError, UserError, describe
 from oodbench.identity.keys import digest, identify, plain
 from oodbench.registry.isolation import isolated
 from oodbench.registry.lookup import Registry
+from oodbench.request.arrays import GivenClassifier
 from oodbench.request.user_weights import SAFE, UserCheckpoint, digest_checkpoint, is_checkpoint
 
 Parameters = Mapping[str, Mapping[str, Any]]
@@ -105,8 +106,10 @@ def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:
     """
     ((name, values),) = recorded.items()
     own = {key: value for key, value in values.items() if key != BASE}
-    if is_checkpoint(name):
-        made: Classifier = UserCheckpoint(**own)
+    if own.keys() == parameters(GivenClassifier()).keys():
+        made: Classifier = GivenClassifier(**own)
+    elif is_checkpoint(name):
+        made = UserCheckpoint(**own)
     else:
         made = registry.classifiers[name].create(**own)
     if isinstance(made, DerivedClassifier):

@@ -182,7 +182,7 @@ class Collector:
             text = f"{SEEN} {' and '.join(names)} {'is' if len(names) == 1 else 'are'} fitted on"
             _append(notes, request.titles()[0], text)
         if request.on_arrays:
-            _append(notes, request.titles()[0], f"{GIVEN}, the head {self._resolved.head}")
+            _append(notes, request.titles()[0], f"{GIVEN}; the head: {self._resolved.head}")
         for title, text in self._overlaps.notes.items():
             _append(notes, title, text)
         return notes

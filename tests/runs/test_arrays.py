@@ -129,7 +129,18 @@ def test_a_head_is_fitted_where_features_and_logits_determine_it(run, tmp_path: 
     np.testing.assert_allclose(
         fitted.records[MEASURES].to_numpy(), given.records[MEASURES].to_numpy(), atol=1e-6
     )
-    assert "the head fitted by least squares; logits differ" in fitted.info["notes"]["ID"]
+    assert "the head: fitted by least squares, off by" in fitted.info["notes"]["ID"]
+
+
+def test_arrays_of_a_run_on_arrays_are_exported_too(run, store: Path, tmp_path: Path) -> None:
+    sets = made()
+    del sets["head"]
+    first = run(write(tmp_path / "a", sets), out=tmp_path / "first")
+    line = f"export {first.directory} --arrays {tmp_path}/again --store {store}"
+    assert main(line.split()) == 0
+    again = run(tmp_path / "again", out=tmp_path / "second")
+    assert "the head: given" in again.info["notes"]["ID"]
+    pd.testing.assert_frame_equal(again.records[MEASURES], first.records[MEASURES])
 
 
 def test_a_head_that_does_not_fit_is_not_used(run, tmp_path: Path) -> None:
