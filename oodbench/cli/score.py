@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="bound the rate for each predicted class, not only for all inputs together",
     )
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
+    arguments.add(parser, "device")
     parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file (default: print it)")
     parser.add_argument(
         "--fail-on-reject",

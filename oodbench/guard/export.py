@@ -61,7 +61,10 @@ def export_guard(
             exists.
         FigureUnavailable: if something is not in the store any more.
     """
-    records = _records(run, detector)
+    own = run.records[run.records["detector"] == detector]
+    if own.empty:
+        known = ", ".join(run.records["detector"].unique())
+        raise UserError(f"the run has no detector '{detector}'; it has {known}")
     if folder.exists():
         raise UserError(f"'{folder}' exists; name a folder that does not")
     if not artifacts_of(run.info)["classifiers"]:
@@ -69,6 +72,7 @@ def export_guard(
     restorer = Restorer(run.info, store, registry)
     found = restorer.detector(detector)
     entry = found.entry
+    records = _records_of(own, restorer.classifier_seed, entry["seed"] if entry else None)
     kind, images = _calibration_images(run.info, restorer, found.trainable)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,22 +94,19 @@ def export_guard(
     return written
 
 
-def _records(run: Run, detector: str) -> pd.DataFrame:
-    """Return the records of the first fit of a detector.
+def _records_of(own: pd.DataFrame, classifier_seed: int, seed: int | None) -> pd.DataFrame:
+    """Return the records of one fit of a detector, those of sets on which it failed left out.
 
     Raises:
-        UserError: if there is none, or it failed.
+        UserError: if it failed on the ID set.
     """
-    own = run.records[run.records["detector"] == detector]
-    if own.empty:
-        known = ", ".join(run.records["detector"].unique())
-        raise UserError(f"the run has no detector '{detector}'; it has {known}")
-    seeds = own.sort_values(["classifier_seed", "seed"]).iloc[0]
-    own = own[own["classifier_seed"] == seeds["classifier_seed"]]
-    own = own if pd.isna(seeds["seed"]) else own[own["seed"] == seeds["seed"]]
-    if not ((own["ood_dataset"] == "") & (own["status"] == "ok")).any():
-        raise UserError(f"{detector} failed in the run: {own['error'].iloc[0]}")
+    own = own[own["classifier_seed"] == classifier_seed]
+    if seed is not None:
+        own = own[own["seed"] == seed]
     succeeded: pd.DataFrame = own[own["status"] == "ok"]
+    if not (succeeded["ood_dataset"] == "").any():
+        name, error = own.iloc[0][["detector", "error"]]
+        raise UserError(f"{name} failed in the run: {error}")
     return succeeded
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from oodbench.contracts import Batch, Context, Detector, Need
 from oodbench.errors import InvalidData, UserError, describe
 from oodbench.guard.folder import CALIBRATION, CLASSIFIER, DETECTOR, Folder, read_folder
-from oodbench.hardware import BATCH_SIZES
+from oodbench.hardware import BATCH_SIZES, resolve_gpus
 from oodbench.images.geometry import to_geometry
 from oodbench.measures.conformal import checked_alpha, conformal_p_values, conformal_threshold
 from oodbench.registry.lookup import Registry, load_registry
@@ -238,19 +238,20 @@ def load_guard(folder: str | Path, *, device: str = "cpu", by_class: bool = Fals
 
     Args:
         folder: the guard's folder.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
         by_class: whether false alarms are bounded for each predicted class, and not only for all
             inputs together; each class has its own thresholds then, from fewer images.
 
     Raises:
-        UserError: if there is no guard, or a plugin is missing.
+        UserError: if there is no guard, no such device, or a plugin is missing.
         InvalidData: if a file is missing or damaged, or of another version.
     """
     found = read_folder(Path(folder).expanduser())
+    chosen = "cuda" if resolve_gpus(device) else "cpu"
     registry = _registry()
     try:
         with torch.random.fork_rng([]):  # networks are built with random weights first
-            return Guard(found, registry, device, by_class=by_class)
+            return Guard(found, registry, chosen, by_class=by_class)
     except UserError as error:
         wanted = " and ".join(
             dict.fromkeys(found.card[part]["plugin"] for part in (DETECTOR, CLASSIFIER))

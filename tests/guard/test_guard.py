@@ -195,6 +195,17 @@ def test_a_changed_card_is_refused(guards: Path) -> None:
         card.write_text(content)
 
 
+def test_a_device_that_is_not_there_is_refused(
+    guards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oodbench.hardware.count_gpus", lambda: 0)
+    with pytest.raises(UserError, match="torch finds no GPU here"):
+        oodbench.load_guard(guards / "knn", device="cuda")
+    with pytest.raises(UserError, match="unknown device 'tpu'"):
+        oodbench.load_guard(guards / "knn", device="tpu")
+    assert oodbench.load_guard(guards / "knn", device="auto").threshold(0.05) > 0
+
+
 def test_a_missing_plugin_is_named(guards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from oodbench.guard import guard
 
