@@ -179,6 +179,13 @@ class Detector(Trainable):
     space: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Values of parameters worth trying, by parameter name; used by tuning."""
 
+    ensemble: ClassVar[bool] = False
+    """Whether it scores by all classifiers of a run (``--classifier-seeds``) in place of each.
+
+    ``batch.logits`` then holds the logits of s classifiers side by side, (n, s k), which must be
+    all that it needs.
+    """
+
     family: ClassVar[str] = ""
     """What kind of detector it is: ``--detectors all-posthoc`` asks for the family "posthoc"."""
 

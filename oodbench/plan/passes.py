@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from oodbench.contracts import Trainable, parameters
+from oodbench.contracts import Need, Trainable, parameters
 from oodbench.identity.keys import digest
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Ref, Resources
-from oodbench.plan.specs import ArraysSpec, ExtractSpec, Part, ReduceSpec
+from oodbench.plan.specs import ArraysSpec, CombineSpec, ExtractSpec, Part, ReduceSpec
 from oodbench.request.request import Request
+
+FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
+
+PASSES = frozenset({Need.INPUTS, Need.CLASSIFIER})
+"""What a detector needs that passes images through the classifier itself."""
 
 
 class Split(NamedTuple):
@@ -33,12 +38,18 @@ class Extracted:
     splits: Mapping[Split, Ref]
     rest: Ref
     validation: Ref | None = None
+    predictions: Ref | None = None  # for the ID test images, where splits do not hold them
 
     @property
     def train(self) -> Ref:
         """Return the classifier, for what cannot do without."""
         assert self.trained is not None
         return self.trained
+
+
+def suffix(seed: int | None) -> str:
+    """Return what follows the name of what draws with a seed in titles."""
+    return "" if seed is None else f" (seed {seed})"
 
 
 def describe(split: Split, part: str) -> str:
@@ -68,6 +79,35 @@ class Passes:
         self._images = images
         self._add = add
         self._resources = resources
+
+    def together(
+        self, members: Sequence[Extracted], splits: Sequence[Split], tested: Split
+    ) -> Extracted:
+        """Plan the logits of several classifiers side by side, as the outputs of the first.
+
+        Args:
+            members: the outputs of each.
+            splits: of which images; of those that classifiers make, each makes its own.
+            tested: the ID test images, for which their probabilities are averaged too.
+        """
+        first = members[0]
+        of_all = {split: [member.splits[split] for member in members] for split in splits}
+        held_out = [member.validation for member in members if member.validation is not None]
+        return Extracted(
+            first.seed,
+            first.trained,
+            {split: self._combine(split.title, refs) for split, refs in of_all.items()},
+            self._combine("the rest of the training images", [each.rest for each in members]),
+            self._combine("validation images", held_out) if held_out else None,
+            self._combine(tested.title, of_all[tested], averaged=True),
+        )
+
+    def _combine(self, name: str, refs: Sequence[Ref], *, averaged: bool = False) -> Ref:
+        spec: CombineSpec = {"averaged": averaged}
+        inputs = {f"member:{number}": ref for number, ref in enumerate(refs)}
+        how = "average" if averaged else "join"
+        title = f"{how} the outputs of {len(refs)} classifiers for {name}"
+        return self._add("combine", title, spec, inputs, Resources(1, 0.0))
 
     def extract(self, train: Ref | None, split: Split, part: str) -> Ref:
         """Plan the logits and features of a part of a split.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oodbench.contracts import (
@@ -21,7 +21,7 @@ from oodbench.identity.pretrained import Weights, identity_of
 from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job, Plan, Predicted, Ref, Resources, Row, Scored
-from oodbench.plan.passes import Extracted, Passes, Split, describe
+from oodbench.plan.passes import FROM_CLASSIFIER, PASSES, Extracted, Passes, Split, describe, suffix
 from oodbench.plan.probes import probe_of
 from oodbench.plan.specs import (
     FitSpec,
@@ -38,11 +38,6 @@ from oodbench.request.request import Request
 HEAVY_CPUS = 4
 """CPUs at most for one training or forward pass; the small networks here gain little from more."""
 
-FROM_CLASSIFIER = frozenset({Need.LOGITS, Need.FEATURES})
-
-PASSES = frozenset({Need.INPUTS, Need.CLASSIFIER})
-"""What a detector needs that passes images through the classifier itself."""
-
 
 def make_plan(request: Request) -> Plan:
     """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
@@ -54,10 +49,6 @@ def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
     if not part.stochastic:
         return None
     return seed or 0 if isinstance(part, Detector) else 0
-
-
-def _suffix(seed: int | None) -> str:
-    return "" if seed is None else f" (seed {seed})"
 
 
 class _Planner:
@@ -82,8 +73,7 @@ class _Planner:
         }
         self._images = self._prepare_all()
         self._passes = Passes(request, self._images, self._add, self._heavy)
-        for seed in request.classifier_seeds:
-            self._plan_classifier(seed)
+        self._plan_ensembles([self._plan_classifier(seed) for seed in request.classifier_seeds])
 
     def _add(
         self,
@@ -153,8 +143,7 @@ class _Planner:
             "selection_seed": self.request.selection_seed,
         }
 
-    def _plan_classifier(self, seed: int) -> None:
-        request = self.request
+    def _plan_classifier(self, seed: int) -> Extracted:
         train = self._plan_training(seed)
         splits = {
             split: self._passes.extract(train, split, "all")
@@ -170,9 +159,21 @@ class _Planner:
             splits[split] = self._passes.extract(train, split, "all")
         extracted = dataclasses.replace(extracted, splits=self._in_order(splits))
         self._list_predictions(extracted)
-        for name, detector in request.detectors.items():
-            for detector_seed in request.seeds if detector.stochastic else (None,):
-                self._plan_detector(name, detector, detector_seed, extracted)
+        self._plan_detectors(extracted, ensembles=False)
+        return extracted
+
+    def _plan_detectors(self, extracted: Extracted, *, ensembles: bool) -> None:
+        for name, detector in self.request.detectors.items():
+            if detector.ensemble == ensembles:
+                for detector_seed in self.request.seeds if detector.stochastic else (None,):
+                    self._plan_detector(name, detector, detector_seed, extracted)
+
+    def _plan_ensembles(self, members: Sequence[Extracted]) -> None:
+        """Plan the detectors that score by all classifiers, in the rows of the first one."""
+        if any(detector.ensemble for detector in self.request.detectors.values()):
+            given = [split for split in members[0].splits if split not in self._generated]
+            together = self._passes.together(members, given, self._test)
+            self._plan_detectors(together, ensembles=True)
 
     def _plan_training(self, seed: int) -> Ref | None:
         classifier = self.request.classifier
@@ -232,7 +233,7 @@ class _Planner:
             "batch_size": BATCH_SIZES["cuda" if self.request.gpus else "cpu"],
         }
         resources = self._resources(trainable)
-        return self._add("fit", f"fit {name}{_suffix(seed)}", spec, inputs, resources)
+        return self._add("fit", f"fit {name}{suffix(seed)}", spec, inputs, resources)
 
     def _held_out(self, name: str, trainable: Trainable, extracted: Extracted) -> dict[str, Ref]:
         """Return the validation images, and what the classifier makes of them where needed."""
@@ -322,7 +323,7 @@ class _Planner:
             "seed": seed or 0,
             **self._passes.part(part),
         }
-        title = f"score {describe(split, part)} by {name}{_suffix(seed)}"
+        title = f"score {describe(split, part)} by {name}{suffix(seed)}"
         return self._add("score", title, spec, inputs, self._shared)
 
     def _probe(
@@ -332,14 +333,14 @@ class _Planner:
         spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
         if Need.LAYERS in spec["detector"].needs:
             spec["network"], inputs["classifier"] = self.request.classifier, extracted.train
-        title = f"score images of all sets again by {name}{_suffix(seed)}"
+        title = f"score images of all sets again by {name}{suffix(seed)}"
         return self._add("probe", title, spec, inputs, self._shared, optional=optional)
 
     def _evaluate(
         self, name: str, split: Split, scores: Mapping[Split, Ref], extracted: Extracted
     ) -> Ref:
         inputs = {  # of several that failed the first is blamed: the classifier, then the detector
-            "id_extract": extracted.splits[self._test],
+            "id_extract": extracted.predictions or extracted.splits[self._test],
             "id": scores[self._test],
             "calibration": scores[self._train],
         }

@@ -94,6 +94,12 @@ class ArraysSpec(Part):
     classifier: Classifier
 
 
+class CombineSpec(TypedDict):
+    """Arguments of the stage "combine": whether probabilities are averaged."""
+
+    averaged: bool
+
+
 class FitSpec(TypedDict):
     """Arguments of the stage "fit"; ``classifier`` is None for a fit that does not ask for it."""
 

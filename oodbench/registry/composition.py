@@ -190,7 +190,8 @@ def compose(members: Sequence[type[Detector]], known: Sequence[str] = ()) -> typ
     if (
         not _reads(score) & SHAPED
         or not _reads(score) <= {*SHAPED, Need.INPUTS, Need.VALIDATION}
-        or (score.parts is not Trainable.parts)
+        or score.parts is not Trainable.parts
+        or score.ensemble
     ):
         raise UserError(
             f"'{name}': '{score.info.name}' does not score features or logits, so that nothing "

@@ -18,13 +18,14 @@ FAMILY = "all-"
 
 
 def find_detectors(
-    asked: Sequence[str | Detector], registry: Registry
+    asked: Sequence[str | Detector], registry: Registry, *, classifiers: int = 1
 ) -> tuple[dict[str, Detector | None], dict[str, str]]:
     """Return the detectors by name, None where the registry has the class, and the broken ones.
 
     Args:
         asked: names, `ALL`, families, and objects.
         registry: finds detectors.
+        classifiers: how many are trained; of one alone, ensembles are to be named one by one.
 
     Raises:
         UserError: if nothing is named, or what is named is unknown.
@@ -40,7 +41,12 @@ def find_detectors(
             found[name] = detector
             named.add(name)
         elif detector == ALL:
-            found = found | {name: found.get(name) for name in registry.detectors}
+            every = [
+                name
+                for name in registry.detectors
+                if classifiers > 1 or not registry.detectors[name].target.ensemble
+            ]
+            found = found | {name: found.get(name) for name in every}
         elif detector.startswith(FAMILY) and detector not in registry.detectors:
             found = found | {name: found.get(name) for name in _family(detector, registry)}
         elif detector not in registry.detectors and (reason := registry.why_missing(detector)):

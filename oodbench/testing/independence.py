@@ -10,7 +10,7 @@ from torch import Tensor
 
 from oodbench.contracts import Batch, Detector, Need
 from oodbench.testing.subject import DetectorSubject, assert_same, score
-from oodbench.testing.toy import NUM_CLASSES, SHAPE, take
+from oodbench.testing.toy import MEMBERS, NUM_CLASSES, SHAPE, take
 
 LARGEST_BATCH = 100
 """Batches of 1 to so many images are scored one after the other: 5,050 images."""
@@ -118,6 +118,8 @@ def _extremes(subject: DetectorSubject) -> Batch:
         Need.LOGITS: torch.cat([saturated, equal]),
         Need.FEATURES: torch.zeros(len(EXTREMES), subject.problem.classifier.head.in_features),
     }
+    if subject.detector.ensemble:
+        fields[Need.LOGITS] = fields[Need.LOGITS].repeat(1, MEMBERS)
     needs = subject.detector.needs
     held = {str(need): value for need, value in fields.items() if need in needs}
     return Batch(torch.full((len(EXTREMES),), -1), **held)

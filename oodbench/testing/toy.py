@@ -19,6 +19,8 @@ SHAPE = (1, 8, 8)
 NUM_CLASSES = 3
 TEMPLATES_PER_CLASS = 4
 NUM_TEXTURES = 20
+MEMBERS = 3
+"""Classifiers of an ensemble."""
 
 
 class TensorStream(Stream):
@@ -206,6 +208,9 @@ class ToyProblem:
             Need.FEATURES: features,
             Need.LOGITS: self.classifier.head(features),
         }
+        if reducing is not None and getattr(reducing, "ensemble", False):
+            others = [self.classifier.head(features * kept) for kept in _dropped(features)]
+            fields[Need.LOGITS] = torch.cat([fields[Need.LOGITS], *others], dim=1)
         held = {
             f"{need}": value.clone().to(device) for need, value in fields.items() if need in needs
         }
@@ -246,6 +251,14 @@ class ToyProblem:
             _classifier=classifier,
             _validation=validation,
         )
+
+
+def _dropped(features: Tensor) -> Iterator[Tensor]:
+    """Yield which features (d,) the other classifiers of an ensemble keep, three in four."""
+    for member in range(MEMBERS - 1):
+        kept = torch.ones(features.shape[1], dtype=features.dtype)
+        kept[member::4] = 0
+        yield kept
 
 
 @functools.cache

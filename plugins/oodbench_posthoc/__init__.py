@@ -10,6 +10,7 @@ from oodbench_posthoc.cosine import CosineSimilarity
 from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.doctor import Doctor
 from oodbench_posthoc.energy import Energy
+from oodbench_posthoc.ensemble import MeanProbability, MutualInformation
 from oodbench_posthoc.entropy import Entropy
 from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gen import GeneralisedEntropy
@@ -80,6 +81,8 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
         OpenMax,
         Margin,
         Doctor,
+        MeanProbability,
+        MutualInformation,
         # of features
         Mahalanobis,
         RelativeMahalanobis,

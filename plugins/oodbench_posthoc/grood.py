@@ -52,6 +52,7 @@ class PrototypeGradients(Detector):
             "The OOD prototype is made of blurred noise, which the authors' code offers, and not "
             "of OOD validation images or of mixed features of an early layer.",
             "The nearest gradient is found exactly, not by an index.",
+            "Thresholds that keep a share of training images are 0, since each is its own nearest.",
         ),
     )
 

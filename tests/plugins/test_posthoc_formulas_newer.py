@@ -12,13 +12,16 @@ from formulas import (
     TRAIN,
     WEIGHT,
     WIDTH,
+    batch_of,
     logits_of,
     scores_of,
     softmax,
 )
 
-from oodbench.contracts import Context, InvalidParameter
+from oodbench.contracts import Batch, Context, InvalidParameter, PluginError
+from oodbench.testing import TensorStream
 from oodbench_posthoc.adascale import AdaptiveActivationScaling, AdaptiveLogitScaling
+from oodbench_posthoc.ensemble import MeanProbability, MutualInformation
 from oodbench_posthoc.gradorth import OrthogonalGradients
 from oodbench_posthoc.grood import PrototypeGradients, blurred_noise
 from oodbench_posthoc.nearest import distance_to_nearest
@@ -183,6 +186,41 @@ def test_adascale_scales_by_a_percentile_that_movement_gives(detector):
 def test_adascale_scores_images_without_a_feature_above_0():
     scores = scores_of(AdaptiveLogitScaling(), -np.abs(SCORED) - 1)
     assert np.isfinite(scores).all()
+
+
+def of_members(*members):
+    """Return a fitted object's class applied to logits (n, k) of several classifiers."""
+    logits = torch.from_numpy(np.concatenate(members, axis=1))
+    batch = Batch(torch.full((len(logits),), -1), logits=logits)
+    stream = TensorStream(batch, shape=(1, 1, WIDTH), num_classes=CLASSES)
+    return lambda detector: detector.fit(stream, CONTEXT).score(batch).numpy()
+
+
+def test_an_ensemble_scores_by_the_mean_probability_and_by_the_mutual_information():
+    members = [logits_of(SCORED), logits_of(SCORED * 0.5), logits_of(-SCORED)]
+    members[1][0], members[2][0] = members[0][0], members[0][0]
+    score = of_members(*members)
+    each = np.stack([softmax(logits) for logits in members])
+    mean = each.mean(axis=0)
+    np.testing.assert_allclose(score(MeanProbability()), -mean.max(axis=1), rtol=1e-10)
+
+    def entropy(probabilities):
+        return -(probabilities * np.log(probabilities)).sum(axis=-1)
+
+    found = score(MutualInformation())
+    np.testing.assert_allclose(found, entropy(mean) - entropy(each).mean(axis=0), atol=1e-10)
+    assert found[0] == pytest.approx(0, abs=1e-15)
+    assert (found >= 0).all()
+
+
+def test_an_ensemble_needs_the_classifiers_that_it_was_fitted_to():
+    with pytest.raises(PluginError, match="needs several classifiers: --classifier-seeds 3"):
+        of_members(logits_of(SCORED))(MeanProbability())
+    detector = MeanProbability()
+    of_members(logits_of(SCORED), logits_of(SCORED))(detector)
+    with pytest.raises(PluginError, match="was fitted to 2 classifiers and is given 1"):
+        detector.score(batch_of(SCORED))
+    assert list(detector.remarks()) == ["Of 2 classifiers together, in the rows of the first."]
 
 
 def test_parameters_that_mean_nothing_are_refused():

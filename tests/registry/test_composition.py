@@ -200,6 +200,7 @@ def test_info_names_all_members():
         ("react+", r"'react\+' lacks a name beside '\+'"),
         ("dice+knn", "'dice' changes logits alone, and 'knn' reads features alone"),
         ("react+ganad", "'ganad' does not score features or logits"),
+        ("react+ensemble", "'ensemble' does not score features or logits"),
         ("react+brightness", "'brightness' does not score features or logits"),
     ],
 )

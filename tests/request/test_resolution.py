@@ -410,9 +410,16 @@ def test_a_number_of_seeds_means_the_first_ones(ask, seeds, expected) -> None:
 
 
 def test_all_asks_for_every_registered_detector(ask) -> None:
-    resolved = ask(detectors=["all"])
+    resolved = ask(detectors=["all"], classifier_seeds=2)
     assert sorted([*resolved.request.detectors, *resolved.broken]) == list(LOADED.detectors)
     assert all("is not in" in reason for reason in resolved.broken.values())  # images to learn from
+
+
+def test_of_one_classifier_an_ensemble_is_asked_for_by_its_name_alone(ask) -> None:
+    ensembles = {"ensemble", "ensemble-information"}
+    assert not ensembles & ask(detectors=["all"]).request.detectors.keys()
+    assert ask(detectors=["all-ensemble"]).request.detectors.keys() == ensembles
+    assert "ensemble" in ask(detectors=["ensemble"]).request.detectors
 
 
 def test_a_family_of_detectors_is_asked_for_by_its_name(ask) -> None:

@@ -145,6 +145,50 @@ def test_remarks_of_a_fit_are_shown_with_its_rows(run, tmp_path: Path) -> None:
         assert "features some are odd." in (tmp_path / out / "table.md").read_text("utf-8")
 
 
+class First(Confidence):
+    """Scores by the first logit."""
+
+    info = sample_info("first")
+
+    def score(self, batch):
+        return batch.logits[:, 0]
+
+
+class Together(First):
+    """Scores by the first logits of two classifiers."""
+
+    info = sample_info("together")
+    ensemble = True
+
+    def fit(self, train, context):
+        self.classes_ = train.num_classes
+        self.width_ = next(iter(train)).logits.shape[1]
+        return self
+
+    def score(self, batch):
+        return batch.logits[:, 0] + 1000 * batch.logits[:, self.classes_]
+
+    def remarks(self):
+        return [f"Of {self.width_} logits."]
+
+
+def test_an_ensemble_scores_by_all_classifiers_in_the_rows_of_the_first(run) -> None:
+    finished = run(detectors=[First(), Together()], classifier_seeds=[0, 2])
+    assert finished.info["deviations"]["together"] == "Of 20 logits."
+    scores = finished.scores()
+    of_each = {
+        seed: scores.query("detector == 'first' and classifier_seed == @seed")["score"].to_numpy()
+        for seed in (0, 2)
+    }
+    together = scores.query("detector == 'together'")
+    assert set(together["classifier_seed"]) == {0}
+    np.testing.assert_allclose(together["score"], of_each[0] + 1000 * of_each[2], rtol=1e-6)
+    rows = finished.records.query("ood_dataset == ''").set_index(["detector", "classifier_seed"])
+    assert rows["status"].tolist() == ["ok"] * 3
+    accuracies = rows["id_accuracy"]
+    assert accuracies["together", 0] not in (accuracies["first", 0], accuracies["first", 2])
+
+
 def test_without_fitting_no_training_image_but_those_for_calibration_is_passed(run) -> None:
     info = run(detectors=[Confidence(), Brightness()]).info
     assert info["distinct_images"] == 3 * 200 + 100
