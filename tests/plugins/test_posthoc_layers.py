@@ -9,6 +9,7 @@ import torch
 from scipy.special import expit
 from scipy.stats import spearmanr
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from oodbench.contracts import Batch, Context, InvalidParameter
 from oodbench.stages.network import Network
@@ -75,7 +76,8 @@ HELD_OUT, _ = drawn(40, 1)
 SCORED = torch.cat([drawn(60, 2)[0], torch.rand(60, *SHAPE, generator=torch.Generator())])
 
 
-def batch_of(detector, images, labels=None, network=NETWORK):
+def batch_of(detector, images, labels=None, network=None):
+    network = network or NETWORK
     opened = Network(network, "cpu")
     opened.look_inside({}, SHAPE)
     gradients = wants_gradients(detector)
@@ -84,16 +86,16 @@ def batch_of(detector, images, labels=None, network=NETWORK):
     return Batch(labels, logits=network(images), reduced=torch.cat(rows)), opened.shapes
 
 
-def scores_of(detector, train=TRAIN, labels=LABELS, scored=SCORED):
+def scores_of(detector, train=TRAIN, labels=LABELS, scored=SCORED, network=None):
     """Return the scores (n,) after a fit in batches of 7, by a new object with the state."""
     options = {"shape": SHAPE, "num_classes": CLASSES, "batch_size": 7}
-    whole, shapes = batch_of(detector, train, labels)
-    held_out = TensorStream(batch_of(detector, HELD_OUT)[0], **options)
+    whole, shapes = batch_of(detector, train, labels, network)
+    held_out = TensorStream(batch_of(detector, HELD_OUT, None, network)[0], **options)
     context = Context(torch.device("cpu"), 0, SHAPE, CLASSES, layers=shapes, _validation=held_out)
     with torch.no_grad():
         fitted = detector.fit(TensorStream(whole, **options), context)
         new = type(detector)(**vars_of(detector)).restore(fitted.state(), context)
-        return new.score(batch_of(detector, scored)[0]).double().numpy()
+        return new.score(batch_of(detector, scored, None, network)[0]).double().numpy()
 
 
 def vars_of(detector):
@@ -257,6 +259,55 @@ def test_a_class_that_nothing_is_predicted_to_be_has_the_range_of_all():
     few = NETWORK(TRAIN).argmax(1) == 0
     scores = scores_of(GramMatrices(), TRAIN[few], LABELS[few])
     assert np.isfinite(scores).all()
+
+
+class Transformer(nn.Module):
+    """A vision transformer of grey images, with random weights."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = VisionTransformer(
+            image_size=12, patch_size=4, num_layers=8, num_heads=2, hidden_dim=8, mlp_dim=16
+        )
+        self.network.heads = nn.Identity()
+        self.head = nn.Linear(8, CLASSES)
+
+    def features(self, x):
+        return self.network(x.expand(-1, 3, -1, -1))
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+TRANSFORMER = Transformer().eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "detector", [LayeredMahalanobis(), NeuronCoverage(), RankFeature(), GramMatrices()]
+)
+def test_tokens_of_a_transformer_serve_as_places(detector):
+    scores = scores_of(detector, network=TRANSFORMER)
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores.round(9))) > len(SCORED) / 2
+
+
+def test_rankfeat_of_a_transformer_leaves_out_the_dominant_part_of_tokens():
+    blocks = TRANSFORMER.network.encoder.layers
+    outputs = {}
+    hooks = [
+        blocks[number].register_forward_hook(lambda of, _, out: outputs.__setitem__(of, out))
+        for number in (5, 7)
+    ]
+    TRANSFORMER(SCORED)
+    for hook in hooks:
+        hook.remove()
+    norm = TRANSFORMER.network.encoder.ln
+    last = removed(norm(outputs[blocks[7]]).double()).float()
+    inner = blocks[7](blocks[6](removed(outputs[blocks[5]].double()).float()))
+    logits = TRANSFORMER.head(last[:, 0]) + TRANSFORMER.head(norm(inner)[:, 0])
+    found = RankFeature().score(batch_of(RankFeature(), SCORED, None, TRANSFORMER)[0])
+    agree(found, -(logits / 2).logsumexp(1).numpy(), rtol=1e-3)
 
 
 def test_parameters_that_mean_nothing_are_refused():
