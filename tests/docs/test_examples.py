@@ -31,6 +31,16 @@ def test_features_and_logits_of_an_mlp_on_a_table(here: Path, capsys) -> None:
     assert "gaussian" in capsys.readouterr().out
 
 
+def test_sentence_embeddings_of_texts(here: Path) -> None:
+    pytest.importorskip("all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    run_block("tasks/own-arrays.md", 1)
+    run = oodbench.read_run(here / "texts")
+    assert (run.records["status"] == "ok").all()
+    assert (run.records["id_accuracy"] > 0.7).all()
+    assert (run.table() > 0.7).all(axis=None)
+
+
 def test_scores_in_memory(here: Path, capsys) -> None:
     run_block("tasks/own-scores.md", 0)
     assert oodbench.read_run(here / "results" / "mine").records["n_ood"].tolist() == [0, 800, 900]
