@@ -39,6 +39,29 @@ class Shouting(Sound):
     info = Info(name="SOUND_1", summary="Distance to the mean")
 
 
+class ScoringByValidation(Sound):
+    needs = frozenset({Need.FEATURES, Need.VALIDATION})
+
+
+class NeedingNoWholeNumber(Sound):
+    def least_images(self):
+        return 2.5
+
+
+class ChangingValidation(Sound):
+    fit_needs = frozenset({Need.FEATURES, Need.VALIDATION})
+
+    def fit(self, train, context):
+        for batch in context.validation:
+            batch.features.add_(1)
+        return super().fit(train, context)
+
+
+class ReadingValidationUndeclared(Sound):
+    def fit(self, train, context):
+        return super().fit(context.validation, context)
+
+
 class WithoutSummary(Sound):
     info = Info(name="sound", summary=" ")
 
@@ -395,6 +418,8 @@ BROKEN = [
     (TakingObjects, "constructor"),
     (NeedsInAList, "declarations"),
     (NeedsAsText, "declarations"),
+    (ScoringByValidation, "declarations"),
+    (NeedingNoWholeNumber, "declarations"),
     (SpaceOfUnknownParameters, "declarations"),
     (SpaceOfNothing, "declarations"),
     (SpaceOfNumbers, "declarations"),
@@ -458,6 +483,12 @@ def test_one_fault_fails_one_check(broken, name):
 def test_every_check_is_shown_to_fail():
     never = {check.name for check in checks(Sound())} - {name for _, name in BROKEN}
     assert never == {"device"}  # needs a GPU
+
+
+def test_validation_images_must_be_declared_and_kept():
+    text = failures(ReadingValidationUndeclared())["fit"]
+    assert "uses context.validation but fit_needs lacks Need.VALIDATION" in text
+    assert "fit writes into batch.features" in failures(ChangingValidation())["inputs_are_kept"]
 
 
 def test_a_parameter_without_default_is_found():
