@@ -7,6 +7,7 @@ from oodbench_datasets.arrays import Cifar10, Cifar100, Svhn
 from oodbench_datasets.digits import Digits, RotatedDigits
 from oodbench_datasets.glyphs import Glyphs
 from oodbench_datasets.idx import EmnistLetters, FashionMnist, Kmnist, Mnist
+from oodbench_datasets.imagenet import TinyImageNet1k
 from oodbench_datasets.noise import Gaussian, Uniform
 from oodbench_datasets.photos import PhotoPatches
 from oodbench_datasets.pictures import Lsun, NotMnist, Omniglot, Textures, TinyImageNet
@@ -28,6 +29,7 @@ def oodbench_datasets() -> tuple[type[Dataset], ...]:
         Lsun,
         Textures,
         TinyImageNet,
+        TinyImageNet1k,
         Uniform,
         Gaussian,
         Digits,

@@ -10,8 +10,6 @@ OpenOOD's ``scripts/download/download.py`` fetches both.
 from __future__ import annotations
 
 import copy
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple, Self
@@ -19,6 +17,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 
 from oodbench.contracts import Dataset, DataUnavailable, ImageSet, InvalidData
+from oodbench_datasets.packs import read_pack
 from oodbench_openood.pictures import Pictures
 
 LISTS = "benchmark_imglist"
@@ -155,7 +154,7 @@ class ListedDataset(Dataset):
 
     def _load_stand_in(self, root: Path, split: str) -> ImageSet:
         pack = self._pack(root, split)
-        found = self.load_whole(root, split) if pack is None else _read_pack(pack, self.shape[0])
+        found = self.load_whole(root, split) if pack is None else read_pack(pack, self.shape[0])
         missing = f"{LISTS}/{self.lists}/{split}_{self.subset}.txt"
         note = (
             f"all {len(found):,} {split} images of {self.stand_in} are used, since OpenOOD's "
@@ -204,16 +203,3 @@ def _parse(lines: Sequence[str], path: Path) -> Iterator[tuple[str, int]]:
         except ValueError as error:
             form = "a path below the folder of pictures, a blank and a class"
             raise InvalidData(f"{path}: line {number} is not {form}") from error
-
-
-def _read_pack(path: Path, channels: int) -> ImageSet:
-    """Read a pack; grey images are repeated where the set is in colour."""
-    try:
-        with np.load(path, allow_pickle=False) as pack:
-            note = str(pack["note"]) if "note" in pack.files else ""
-            images, labels = pack["images"], pack["labels"].astype(np.int64)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidData(f"{path}: damaged, or not a pack ({error})") from error
-    if images.ndim == 3 and channels == 3:
-        images = np.broadcast_to(images[..., None], (*images.shape, 3))
-    return ImageSet(images, labels, note)

@@ -263,4 +263,5 @@ def check_classes(labels: Tensor, num_classes: int) -> None:
 
     missing = sorted(set(range(num_classes)) - set(torch.unique(labels).tolist()))
     if missing:
-        raise PluginError(f"there are no training images of the classes {missing}")
+        more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+        raise PluginError(f"there are no training images of the classes {missing[:10]}{more}")

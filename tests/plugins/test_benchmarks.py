@@ -43,6 +43,7 @@ def test_checkout_definitions_are_found():
         "openood-imagenet",
         "openood-imagenet200-fs",
         "openood-imagenet200",
+        "tinyimagenet-1k",
     ]
 
 

@@ -19,8 +19,12 @@ QUICK = {
     "nac-ue": {"steepness": "1"},  # the authors' is for smaller features
     "torchvision": {"model": "shufflenet_v2_x0_5"},
     "timm": {"model": "test_resnet"},
+    "efficientnet-lite": {"size": 64},
 }
 """Parameters with which plugins are trained, or built, in seconds, or suit the toy problem."""
+
+OPTIONAL = {"timm": "timm", "efficientnet-lite": "efficientnet_lite_pytorch"}
+"""The packages that classifiers need and an installation may lack."""
 
 COMPOSITIONS = (
     "react+dice",
@@ -46,7 +50,7 @@ def created(names):
 
 
 def built(names):
-    can_be = [name for name in names if name != "timm" or find_spec("timm")]
+    can_be = [name for name in names if find_spec(OPTIONAL.get(name, "oodbench"))]
     return [make_classifier(name, REGISTRY, QUICK) for name in can_be]
 
 

@@ -20,6 +20,7 @@ TITLES = {
     "lsun": "LSUN",
     "textures": "Textures",
     "tinyimagenet": "TinyImageNet",
+    "tinyimagenet-1k": "TinyImageNet-1k",
     "uniform": "Uniform",
     "gaussian": "Gaussian",
     "digits": "Digits",
