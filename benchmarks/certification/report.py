@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ NOTES = """
   were brought to our sign and units first, where these differ (squares, sums in place of means).
 * *parts*: the library has the parts of the method, which are put together here; such rows are not
   counted. *ours calls it*: our detector is computed by this library, wholly or in part, so that
-  the row certifies our adapter.
+  the row certifies our adapter; PyOD's detectors of the same names call scikit-learn too.
 * Packages with the authors' code do not exist. The column "2026" says what was measured in that
   year with equal parameters: rank correlations of our scores with those of OpenOOD (main,
   3c35632) and, where they publish some, of the authors' code, on an MNIST and a CIFAR-10 network.
@@ -70,7 +71,7 @@ def _differs(row: Row) -> bool:
 
 
 def _reason(row: Row, known: Mapping[str, Any]) -> str:
-    name, library = row.implementation.detector, row.implementation.library
+    name, library = _key(row)
     reason: str = known.get(name, {}).get("reasons", {}).get(library, "")
     return reason
 
@@ -98,10 +99,8 @@ def certificate(rows: Sequence[Row], cases: Sequence[Case], known: Mapping[str, 
 
 def _summary(rows: Sequence[Row]) -> str:
     whole = [row for row in rows if _compared(row) and not row.implementation.parts]
-    of_detector: dict[str, set[str]] = {}
-    for row in whole:
-        of_detector.setdefault(row.implementation.detector, set()).add(row.implementation.library)
-    several = sum(len(libraries) > 1 for libraries in of_detector.values())
+    several = _with_two(whole)
+    foreign = _with_two([row for row in whole if not _called(row)])
     equal = [each for row in rows for each in row.equal.values() if not each.error]
     agreeing = sum(each.correlation >= AGREES for each in equal)
     versions = {row.implementation.library: row.version for row in rows}
@@ -110,10 +109,21 @@ def _summary(rows: Sequence[Row]) -> str:
     every = {row.implementation.detector for row in rows if _compared(row)}
     return (
         f"{len(every)} detectors were compared, {several} of them with two or more other "
-        f"implementations. Of {len(equal)} comparisons with equal parameters, {agreeing} have a "
+        f"implementations, {foreign} not counting a library that ours calls. "
+        f"Of {len(equal)} comparisons with equal parameters, {agreeing} have a "
         f"rank correlation of at least {AGREES}; the others say why.\n\n"
         f"Installed: {there}.{f' Not installed: {missing}.' if missing else ''}\n"
     )
+
+
+def _with_two(rows: Iterable[Row]) -> int:
+    """Return how many detectors have rows by two libraries or more."""
+    counts = Counter(name for name, _ in {_key(row) for row in rows})
+    return sum(count > 1 for count in counts.values())
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row.implementation.detector, row.implementation.library
 
 
 def _compared(row: Row) -> bool:
