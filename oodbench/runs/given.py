@@ -139,6 +139,8 @@ def conform(table: pd.DataFrame, larger_is: str, place: str) -> Given:
             f"{place} has no column {', '.join(missing)}; scores have the columns "
             f"{', '.join(REQUIRED)}"
         )
+    if twice := [name for name in (*REQUIRED, *OPTIONAL) if list(table.columns).count(name) > 1]:
+        raise InvalidData(f"{place} has the column {twice[0]} twice")
     if table.empty:
         raise InvalidData(f"{place} holds no scores")
     frame = pd.DataFrame({name: _names(table, name, place) for name in NAMES})

@@ -239,6 +239,12 @@ def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:
         oodbench.evaluate([1.0, 2.0], larger_is="ood", out=tmp_path)
 
 
+def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    frame = table()
+    with pytest.raises(InvalidData, match="has the column score twice"):
+        evaluated(pd.concat([frame, frame[["score"]]], axis=1), tmp_path)
+
+
 def test_no_torch_is_imported(tmp_path: Path) -> None:
     table().to_csv(tmp_path / "scores.csv", index=False)
     code = (
