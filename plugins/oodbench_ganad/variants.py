@@ -205,7 +205,7 @@ class GanadJoint(Detector):
         ),
     )
     needs = frozenset({Need.INPUTS, Need.LOGITS})
-    fit_needs = frozenset({Need.INPUTS, Need.LOGITS, Need.VALIDATION})
+    fit_needs = frozenset({Need.VALIDATION})
     stochastic = True
 
     def __init__(
