@@ -150,6 +150,7 @@ def check_state(subject: DetectorSubject) -> None:
 def check_device(subject: DetectorSubject) -> None:
     """Check that on a GPU the detector computes there; without one, on a pretended GPU."""
     subject.scores.result()
+    subject.restored.result()
     with nullcontext("cuda") if torch.cuda.is_available() else pretended_gpu() as device:
         fitted = fit(subject.detector, subject.problem, device=device)
         for detector in (fitted.trainable, fitted.restored()):

@@ -211,7 +211,7 @@ class ReturningNaN(Sound):
 
 class Throwing(Sound):
     def score(self, batch):
-        return super().score(batch) + 0.01 * torch.randn(len(batch))
+        return super().score(batch) + 0.01 * torch.randn(len(batch)).to(batch.labels.device)
 
 
 class NormalisingByBatch(Sound):
@@ -222,7 +222,7 @@ class NormalisingByBatch(Sound):
 
 class CountingPositions(Sound):
     def score(self, batch):
-        return super().score(batch) + 0.01 * torch.arange(len(batch))
+        return super().score(batch) + 0.01 * torch.arange(len(batch)).to(batch.labels.device)
 
 
 class Squeezing(Sound):
@@ -273,7 +273,7 @@ class RememberingInItsModule(Sound):
 class FillingOneBuffer(Sound):
     def score(self, batch):
         if not hasattr(self, "_buffer"):
-            self._buffer = torch.empty(1000)
+            self._buffer = torch.empty(1000, device=batch.labels.device)
         return self._buffer[: len(batch)].copy_(super().score(batch))
 
 
