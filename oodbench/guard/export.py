@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.numpy import save_file
 
-from oodbench.contracts import Need, Trainable
+from oodbench.contracts import Detector, Need, Trainable
 from oodbench.errors import FigureUnavailable, UserError, reason_of
 from oodbench.guard.folder import (
     CALIBRATION,
@@ -71,6 +71,8 @@ def export_guard(
         raise UserError("a guard judges images, and the run is of arrays, without a classifier")
     restorer = Restorer(run.info, store, registry)
     found = restorer.detector(detector)
+    if isinstance(found.trainable, Detector) and found.trainable.ensemble:
+        raise UserError(f"a guard has one classifier, and {detector} scores by several")
     entry = found.entry
     records = _records_of(own, restorer.classifier_seed, entry["seed"] if entry else None)
     kind, images = _calibration_images(run.info, restorer, found.trainable)

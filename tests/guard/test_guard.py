@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ import torch
 import oodbench
 from oodbench.cli import main
 from oodbench.errors import InvalidData, UserError
+from oodbench.guard import guard as module
+from oodbench.guard.export import export_guard
+from oodbench.registry.lookup import load_registry
 from oodbench.results.run import Run
+from oodbench.store.artifacts import Store
 
 DETECTORS = ("msp", "energy", "knn", "react+knn", "odin", "klmatching", "multi-mahalanobis")
 
@@ -207,9 +212,7 @@ def test_a_device_that_is_not_there_is_refused(
 
 
 def test_a_missing_plugin_is_named(guards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oodbench.guard import guard
-
-    registry = guard._registry()
+    registry = module._registry()
     monkeypatch.setattr(registry.detectors, "_entries", {})
     with pytest.raises(UserError, match="needs the plugins of oodbench"):
         oodbench.load_guard(guards / "knn")
@@ -243,15 +246,21 @@ def test_what_cannot_be_exported_is_refused(
         oodbench.load_guard(tmp_path)
 
 
+def test_a_detector_of_several_classifiers_is_refused(
+    run: Run,
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load_registry().detectors["msp"].target, "ensemble", True)
+    assert export(run, store, "msp", tmp_path / "guard") == 2
+    assert "a guard has one classifier, and msp scores by several" in capsys.readouterr().err
+
+
 def test_a_detector_that_failed_is_refused(
     run: Run, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dataclasses import replace
-
-    from oodbench.guard.export import export_guard
-    from oodbench.registry.lookup import load_registry
-    from oodbench.store.artifacts import Store
-
     failed = run.records.assign(status="failed", error="score() returned NaN")
     broken = replace(run, records=pd.concat([failed]))
     with pytest.raises(UserError, match="knn failed in the run: score"):
