@@ -139,10 +139,11 @@ def row_sums(maps: Tensor, powers: int) -> Tensor:
     import torch
 
     largest = maps.abs().amax(dim=(1, 2), keepdim=True)
-    scaled = maps / largest.clamp(min=torch.finfo(maps.dtype).tiny)  # no power leaves the range
+    # In 64 bits, since powers of small values are denormal in 32, which processors take long for.
+    scaled = maps.double() / largest.clamp(min=torch.finfo(maps.dtype).tiny)
     raised, found = torch.ones_like(scaled), []
     for power in range(1, powers + 1):
         raised = raised * scaled
         sums = (raised * raised.sum(dim=1, keepdim=True)).sum(dim=2)
         found.append(sums.sign() * sums.abs() ** (1 / power))
-    return torch.cat(found, dim=1) * largest[:, :, 0].square()
+    return torch.cat(found, dim=1).to(maps.dtype) * largest[:, :, 0].square()
