@@ -125,6 +125,14 @@ class Classifier(ABC):
         """
         return {}
 
+    def weight_name(self, name: str) -> str:
+        """Return what the network calls a weight that a published file calls ``name``.
+
+        By default they are the same. The name may have something in front that is removed later,
+        such as ``module.``.
+        """
+        return name
+
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return randomly changed training images: (n, c, h, w) float32 in [0, 1] to the same.
 

@@ -123,6 +123,10 @@ class DerivedClassifier(CustomClassifier):
         """Return the layers that the other classifier names."""
         return self.base.layers(module)
 
+    def weight_name(self, name: str) -> str:
+        """Return what the other classifier calls a weight of a published file."""
+        return self.base.weight_name(name)
+
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return training images, changed as by the other classifier."""
         return self.base.augment(images, generator)

@@ -176,7 +176,7 @@ class _Planner:
             self._plan_detectors(together, ensembles=True)
 
     def _plan_training(self, seed: int) -> Ref | None:
-        classifier = self.request.classifier
+        classifier = self.request.classifier_of(seed)
         if isinstance(classifier, GivenClassifier) and not classifier.head:
             return None
         spec: TrainSpec = {

@@ -11,7 +11,13 @@ from oodbench.identity.keys import digest, identify, plain
 from oodbench.registry.isolation import isolated
 from oodbench.registry.lookup import Registry
 from oodbench.request.arrays import GivenClassifier
-from oodbench.request.user_weights import SAFE, UserCheckpoint, digest_checkpoint, is_checkpoint
+from oodbench.request.user_weights import (
+    SAFE,
+    UserCheckpoint,
+    UserCheckpoints,
+    find_weights,
+    is_checkpoint,
+)
 
 Parameters = Mapping[str, Mapping[str, Any]]
 
@@ -44,7 +50,8 @@ def make_classifier(
 
     Args:
         name: of a registered classifier, with an argument after a slash where it takes one
-            (``"outlier-exposure/resnet18"``); or the path of a file of weights.
+            (``"outlier-exposure/resnet18"``); or the path of a file of weights, or of the folder
+            of several seeds.
         registry: finds classifiers.
         chosen: parameters by the names that `names_of` returns.
         arch: the name of the classifier whose network the file is of.
@@ -75,13 +82,12 @@ def make_classifier(
 def _make_checkpoint(
     path: str, registry: Registry, chosen: Parameters, arch: str | None
 ) -> Classifier:
-    sha256 = digest_checkpoint(path)
+    found = find_weights(path, arch or "")
     if arch is None:
         raise UserError(
             f"{path}: name the classifier whose network these weights belong to: --arch"
         )
-    base = make_classifier(arch, registry, chosen)
-    return UserCheckpoint(path=path, network=arch, sha256=sha256).on(base)
+    return found.on(make_classifier(arch, registry, chosen))
 
 
 BASE = "base"
@@ -91,7 +97,7 @@ BASE = "base"
 def record(classifier: Classifier) -> dict[str, Any]:
     """Return the entry of a classifier in ``run.json``: ``{name: parameters}``."""
     values = plain(parameters(classifier))
-    if isinstance(classifier, UserCheckpoint):
+    if isinstance(classifier, UserCheckpoint | UserCheckpoints):
         values["path"] = classifier.full_name  # where it lay is nobody's business
     if isinstance(classifier, DerivedClassifier):
         values[BASE] = record(classifier.base)
@@ -99,7 +105,7 @@ def record(classifier: Classifier) -> dict[str, Any]:
 
 
 def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:
-    """Return a classifier from its `record`; a file of weights need not exist any more.
+    """Return a classifier from its `record`; files of weights need not exist any more.
 
     Raises:
         UserError: if it cannot be made any more.
@@ -108,8 +114,9 @@ def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:
     own = {key: value for key, value in values.items() if key != BASE}
     if own.keys() == parameters(GivenClassifier()).keys():
         made: Classifier = GivenClassifier(**own)
-    elif is_checkpoint(name):
-        made = UserCheckpoint(**own)
+    elif own.keys() == parameters(UserCheckpoint()).keys():
+        several = isinstance(own["sha256"], Mapping)
+        made = UserCheckpoints(**own) if several else UserCheckpoint(**own)
     else:
         made = registry.classifiers[name].create(**own)
     if isinstance(made, DerivedClassifier):

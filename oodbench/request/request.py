@@ -10,6 +10,7 @@ from oodbench.identity.pretrained import Weights
 from oodbench.images.arrays import ArraySet
 from oodbench.images.geometry import title_in
 from oodbench.images.sources import Source
+from oodbench.request.user_weights import UserCheckpoints
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ class Request:
     def on_arrays(self) -> bool:
         """Return whether features and logits from elsewhere take the place of images."""
         return isinstance(self.train.dataset, ArraySet)
+
+    def classifier_of(self, seed: int) -> Classifier:
+        """Return the classifier of a classifier seed, which may have weights of its own.
+
+        Raises:
+            UserError: if there are weights of other seeds alone.
+        """
+        if isinstance(self.classifier, UserCheckpoints):
+            return self.classifier.of_seed(seed)
+        return self.classifier
 
     def titles(self) -> list[str]:
         """Return the titles of the data sets: the ID set, then the OOD sets."""

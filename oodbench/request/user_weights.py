@@ -1,4 +1,4 @@
-"""A user's own weights, named by a path, as a classifier without a plugin."""
+"""A user's own weights, named by the path of a file or of the folders of several seeds."""
 
 from __future__ import annotations
 
@@ -31,9 +31,40 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "backbone.")
 """What training scripts put in front of every name of a state dictionary."""
 
 
+BEST = "best.ckpt"
+"""The file in the folder of a seed that is read where there are several."""
+
+
 def is_checkpoint(name: str) -> bool:
-    """Return whether the name of a classifier means a file of weights."""
-    return Path(name).suffix in {SAFE, *PICKLED}
+    """Return whether the name of a classifier means a file of weights, or folders of them."""
+    return Path(name).suffix in {SAFE, *PICKLED} or bool(_seed_folders(name))
+
+
+def _seed_folders(path: str) -> dict[str, Path]:
+    """Return the folders ``s0``, ``s1``, ... in a folder, by seed; none where it is no folder."""
+    try:
+        found = [each for each in expanded(path).iterdir() if each.is_dir()]
+    except (OSError, ValueError):  # of a name with a zero in it
+        return {}
+    names = {each.name.removeprefix("s"): each for each in found if each.name.startswith("s")}
+    seeds = sorted((name for name in names if name.isdecimal() and name == str(int(name))), key=int)
+    return {seed: names[seed] for seed in seeds}
+
+
+def _weights_in(folder: Path) -> Path:
+    """Return the file of weights in the folder of a seed: `BEST`, or the only one.
+
+    Raises:
+        UserError: if there is none, or it is not said which.
+    """
+    try:
+        files = [each for each in folder.iterdir() if each.suffix in {SAFE, *PICKLED}]
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from error
+    best = [each for each in files if each.name == BEST] or files
+    if len(best) != 1:
+        raise UserError(f"{folder}: has {len(best)} files of weights; leave one, or name it {BEST}")
+    return best[0]
 
 
 def digest_checkpoint(path: str) -> str:
@@ -94,7 +125,8 @@ class UserCheckpoint(DerivedClassifier, Identified):
         """
         if digest_checkpoint(self.path) != self.sha256:
             raise InvalidData(f"{self.path}: was changed since the run began")
-        state, target = _read(self.path), getattr(module, "network", module)
+        state = {self.base.weight_name(name): value for name, value in _read(self.path).items()}
+        target = getattr(module, "network", module)
         known = (module.state_dict().keys(), target.state_dict().keys())
         prefix = ""
         while state.keys() not in known and (found := _common_prefix(state)):
@@ -108,6 +140,68 @@ class UserCheckpoint(DerivedClassifier, Identified):
             raise InvalidData(f"{self.path}: does not fit {self.network}: {problem}")
         target.load_state_dict(state)
         return True
+
+
+class UserCheckpoints(DerivedClassifier, Identified):
+    """A file of the user's own weights for each classifier seed, as OpenOOD keeps its runs.
+
+    Args:
+        path: of the folder, in which ``s0``, ``s1``, ... hold a file each.
+        network: name of the classifier.
+        sha256: digests of the files, by seed.
+    """
+
+    argument = "path"
+    info = Info(name="checkpoints", summary="Weights of the user's own, of several seeds.")
+
+    def __init__(
+        self, *, path: str = "", network: str = "", sha256: Mapping[str, str] | None = None
+    ) -> None:
+        self.path = path
+        self.network = network
+        self.sha256 = sha256 or {}
+
+    @property
+    def full_name(self) -> str:
+        """Return the name of the folder."""
+        return printable(expanded(self.path).resolve().name)
+
+    def identity(self) -> Any:
+        """Return what identifies it: the bytes of the files, and not their place."""
+        key = plugin_key(self)
+        del key["parameters"]["path"]
+        return key
+
+    def of_seed(self, seed: int) -> UserCheckpoint:
+        """Return the weights of a classifier seed.
+
+        Raises:
+            UserError: if there are none.
+        """
+        if str(seed) not in self.sha256:
+            found = ", ".join(f"s{each}" for each in self.sha256)
+            raise UserError(
+                f"{self.path}: has no folder s{seed} for classifier seed {seed}, only {found}"
+            )
+        path = _weights_in(_seed_folders(self.path)[str(seed)])
+        checkpoint = UserCheckpoint(
+            path=str(path), network=self.network, sha256=self.sha256[str(seed)]
+        )
+        return checkpoint.on(self.base)
+
+
+def find_weights(path: str, network: str) -> UserCheckpoint | UserCheckpoints:
+    """Return the user's own weights at a path, for the network of a classifier.
+
+    Raises:
+        UserError: if they are not there, or of a kind that is not read.
+    """
+    if folders := _seed_folders(path):
+        digests = {
+            seed: digest_checkpoint(str(_weights_in(each))) for seed, each in folders.items()
+        }
+        return UserCheckpoints(path=path, network=network, sha256=digests)
+    return UserCheckpoint(path=path, network=network, sha256=digest_checkpoint(path))
 
 
 def _read(path: str) -> Mapping[str, Any]:

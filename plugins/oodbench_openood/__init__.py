@@ -1,4 +1,4 @@
-"""The data sets of OpenOOD v1.5's benchmarks, read by its image lists.
+"""The data sets of OpenOOD v1.5's benchmarks, read by its image lists, and its networks.
 
 Zhang et al., "OpenOOD v1.5: Enhanced Benchmark for Out-of-Distribution Detection", DMLR 2024,
 https://arxiv.org/abs/2306.09301.
@@ -6,7 +6,7 @@ https://arxiv.org/abs/2306.09301.
 
 from __future__ import annotations
 
-from oodbench.contracts import Dataset, hookimpl
+from oodbench.contracts import Classifier, Dataset, hookimpl
 from oodbench_openood.large import (
     INaturalist,
     LargeTextures,
@@ -19,6 +19,7 @@ from oodbench_openood.large import (
     SsbHard,
 )
 from oodbench_openood.places import Places365
+from oodbench_openood.published import OpenOOD, PytorchOOD
 from oodbench_openood.small import (
     OpenOodCifar10,
     OpenOodCifar10Validation,
@@ -56,3 +57,9 @@ def oodbench_datasets() -> tuple[type[Dataset], ...]:
         LargeTextures,
         OpenImageO,
     )
+
+
+@hookimpl
+def oodbench_classifiers() -> list[type[Classifier]]:
+    """Return the networks whose published weights can be loaded."""
+    return [OpenOOD, PytorchOOD]

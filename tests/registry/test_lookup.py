@@ -114,7 +114,8 @@ def test_a_type_that_cannot_be_checked_is_passed_on() -> None:
             "classifiers",
             "x",
             "unknown classifier 'x'; known: efficientnet-lite, energy-bounded, fast-convnet, "
-            "logit-norm, outlier-exposure, preact-resnet, resnet18, timm, torchvision, "
+            "logit-norm, openood, outlier-exposure, preact-resnet, pytorch-ood-wrn, resnet18, "
+            "timm, torchvision, "
             "wideresnet16-4.",
         ),
         ("benchmarks", "minst", "unknown benchmark 'minst'; did you mean 'mnist'?"),
