@@ -16,7 +16,6 @@ from oodbench_posthoc.dice import SparseHead
 from oodbench_posthoc.energy import Energy
 from oodbench_posthoc.fdbd import BoundaryDistance
 from oodbench_posthoc.gmm import ClassGaussians
-from oodbench_posthoc.gram import GramMatrices
 from oodbench_posthoc.kernel_pca import KernelPrincipalComponents
 from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.mahalanobis import Mahalanobis
@@ -173,7 +172,6 @@ def little_memory(tmp_path, monkeypatch):
     [
         RectifiedActivations(),
         OpenMax(),
-        GramMatrices(),
         NearestNeighbours(),
         NeighbourGuidance(),
         ClassGaussians(),
