@@ -16,7 +16,10 @@ from oodbench.identity.stagecode import BORDER, stage_files
 from oodbench.store.paths import PACKAGE
 
 ROOT = PACKAGE.parent
-STAGES = ("prepare", "train", "generate", "extract", "reduce", "fit", "score", "probe", "evaluate")
+STAGES = (
+    *("prepare", "train", "generate", "extract", "reduce", "rows", "arrays", "combine"),
+    *("fit", "score", "probe", "evaluate"),
+)
 
 
 def modules(stage: str) -> set[str]:
