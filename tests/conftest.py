@@ -73,6 +73,7 @@ def drawable(tiny: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) 
         out=folder,
         engine="inline",
         device="cpu",
+        precision="float32",
     )
     return folder
 
