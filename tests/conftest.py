@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 os.environ.pop("COLUMNS", None)  # sentences are read as lines
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes of two threads each wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OODBENCH_IN_PROCESS", "1")  # tests of the other process unset it
 
 TINY = """
@@ -89,9 +91,10 @@ def kept_to_one_cpu() -> Iterator[Callable[[int], None]]:
         yield lambda number: None
         return
     cpus = os.sched_getaffinity(0)
+    first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
     def take(number: int) -> None:
-        os.sched_setaffinity(0, {sorted(cpus)[number % len(cpus)]})
+        os.sched_setaffinity(0, {sorted(cpus)[(first + number) % len(cpus)]})
 
     take(0)
     try:
