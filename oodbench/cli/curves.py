@@ -27,17 +27,19 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.errors import UserError, reason_of
     from oodbench.results.run import read_run
     from oodbench.store.artifacts import Store
-    from oodbench.store.paths import as_name, store_folder
+    from oodbench.store.paths import distinct_names, store_folder
 
     run = read_run(options.run)
     store = Store(store_folder(options.store))
     written = 0
-    for ref, title in run.info.get("jobs", {}).items():
+    jobs = run.info.get("jobs", {})
+    names = distinct_names(jobs.values())
+    for ref, title in jobs.items():
         artifact = store.find_written(ref)
         points = artifact.meta.get("curves") if artifact else None
         if not points:
             continue
-        folder = (options.out or run.directory / "curves") / as_name(title)
+        folder = (options.out or run.directory / "curves") / names[title]
         try:
             _write(points, folder)
         except OSError as error:

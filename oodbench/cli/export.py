@@ -106,7 +106,7 @@ def _export_weights(options: argparse.Namespace) -> int:
     from oodbench.identity.pretrained import export
     from oodbench.results.run import read_run
     from oodbench.store.artifacts import Store
-    from oodbench.store.paths import as_name, store_folder
+    from oodbench.store.paths import distinct_names, store_folder
 
     info = read_run(options.run).info
     store = Store(store_folder(options.store))
@@ -117,12 +117,13 @@ def _export_weights(options: argparse.Namespace) -> int:
     }
     if not jobs:
         raise UserError(f"the run has no training called '{options.jobs}'")
-    for title, ref in jobs.items():
+    names = distinct_names(f"{info['benchmark']} {title}" for title in jobs)
+    for (title, ref), name in zip(jobs.items(), names.values(), strict=True):
         artifact = store.find_written(ref)
         if artifact is None:
             raise UserError(f"'{title}' is not in the store {store.root}; run it again")
         run = {name: info[name] for name in CARRIED if name in info}
-        folder = options.folder / as_name(f"{info['benchmark']} {title}")
+        folder = options.folder / name
         try:
             export(artifact, run | {"finished": artifact.meta["finished"]}, folder, options.half)
         except OSError as error:

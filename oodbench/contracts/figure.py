@@ -294,7 +294,8 @@ class Figure(ABC):
     def draw(self, run: RunView) -> Mapping[str, Picture]:
         """Return pictures, `COLUMN_WIDTH` wide, by their names.
 
-        The files are called as the figure, a hyphen and that; as the figure alone if it is empty.
+        The files are called as the figure, a hyphen and that, in lower case and without characters
+        that file names lack; as the figure alone if it is empty.
         Fonts, line widths and ten colours that colour-blind readers can tell apart are set while
         it is called: "C0" to "C9".
 

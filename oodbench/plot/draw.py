@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oodbench.contracts import Figure, RunView
-from oodbench.contracts.info import NAME
-from oodbench.errors import FigureUnavailable, PluginError, UserError, describe
+from oodbench.errors import FigureUnavailable, UserError, describe
 from oodbench.plot.style import house_style, save
 from oodbench.registry.isolation import isolated
+from oodbench.store.paths import distinct_names
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def draw(figures: Sequence[Figure], run: RunView, folder: Path) -> Iterator[Draw
 def _draw_one(figure: Figure, run: RunView, folder: Path) -> list[Path]:
     paths = []
     with house_style():
-        for suffix, picture in figure.draw(run).items():
-            if suffix and not NAME.fullmatch(suffix):
-                raise PluginError(f"'{suffix}' cannot end a file name")
-            name = f"{figure.info.name}-{suffix}" if suffix else figure.info.name
+        pictures = figure.draw(run)
+        endings = distinct_names(filter(None, pictures))  # names of detectors may be any text
+        for part, picture in pictures.items():
+            name = f"{figure.info.name}-{endings[part]}" if part else figure.info.name
             paths += save(picture, folder, name)
     return paths

@@ -19,7 +19,7 @@ from oodbench.results.run import Run
 from oodbench.runs.networks import artifacts_of
 from oodbench.stages.modules import load_classifier
 from oodbench.store.artifacts import Artifact, Store
-from oodbench.store.paths import as_name
+from oodbench.store.paths import as_name, distinct_names
 
 SUFFIX = ".safetensors"
 
@@ -73,8 +73,11 @@ def export_arrays(run: Run, store: Store, registry: Registry, folder: Path) -> P
 
 def _names(titles: list[str]) -> dict[str, str]:
     """Return the name of each OOD set's file, which has its title, where that can be one."""
-    safe = {title: title for title in titles if as_name(title) == title.lower()}
-    return {title: f"{OOD}{safe.get(title, as_name(title))}" for title in titles}
+
+    def name_of(title: str) -> str:
+        return f"{OOD}{title if as_name(title) == title.lower() else as_name(title)}"
+
+    return distinct_names(titles, name_of)
 
 
 def _open(store: Store, written: str) -> Artifact:

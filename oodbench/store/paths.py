@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from oodbench.errors import UserError
@@ -15,6 +16,9 @@ DATA_VARIABLE = "OODBENCH_DATA"
 """The environment variable that names the data folder."""
 
 RUNS = Path("results") / "runs"
+
+NAME_LENGTH = 100
+"""Characters of a title that become part of a file's name at most: file systems take 255 bytes."""
 
 
 def data_folder(chosen: str | Path | None) -> Path:
@@ -48,6 +52,27 @@ def _cache() -> Path:
 def as_name(title: str) -> str:
     """Return a title as the name of a folder: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "unnamed"
+
+
+def as_file_name(title: str) -> str:
+    """Return a title as a part of a file's name: as `as_name`, but ``react+knn`` is kept."""
+    name = re.sub(r"[^a-z0-9+]+", "-", title.lower()).strip("-")
+    return name[:NAME_LENGTH] or "unnamed"
+
+
+def distinct_names(
+    titles: Iterable[str], name_of: Callable[[str], str] = as_file_name
+) -> dict[str, str]:
+    """Return a name for each title, all of them different: a number follows one that is taken."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for title in dict.fromkeys(titles):
+        name, number = name_of(title), 1
+        while (one := name if number == 1 else f"{name}-{number}").lower() in taken:
+            number += 1
+        taken.add(one.lower())
+        found[title] = one
+    return found
 
 
 def printable(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_runs import make_run
 
 from oodbench.cli import main
 
@@ -18,12 +19,12 @@ class Broken(Figure):
         return {"": 1 / 0}
 
 class Sloppy(Figure):
-    info = Info(name="sloppy", summary="Ends a name with a path.")
+    info = Info(name="sloppy", summary="Calls pictures by names that are no names of files.")
 
     def draw(self, run):
         from matplotlib.figure import Figure as Picture
 
-        return {"../outside": Picture()}
+        return {"../outside": Picture(), "react+knn": Picture(), "Outside": Picture()}
 
 @hookimpl
 def oodbench_figures():
@@ -106,12 +107,30 @@ def test_a_figure_that_breaks_does_not_affect_the_others(
     plot, drawable: Path, install, tmp_path: Path
 ) -> None:
     install("breaking", BROKEN)
-    code, output, errors = plot(drawable, "broken", "sloppy", "seed-norms", "--out", tmp_path / "a")
+    code, output, errors = plot(drawable, "broken", "seed-norms", "--out", tmp_path / "a")
     assert code == 1
     assert "broken is not drawn: ZeroDivisionError" in errors
-    assert "'../outside' cannot end a file name" in errors
     assert "seed-norms.png" in output
+
+
+def test_any_name_of_a_picture_becomes_one_of_a_file(
+    plot, drawable: Path, install, tmp_path: Path
+) -> None:
+    install("breaking", BROKEN)
+    code, _, errors = plot(drawable, "sloppy", "--out", tmp_path / "a")
+    assert (code, errors) == (0, "")
+    names = {path.name for path in (tmp_path / "a").glob("*.png")}
+    assert names == {"sloppy-outside.png", "sloppy-react+knn.png", "sloppy-outside-2.png"}
     assert {path.name for path in tmp_path.iterdir()} == {"a", "site-packages"}
+
+
+def test_a_composition_has_its_name_in_that_of_its_file(plot, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", detectors={"react+knn": 2.0, "react-knn": 1.0, "MSP (ours)": 1.0})
+    code, output, errors = plot(tmp_path / "run", "scores")
+    assert (code, errors) == (0, "")
+    assert {Path(line).name for line in output.split() if line.endswith("png")} == {
+        "scores-react+knn.png", "scores-react-knn.png", "scores-msp-ours.png"
+    }  # fmt: skip
 
 
 def test_another_runs_generator_can_be_drawn(plot, drawable: Path, tmp_path: Path) -> None:
