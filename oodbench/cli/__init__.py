@@ -32,6 +32,7 @@ COMMANDS = (
     "audit",
     "tune",
     "data",
+    "store",
     "export",
     "score",
     "curves",

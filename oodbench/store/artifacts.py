@@ -186,8 +186,16 @@ class Store:
         found = self._read(stage, key)
         if found is not None and found.is_sound():
             return found
-        self._discard(directory)
+        self.discard(stage, key)
         return None
+
+    def is_sound(self, stage: str, key: str) -> bool:
+        """Return whether an artifact is there and undamaged; unlike `find`, remove nothing."""
+        try:
+            found = self._read(stage, key)
+        except StoreError:
+            return False
+        return found is not None and found.is_sound()
 
     def find_written(self, place: str) -> Artifact | None:
         """Return what `find` does, of the place ``stage/key`` as ``run.json`` writes it."""
@@ -261,13 +269,18 @@ class Store:
             if not (final / MANIFEST).exists():  # else another run completed it first
                 raise StoreError(f"{final} cannot be written: {error.strerror}") from error
 
-    def _discard(self, directory: Path) -> None:
-        grave = self.root / "tmp" / f"damaged-{uuid.uuid4().hex[:8]}"
+    def discard(self, stage: str, key: str) -> None:
+        """Remove an artifact; nothing happens if it is not there.
+
+        Raises:
+            StoreError: if it cannot be removed, or stage or key is no name of an artifact.
+        """
+        directory = self._directory(stage, key)
+        grave = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:8]}"
         try:
             directory.rename(grave)
         except FileNotFoundError:
             return  # another run was faster
         except OSError as error:
-            reason = f"{directory} is damaged and cannot be removed: {error.strerror}"
-            raise StoreError(reason) from error
+            raise StoreError(f"{directory} cannot be removed: {error.strerror}") from error
         shutil.rmtree(grave, ignore_errors=True)

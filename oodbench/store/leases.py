@@ -124,6 +124,15 @@ class Leases:
                     os.utime(path)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a process that shows life holds a lease."""
+    try:
+        content, seen = path.read_bytes(), path.stat().st_mtime
+        return file_time(path.parent) - seen < EXPIRY_SECONDS and not _has_ended(content)
+    except OSError:
+        return False  # released
+
+
 def file_time(folder: Path) -> float:
     """Return the time now by the clock of a folder's file system: those of its hosts may differ.
 
