@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from oodbench.request.options import Options
+from oodbench.request.options import Options, split_names
 from oodbench.runs.options import RunOptions
 
 
@@ -60,7 +60,7 @@ def add_quiet(parser: Any) -> None:
 
 def names(text: str) -> list[str]:
     """Read ``a,b``."""
-    found = [name.strip() for name in text.split(",") if name.strip()]
+    found = split_names(text)
     if not found:
         raise argparse.ArgumentTypeError("names nothing")
     return found

@@ -6,6 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+NO_CLASSIFIER = "none"
+"""Names no classifier: detectors judge images alone, and those that need more do not apply."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
@@ -13,11 +16,11 @@ class Benchmark:
 
     Attributes:
         name: registry name.
-        id: name of the ID data set.
-        ood: names of the OOD data sets, in the order of the table.
+        id: name of the ID data set; some classes of it stand in brackets, as in ``"mnist[0-5]"``.
+        ood: names of the OOD data sets, in the order of the table; classes as in ``id``.
         groups: some of them by the name of a group, such as ``{"near": ("cifar100",)}``; tables
             show the mean over each group.
-        classifier: name of the classifier.
+        classifier: name of the classifier; ``"none"`` where detectors protect none.
         summary: one sentence, shown by ``oodbench list``.
         images_per_set: images of an OOD set, and of the ID test set, that are used at most.
         calibration_images: ID training images that thresholds are taken from.

@@ -12,6 +12,7 @@ import numpy as np
 
 from oodbench.contracts import Dataset, ImageSet
 from oodbench.errors import InvalidData, reason_of
+from oodbench.images.subsets import ClassSubset
 
 CHUNK = 1_000
 """Images that are resized at a time, which bounds the memory for it."""
@@ -141,6 +142,8 @@ def title_in(dataset: Dataset, shape: tuple[int, int, int]) -> str:
     Colours turned to grey give ``CIFAR-10-bw``, grey brought to colour ``MNIST-resized``; a change
     of size alone leaves the name.
     """
+    if isinstance(dataset, ClassSubset):
+        return f"{title_in(dataset.whole, shape)}, {dataset.which}"
     before, after = dataset.shape[0], shape[0]
     suffix = "" if before == after else "-bw" if after == 1 else "-resized"
     return dataset.info.label + suffix

@@ -23,6 +23,7 @@ from oodbench.errors import (
 from oodbench.identity.keys import Identified, digest, plugin_key
 from oodbench.images.geometry import check_images, read_pack
 from oodbench.images.shares import Share
+from oodbench.images.subsets import ClassSubset
 from oodbench.images.userdata import UserImages
 from oodbench.registry.isolation import isolated
 from oodbench.store.artifacts import digest_file
@@ -43,6 +44,7 @@ class Source(Identified):
             pictures; empty for files that hold other splits too.
         files_digest: digest of all files that are read; empty if there are none.
         share: which of the images are meant; None for all.
+        whole: of some classes of a data set, the split of all of them.
     """
 
     dataset: Dataset
@@ -53,6 +55,7 @@ class Source(Identified):
     contents: frozenset[str] = frozenset()
     files_digest: str = ""
     share: Share | None = None
+    whole: Source | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return the identity of the images."""
@@ -82,6 +85,9 @@ class Source(Identified):
         Raises:
             InvalidData: if they are damaged; the message names the file.
         """
+        if self.whole is not None:
+            assert isinstance(self.dataset, ClassSubset)
+            return self.dataset.among(self.whole.load())
         if self.pack is not None:
             return read_pack(self.pack)
         name = f"{self.dataset.info.name}-{self.split}"
@@ -89,8 +95,15 @@ class Source(Identified):
 
     @property
     def identities(self) -> frozenset[str]:
-        """Return what another source shares if it has images in common: fingerprint, contents."""
-        return self.contents | {self.fingerprint}
+        """Return what another source shares if it has images in common."""
+        return self.contents | self.held | {self.fingerprint}
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Return what tells the images of each class of each split of a data set from others."""
+        own, whole = self.dataset, self.whole or self
+        labels = own.classes.values() if isinstance(own, ClassSubset) else range(own.num_classes)
+        return frozenset(f"{whole.fingerprint}[{label}]" for label in labels)
 
     def verify(self) -> None:
         """Raise an error if files changed since the fingerprint was computed.
@@ -108,6 +121,8 @@ class Source(Identified):
             )
 
     def _digest_files(self) -> str:
+        if self.whole is not None:
+            return self.whole._digest_files()
         if isinstance(self.dataset, UserImages):
             return _users_source(self.dataset, self.split, self.root).files_digest
         if self.pack is not None:
@@ -116,6 +131,8 @@ class Source(Identified):
 
     def describe(self) -> str:
         """Return a description of a user's own images; empty for a registered data set."""
+        if self.whole is not None:
+            return self.whole.describe()
         found = self.dataset
         return found.describe(self.split) if isinstance(found, UserImages) else ""
 
@@ -135,6 +152,8 @@ def locate(dataset: Dataset, split: str, root: Path, *, download: bool = True) -
         InvalidData: if a pack is damaged.
         PluginError: if the data set cannot name its files.
     """
+    if isinstance(dataset, ClassSubset):
+        return _subset_source(dataset, locate(dataset.whole, split, root, download=download))
     name = dataset.info.name
     if split not in dataset.splits:
         raise UserError(
@@ -174,6 +193,13 @@ def _pack_source(dataset: Dataset, split: str, root: Path, pack: Path) -> Source
     sha256 = _digest_file(pack)
     fingerprint = digest({"pack": sha256})
     return Source(dataset, split, root, pack, fingerprint, frozenset({sha256}), fingerprint)
+
+
+def _subset_source(dataset: ClassSubset, whole: Source) -> Source:
+    """Return some classes of a split; it is their labels that count in the fingerprint."""
+    fingerprint = digest({"whole": whole.fingerprint, "classes": [*dataset.classes.values()]})
+    found = replace(whole, dataset=dataset, fingerprint=fingerprint, whole=whole)
+    return replace(found, contents=found.held)
 
 
 def _users_source(dataset: UserImages, split: str, root: Path) -> Source:

@@ -14,6 +14,7 @@ from oodbench.errors import InvalidData, UserError
 from oodbench.images.folders import SPLITS, Folder, read_folder, split_folders
 from oodbench.images.geometry import read_pack
 from oodbench.images.pictures import SUFFIXES, Header, read_header, read_picture
+from oodbench.images.subsets import split_classes
 from oodbench.store.paths import expanded, printable
 
 NAMED = 10
@@ -22,7 +23,8 @@ NAMED = 10
 
 def is_path(name: str) -> bool:
     """Return whether a name on the command line means a path and not a registered data set."""
-    return os.sep in name or name.startswith((".", "~")) or name.endswith(".npz")
+    whole, _ = split_classes(name)
+    return os.sep in whole or whole.startswith((".", "~")) or whole.endswith(".npz")
 
 
 class UserImages(Dataset):
@@ -70,6 +72,14 @@ class UserImages(Dataset):
         found = self._parts[split].load()
         notes = filter(None, (found.note, self.note(split)))
         return ImageSet(found.images, self.labels(split), "; ".join(notes))
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """The labels by the names of the classes: folders, or labels in packs."""
+        if "train" in self._parts:
+            return {name: label for label, name in enumerate(self._parts["train"].classes)}
+        (part,) = self._parts.values()
+        return dict(zip(part.classes, part.values.tolist(), strict=True))
 
     def labels(self, split: str) -> np.ndarray:
         """Return the label of each image, (N,) int64; -1 where there is none."""

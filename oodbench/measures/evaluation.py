@@ -107,7 +107,11 @@ def _named(limits: dict[int, float]) -> dict[str, float]:
 
 
 def recompute(
-    scores: pd.DataFrame, predictions: pd.DataFrame, id_dataset: str | None = None
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    id_dataset: str | None = None,
+    *,
+    classified: bool = True,
 ) -> pd.DataFrame:
     """Return the records of one run, every measure computed anew from its files alone.
 
@@ -119,6 +123,7 @@ def recompute(
         id_dataset: title of the ID set, for runs of scores alone, which may lack calibration scores
             and predictions, and then lack the measures that need them; None for the set that has
             calibration scores.
+        classified: whether there was a classifier; without one there are no predictions.
 
     Raises:
         InvalidData: if a detector lacks its calibration or ID test scores, or an ID test image
@@ -127,7 +132,8 @@ def recompute(
     rows: list[dict[str, Any]] = []
     for key, own in scores.groupby(DETECTOR_RUN, sort=False, observed=True, dropna=False):
         names = dict(zip(DETECTOR_RUN, key, strict=True))
-        found = _recompute_detector(names, own, predictions, id_dataset)
+        judged = classified and (id_dataset is None or not predictions.empty)
+        found = _recompute_detector(names, own, predictions if judged else None, id_dataset)
         rows += [{**names, **row} for row in found]
     from oodbench.results.columns import records_frame
 
@@ -135,7 +141,10 @@ def recompute(
 
 
 def _recompute_detector(
-    names: dict[str, Any], scores: pd.DataFrame, predictions: pd.DataFrame, expected: str | None
+    names: dict[str, Any],
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame | None,
+    expected: str | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the ID record of one fitted detector, then one for each OOD set."""
     calibration = scores[scores["split"] == "calibration"]
@@ -144,7 +153,6 @@ def _recompute_detector(
         id_names = list({expected, *id_names})
     test = scores[scores["split"] == "test"]
     known = test[test["dataset"].isin(id_names)]
-    judged = expected is None or not predictions.empty
     if len(id_names) != 1 or known.empty:
         raise InvalidData(
             f"the scores of {names['detector']} must hold calibration and test images of one ID "
@@ -155,9 +163,9 @@ def _recompute_detector(
     given: dict[str, Any] = {
         "id_scores": known["score"].to_numpy(),
         "calibration_scores": None if calibration.empty else calibration["score"].to_numpy(),
-        "correct": id_correctness(names, id_dataset, known["index"].to_numpy(), predictions)
-        if judged
-        else None,
+        "correct": None
+        if predictions is None
+        else id_correctness(names, id_dataset, known["index"].to_numpy(), predictions),
     }
     yield {"id_dataset": id_dataset, "ood_dataset": "", **evaluate_id(**given)}
     others = test[test["dataset"] != id_dataset]

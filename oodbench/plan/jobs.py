@@ -8,6 +8,7 @@ The kinds of job, and what they take in::
     generate  images by a part                   <- fit
     extract   logits and features of images      <- prepare, train
     arrays    those features and logits          <- rows, train, in the place of extract
+    listing   labels without a classifier        <- prepare, in the place of extract
     reduce    what a detector makes of layers    <- prepare, train
     fit       a detector, or a part of several   <- prepare (ID train), train, extract, reduce, fit
     score     one score an image                 <- prepare, train, extract, reduce, fit

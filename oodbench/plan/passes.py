@@ -113,7 +113,7 @@ class Passes:
         """Plan the logits and features of a part of a split.
 
         Args:
-            train: the classifier; None for one of which arrays came without a head.
+            train: the classifier; None without one, or where arrays came without its head.
             split: of the images.
             part: as in `Part`.
         """
@@ -123,6 +123,9 @@ class Passes:
             given: ArraysSpec = {"source": self._source(split), **spec}
             title = f"read {describe(split, part)}"
             return self._add("arrays", title, given, inputs, Resources(1, 0.0))
+        if train is None:
+            title = f"list {describe(split, part)}"
+            return self._add("listing", title, self.part(part), inputs, Resources(1, 0.0))
         title = f"forward pass over {describe(split, part)}"
         passes = _identify(inputs, part, None)
         return self._add("extract", title, spec, inputs, self._resources, passes=passes)

@@ -33,6 +33,7 @@ from oodbench.plan.specs import (
     TrainSpec,
 )
 from oodbench.request.arrays import GivenClassifier
+from oodbench.request.classifiers import NoClassifier
 from oodbench.request.request import Request
 
 HEAVY_CPUS = 4
@@ -177,6 +178,8 @@ class _Planner:
 
     def _plan_training(self, seed: int) -> Ref | None:
         classifier = self.request.classifier_of(seed)
+        if isinstance(classifier, NoClassifier):
+            return None
         if isinstance(classifier, GivenClassifier) and not classifier.head:
             return None
         spec: TrainSpec = {

@@ -54,6 +54,8 @@ class TrainSpec(TypedDict):
 class Part(TypedDict):
     """Which prepared images pass: ``"all"``, the ``"calibration"`` images, or the ``"rest"``.
 
+    These are all the arguments of the stage "listing".
+
     Attributes:
         part: one of these.
         count: number of calibration images.
@@ -149,6 +151,7 @@ Spec = (
     | ExtractSpec
     | ReduceSpec
     | ArraysSpec
+    | Part
     | FitSpec
     | ScoreSpec
     | ProbeSpec

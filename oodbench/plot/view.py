@@ -91,7 +91,10 @@ class StoredRun(RunView):
         """Return the classifier's outputs for a data set."""
         artifact = self._restorer.outputs(dataset, split)
         names = ("labels", "logits", "features")
-        return Outputs(*(np.load(artifact / f"{name}.npy") for name in names))
+        found = Outputs(*(np.load(artifact / f"{name}.npy") for name in names))
+        if not found.logits.shape[1] and not found.features.shape[1]:
+            raise FigureUnavailable("the run has no classifier, whose outputs this shows")
+        return found
 
     def train_images(self, count: int) -> tuple[Tensor, np.ndarray]:
         """Return ID training images and their classes."""

@@ -19,7 +19,17 @@ from oodbench.report.footnotes import (
     general_footnotes,
     number_footnotes,
 )
-from oodbench.report.layout import MISSING, Cell, Footnote, Report, Section, Table, clean, percent
+from oodbench.report.layout import (
+    MISSING,
+    Cell,
+    Footnote,
+    Report,
+    Section,
+    Table,
+    clean,
+    name_section,
+    percent,
+)
 from oodbench.report.summary import has_single_runs, means_over_sets, summarise
 
 Line: TypeAlias = dict[str, Any]
@@ -115,7 +125,7 @@ def _off_target(notes: Mapping[str, str]) -> Iterator[Footnote]:
 def _heading(records: pd.DataFrame) -> str:
     """Return the names of the ID set and the classifier, and the latter's accuracy."""
     id_dataset, classifier = records.iloc[0][["id_dataset", "classifier"]]
-    heading = clean(f"{id_dataset}, classifier {classifier}")
+    heading = name_section(id_dataset, classifier)
     # Every detector repeats the accuracy of the classifier that it ran on.
     trained = records.dropna(subset="id_accuracy").drop_duplicates("classifier_seed")
     if trained.empty:

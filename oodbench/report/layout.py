@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oodbench.contracts.benchmark import NO_CLASSIFIER
+
 MISSING = "-"
 """What a cell shows that has no value."""
 
@@ -86,3 +88,9 @@ def printable(text: str) -> str:
 def clean(text: str) -> str:
     """Return the printable part of a text, with words separated by one space."""
     return " ".join(printable(text).split())
+
+
+def name_section(id_dataset: str, classifier: str) -> str:
+    """Return what to call the tables of an ID set and a classifier, if there is one."""
+    named = "no classifier" if classifier == NO_CLASSIFIER else f"classifier {classifier}"
+    return clean(f"{id_dataset}, {named}")

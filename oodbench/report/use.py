@@ -16,7 +16,16 @@ from oodbench.measures.bootstrap import bootstrap_means, percentile_interval
 from oodbench.measures.paired import Floats
 from oodbench.measures.use import Outcomes, Use, image_costs, outcomes
 from oodbench.report.derived import Scored, scored_runs
-from oodbench.report.layout import Cell, Footnote, Report, Section, Table, clean, percent
+from oodbench.report.layout import (
+    Cell,
+    Footnote,
+    Report,
+    Section,
+    Table,
+    clean,
+    name_section,
+    percent,
+)
 from oodbench.results.run import Run
 
 SAMPLES = 2_000
@@ -165,7 +174,7 @@ def use_report(runs: Iterable[Run], use: Use, samples: int = SAMPLES, threads: i
     for run in runs:
         frame = use_frame(run, use, samples, threads)
         first = run.records.iloc[0]
-        heading = clean(f"{first['id_dataset']}, classifier {first['classifier']}")
+        heading = name_section(first["id_dataset"], first["classifier"])
         sections.append(Section(heading, (_table(frame, _accuracy(run), use),)))
     return Report(tuple(sections), tuple(map(Footnote, _notes(samples))))
 

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oodbench.contracts import Classifier, DerivedClassifier, parameters
+from oodbench.contracts import (
+    Classifier,
+    Dataset,
+    DerivedClassifier,
+    Detector,
+    GeneratedDataset,
+    Info,
+    Need,
+    Recipe,
+    Trainable,
+    parameters,
+)
+from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.errors import PluginError, UserError, describe
 from oodbench.identity.keys import digest, identify, plain
 from oodbench.registry.isolation import isolated
@@ -19,7 +31,64 @@ from oodbench.request.user_weights import (
     is_checkpoint,
 )
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Parameters = Mapping[str, Mapping[str, Any]]
+
+SERVES = {
+    Need.LOGITS: "logits",
+    Need.FEATURES: "features",
+    Need.LAYERS: "layers",
+    Need.LAYER_GRADIENTS: "gradients",
+    Need.CLASSIFIER: "passes",
+}
+"""What a classifier serves detectors with."""
+
+
+class NoClassifier(Classifier):
+    """The absence of a classifier."""
+
+    info = Info(name=NO_CLASSIFIER, summary="No classifier.")
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return a recipe without any training."""
+        return Recipe(epochs=0)
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """Raise an error: there is nothing to build.
+
+        Raises:
+            PluginError: always.
+        """
+        raise PluginError("there is no classifier")
+
+
+def leave_out_unclassified(detectors: dict[str, Detector]) -> dict[str, str]:
+    """Remove the detectors that need a classifier; return them with the reason, by name.
+
+    Raises:
+        UserError: if none is left.
+    """
+    reasons = {name: why_unclassified(each) for name, each in detectors.items()}
+    unsuited = {name: reason for name, reason in reasons.items() if reason}
+    for name in unsuited:
+        del detectors[name]
+    if unsuited and not detectors:
+        texts = "; ".join(f"{name} {reason}" for name, reason in unsuited.items())
+        raise UserError(f"no detector can run without a classifier: {texts}")
+    return unsuited
+
+
+def why_unclassified(owner: Trainable | Dataset) -> str:
+    """Return why a detector, a generated set or a part needs a classifier; "" if it does not."""
+    if isinstance(owner, Trainable):
+        needs = owner.needs | owner.needs_to_fit()
+        if missing := [what for need, what in SERVES.items() if need in needs]:
+            return f"needs {' and '.join(missing)} of a classifier, and there is none"
+    parts = owner.parts().values() if isinstance(owner, Trainable | GeneratedDataset) else ()
+    return next(filter(None, map(why_unclassified, parts)), "")
 
 
 def names_of(name: str, arch: str | None, registry: Registry, chosen: Parameters) -> list[str]:
@@ -34,6 +103,8 @@ def names_of(name: str, arch: str | None, registry: Registry, chosen: Parameters
     Raises:
         UserError: if there is no such classifier.
     """
+    if name == NO_CLASSIFIER:
+        return []
     if is_checkpoint(name):
         return names_of(arch, None, registry, chosen) if arch else []
     entry = registry.classifiers[name]
@@ -50,8 +121,8 @@ def make_classifier(
 
     Args:
         name: of a registered classifier, with an argument after a slash where it takes one
-            (``"outlier-exposure/resnet18"``); or the path of a file of weights, or of the folder
-            of several seeds.
+            (``"outlier-exposure/resnet18"``); the path of a file of weights, or of the folder of
+            several seeds; or `NO_CLASSIFIER`.
         registry: finds classifiers.
         chosen: parameters by the names that `names_of` returns.
         arch: the name of the classifier whose network the file is of.
@@ -63,6 +134,8 @@ def make_classifier(
         return _make_checkpoint(name, registry, chosen, arch)
     if arch is not None:
         raise UserError(f"--arch is for files of weights (*{SAFE}), which '{name}' is not")
+    if name == NO_CLASSIFIER:
+        return NoClassifier()
     entry = registry.classifiers[name]
     try:
         with isolated():
@@ -112,6 +185,8 @@ def remake(recorded: Mapping[str, Any], registry: Registry) -> Classifier:
     """
     ((name, values),) = recorded.items()
     own = {key: value for key, value in values.items() if key != BASE}
+    if name == NO_CLASSIFIER and not own:
+        return NoClassifier()
     if own.keys() == parameters(GivenClassifier()).keys():
         made: Classifier = GivenClassifier(**own)
     elif own.keys() == parameters(UserCheckpoint()).keys():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
@@ -21,6 +22,15 @@ ENGINES = ("auto", "inline", "ray")
 Given = ParamSpec("Given")
 Taken = TypeVar("Taken")
 Result = TypeVar("Result")
+
+
+_COMMA = re.compile(r",(?![^\[\]]*\])")
+"""A comma that is not within brackets."""
+
+
+def split_names(text: str) -> list[str]:
+    """Read ``a,b[0,3-5]`` as two names."""
+    return [name for part in _COMMA.split(text) if (name := part.strip())]
 
 
 def option(
@@ -103,8 +113,7 @@ class Options:
         for name in ("detectors", "ood"):
             value = getattr(self, name)
             if isinstance(value, str):
-                parts = [part.strip() for part in value.split(",")]
-                object.__setattr__(self, name, [part for part in parts if part])
+                object.__setattr__(self, name, split_names(value))
 
 
 def describe(options: type[Options]) -> dict[str, str]:

@@ -11,14 +11,21 @@ from typing import Any
 
 from oodbench import hardware
 from oodbench.contracts import Benchmark, Detector
+from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.images.sources import locate
+from oodbench.images.subsets import split_classes
 from oodbench.images.userdata import is_path
 from oodbench.registry.benchmarks import load_benchmark
 from oodbench.registry.composition import parts_of
 from oodbench.registry.lookup import Registry
 from oodbench.request.arrays import define, find_arrays, set_aside
-from oodbench.request.classifiers import make_classifier, names_of
+from oodbench.request.classifiers import (
+    NoClassifier,
+    leave_out_unclassified,
+    make_classifier,
+    names_of,
+)
 from oodbench.request.datasets import (
     Auxiliary,
     find_validation_images,
@@ -52,7 +59,7 @@ class Resolved:
         missing: OOD sets whose images cannot be had, with the reason.
         broken: detectors that cannot be loaded, made or planned, with the reason.
         distributions: what installed each plugin that takes part, by its name.
-        unsuited: detectors that need more than the arrays of the request, with the reason.
+        unsuited: detectors that need more than there is, arrays or no classifier, with the reason.
         head: how the head of the classifier was found, where there are arrays.
     """
 
@@ -116,11 +123,18 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     parameters = _merge_parameters(benchmark, asked, found, makers, registry)
     detectors, unmade = make_detectors(found, registry, parameters)
     classifier = make_classifier(benchmark.classifier, registry, parameters, options.arch)
+    unsuited: dict[str, str] = {}
+    if isinstance(classifier, NoClassifier):
+        refuse_classifier_seeds(options, "there is no classifier")
+        unsuited = leave_out_unclassified(detectors)
     seeds = _seeds(options.seeds, "seeds")
     gpus = hardware.resolve_gpus(options.device)
     precision = hardware.resolve_precision(options.precision, gpus)
     id_dataset = make_dataset(benchmark.id, registry, parameters)
-    ood_datasets, lost = make_ood(benchmark, id_dataset, registry, parameters)
+    classified = not isinstance(classifier, NoClassifier)
+    ood_datasets, lost = make_ood(
+        benchmark, id_dataset, registry, parameters, classified=classified
+    )
     classifier = classifier.suited(id_dataset)
     # What can be refused at once has been; from here on images are looked for, and fetched.
     train = locate(id_dataset, "train", data, download=options.download)
@@ -168,7 +182,14 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
         (registry.datasets, _sets(benchmark)),
     )
     groups = titles_by_group(benchmark, ood_datasets, lost, missing)
-    return Resolved(request, benchmark, groups, missing, unloaded | unmade, _distributions(*used))
+    distributions = _distributions(*used)
+    return Resolved(request, benchmark, groups, missing, unloaded | unmade, distributions, unsuited)
+
+
+def refuse_classifier_seeds(options: Options, reason: str) -> None:
+    """Raise `UserError` if more than the first classifier is asked for."""
+    if options.classifier_seeds not in (1, [0], (0,)):
+        raise UserError(f"{reason}: leave out --classifier-seeds")
 
 
 def _distributions(*used: tuple[Any, Iterable[str]]) -> dict[str, str]:
@@ -188,8 +209,7 @@ def _resolve_arrays(options: Options, benchmark: Benchmark, registry: Registry) 
     made, unmade = make_detectors(found, registry, parameters)
     arrays = find_arrays(benchmark)
     detectors, unsuited = set_aside(made, arrays)
-    if options.classifier_seeds not in (1, [0], (0,)):
-        raise UserError("arrays are of one classifier: leave out --classifier-seeds")
+    refuse_classifier_seeds(options, "arrays are of one classifier")
     gpus = hardware.resolve_gpus(options.device)
     request = Request(
         train=arrays.train,
@@ -259,14 +279,16 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
 
 def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
     """Return a benchmark for an ID set that no definition is about."""
-    if not is_path(name) and name not in registry.datasets:
+    whole, _ = split_classes(name)
+    if not is_path(name) and whole not in registry.datasets:
         refuse_bare_path(name)
         known = {*registry.benchmarks, *registry.datasets}
         raise UnknownName("benchmark or ID data set", name, known)
     if options.ood is None or options.classifier is None:
+        known_classifiers = "|".join([*registry.classifiers, NO_CLASSIFIER])
         raise UserError(
             f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
-            f"classifier: --ood NAME,... --classifier {'|'.join(registry.classifiers)}"
+            f"classifier: --ood NAME,... --classifier {known_classifiers}"
         )
     return Benchmark(
         name=as_name(Path(name).stem), id=name, ood=(), classifier=str(options.classifier)
@@ -308,9 +330,9 @@ def _merge_parameters(
 
 
 def _sets(benchmark: Benchmark) -> list[str]:
-    """Return the names of the data sets of a benchmark."""
+    """Return the names of the data sets of a benchmark, without classes in brackets."""
     names = (benchmark.id, *benchmark.ood, benchmark.validation_set)
-    return [name for name in names if name]
+    return [split_classes(name)[0] for name in names if name]
 
 
 def _seeds(seeds: int | Sequence[int], what: str) -> tuple[int, ...]:

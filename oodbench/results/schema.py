@@ -189,7 +189,7 @@ class RunInfo(TypedDict):
         given: scores that the figures were computed from, where no detector was run.
         missing: why OOD sets were left out, by name.
         broken: why detectors could not be made, by name.
-        unsuited: why detectors were left out of a run on arrays, by name.
+        unsuited: why detectors were left out of a run on arrays or without a classifier, by name.
         notes: what is worth knowing of a set, by title.
         papers: publications by the detector's name.
         deviations: how detectors deviate from them, by name.

@@ -19,7 +19,7 @@ from oodbench.engine import Outcomes
 from oodbench.errors import StoreError
 from oodbench.identity.keys import plain
 from oodbench.plan.jobs import Plan, Ref
-from oodbench.request.classifiers import record
+from oodbench.request.classifiers import NoClassifier, record
 from oodbench.request.detectors import asks_for
 from oodbench.request.resolution import Resolved
 from oodbench.results.columns import PREDICTION, SCORE, records_frame
@@ -47,6 +47,8 @@ SEEN = "the classifier was trained elsewhere, and may have seen the validation i
 
 MIRRORED = "the classifier was trained on mirrored images too, which may be of another class"
 
+
+UNCLASSIFIED = "not applicable, since there is no classifier"
 
 GIVEN = "features and logits computed elsewhere"
 
@@ -183,6 +185,9 @@ class Collector:
             _append(notes, request.titles()[0], text)
         if request.on_arrays:
             _append(notes, request.titles()[0], f"{GIVEN}; the head: {self._resolved.head}")
+        if isinstance(request.classifier, NoClassifier) and self._resolved.unsuited:
+            text = f"{UNCLASSIFIED}: {', '.join(self._resolved.unsuited)}"
+            _append(notes, request.titles()[0], text)
         for title, text in self._overlaps.notes.items():
             _append(notes, title, text)
         return notes
@@ -241,7 +246,7 @@ class Collector:
             "request": self._request(),
             "missing": self._resolved.missing,
             "broken": self._resolved.broken,
-            **({"unsuited": self._resolved.unsuited} if self._resolved.request.on_arrays else {}),
+            "unsuited": self._resolved.unsuited,
             "notes": self.notes,
             "papers": self.papers(),
             "deviations": self.deviations(),

@@ -102,20 +102,32 @@ class Restorer:
 
     @functools.cached_property
     def trained(self) -> Artifact:
-        """The artifact of the classifier."""
-        (entry,) = self._of_classifier("classifiers")
-        return self.open(entry["artifact"], "the classifier")
+        """The artifact of the classifier.
+
+        Raises:
+            FigureUnavailable: if it is not there, or the run has none.
+        """
+        entries = self._of_classifier("classifiers")
+        if not entries:
+            raise FigureUnavailable("the run has no classifier")
+        return self.open(entries[0]["artifact"], "the classifier")
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(c, h, w) of the images."""
-        channels, height, width = self.trained.meta["shape"]
+        channels, height, width = self._geometry["shape"]
         return channels, height, width
 
     @property
     def num_classes(self) -> int:
         """Number of classes of the ID set."""
-        return int(self.trained.meta["num_classes"])
+        return int(self._geometry["num_classes"])
+
+    @property
+    def _geometry(self) -> Mapping[str, Any]:
+        """What is noted down of the ID set with the classifier, and with the training images."""
+        is_classified = bool(self._of_classifier("classifiers"))
+        return (self.trained if is_classified else self.train_images()).meta
 
     @functools.cached_property
     def classifier(self) -> nn.Module:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.errors import OodbenchError
 from oodbench.measures.evaluation import recompute
 from oodbench.results.columns import KEY, MEASURES
@@ -44,7 +45,9 @@ def verify(run: Run, definition: Definition) -> Verdict:
     """
     scores, predictions = run.scores(), run.predictions()
     try:
-        again = recompute(scores, predictions)
+        again = recompute(
+            scores, predictions, classified=NO_CLASSIFIER not in definition.classifier
+        )
         figures = list(_check_figures(run.records, again))
     except (OodbenchError, ValueError) as error:
         again, figures = run.records.iloc[:0], [f"no figure can be computed: {error}"]

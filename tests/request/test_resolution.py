@@ -542,3 +542,33 @@ def test_a_user_may_ask_for_mirrored_images(ask, flip: bool) -> None:
 def test_without_being_asked_digits_are_not_mirrored(ask) -> None:
     resolved = ask(id="digits", detectors=["msp"], classifier="resnet18")
     assert resolved.request.classifier.flip is False
+
+
+def test_classes_of_a_set_serve_as_id_and_as_ood_set(ask) -> None:
+    resolved = ask(id="digits[0-5]", ood="digits[6-9],uniform", classifier="preact-resnet")
+    assert resolved.benchmark.name == "digits-0-5"
+    assert titles(resolved) == ["Digits, classes 0-5", "Digits, classes 6-9", "Uniform"]
+    assert resolved.request.train.dataset.num_classes == 6
+
+
+def test_classes_take_the_place_of_a_benchmarks_id_set(ask, tiny: Path) -> None:
+    resolved = ask(benchmark=str(tiny), id="digits[!3]", ood=["digits[3]"])
+    assert titles(resolved) == ["Digits, all but class 3", "Digits, class 3"]
+
+
+def test_parameters_of_a_set_hold_for_its_classes(ask) -> None:
+    turned = {"rotated-digits": {"quarter_turns": 3}}
+    options = {"id": "digits[0-5]", "classifier": "preact-resnet"}
+    resolved = ask(**options, ood=["rotated-digits[6-9]"], parameters=turned)
+    assert resolved.request.ood[0].dataset.whole.quarter_turns == 3
+
+
+@pytest.mark.parametrize("known", ["digits[0-5]", "digits"])
+def test_classes_that_are_id_classes_are_refused_as_ood_set(ask, known: str) -> None:
+    with pytest.raises(UserError, match="the OOD set 'Digits, class 4' holds ID images"):
+        ask(id=known, ood=["digits[4]"], classifier="preact-resnet")
+
+
+def test_classes_under_two_names_are_refused(ask) -> None:
+    with pytest.raises(UserError, match="are the same images; name one of them"):
+        ask(id="digits[0-5]", ood="digits[6-9],digits[!0-5]", classifier="preact-resnet")
