@@ -18,7 +18,7 @@ from oodbench.contracts.figure import (
 from oodbench.contracts.info import Info, Paper
 from oodbench.contracts.layers import FEATURES, Layers, by_channel, channels
 from oodbench.contracts.shaping import Shaping
-from oodbench.contracts.training import CustomClassifier, DerivedClassifier
+from oodbench.contracts.training import CustomClassifier, DerivedClassifier, TrainingStep
 from oodbench.errors import (
     DataUnavailable,
     FigureUnavailable,
@@ -67,6 +67,7 @@ __all__ = [
     "State",
     "Stream",
     "Trainable",
+    "TrainingStep",
     "by_channel",
     "channels",
     "hookimpl",

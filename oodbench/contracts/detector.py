@@ -15,6 +15,8 @@ from oodbench.errors import PluginError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from oodbench.contracts.training import DerivedClassifier
+
 State: TypeAlias = "Mapping[str, Tensor | int | float | str]"
 """What a fit learned, by name."""
 
@@ -43,6 +45,13 @@ class Trainable(ABC):
 
     stochastic: ClassVar[bool] = False
     """Whether ``fit`` draws random numbers. If not, it is computed once for all seeds."""
+
+    trained_by: ClassVar[type[DerivedClassifier] | None] = None
+    """The way of training whose classifiers it scores, as it reads what that adds to the network.
+
+    With ``Need.CLASSIFIER``; the conformance kit gives it such a classifier, and on others it
+    raises `PluginError`. None: any classifier.
+    """
 
     def parts(self) -> Mapping[str, Trainable]:
         """Return unfitted parts, to be fitted first and passed as ``context.parts``.

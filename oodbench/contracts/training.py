@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oodbench.contracts.classifier import Classifier, Recipe
 from oodbench.errors import PluginError
@@ -16,12 +17,37 @@ if TYPE_CHECKING:
     from oodbench.contracts.dataset import Dataset
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """Some images, and the network that is to learn from them.
+
+    Attributes:
+        module: the network, in training mode, with what `CustomClassifier.begin` added to it.
+        images: (n, c, h, w) float32 in [0, 1], not augmented, on the training device.
+        labels: (n,) int64, their classes.
+        auxiliary: (m, c, h, w) images of the auxiliary set; None if there is none.
+        done: share of the steps that is done, in [0, 1).
+        generator: a CPU generator to draw from.
+        features: passes images through the network, in the precision of the run, and returns
+            features, (n, d) float32.
+    """
+
+    module: nn.Module
+    images: Tensor
+    labels: Tensor
+    auxiliary: Tensor | None = None
+    done: float
+    generator: torch.Generator
+    features: Callable[[Tensor], Tensor]
+
+
 class CustomClassifier(Classifier):
     """A classifier with its own loss, auxiliary images, or existing weights.
 
-    Unless `load` finds weights, it is trained as its recipe says, on the `loss`. Steps are
-    as for any other classifier; where there are auxiliary images, each batch is followed by one of
-    as many of them, and both pass through the network together.
+    Unless `load` finds weights, it is trained as its recipe says. A step minimises the `loss` of
+    the logits; where there are auxiliary images, each batch is followed by one of as many of them,
+    and both pass through the network together. A method whose loss depends on more than logits
+    overrides `objective`; what it needs beside the network, `begin` adds and `finish` removes.
     """
 
     note: str = ""
@@ -72,6 +98,41 @@ class CustomClassifier(Classifier):
 
         smoothing = self.recipe.label_smoothing
         return functional.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=smoothing)
+
+    def begin(self, module: nn.Module, shape: tuple[int, int, int], num_classes: int) -> None:
+        """Add to a new network what its training alone needs, such as a projection.
+
+        Args:
+            module: as `build` returned it, on the CPU. Parameters and buffers of what is added are
+                trained and kept in checkpoints with it.
+            shape: (c, h, w) of the images.
+            num_classes: k.
+        """
+
+    def objective(self, step: TrainingStep) -> tuple[Tensor, Tensor]:
+        """Return the loss of a training step, and the logits of its images.
+
+        By default the `loss` of the logits of augmented images, auxiliary ones included.
+
+        Returns:
+            A scalar, and (n, k) or more rows, of which the first n tell the training accuracy.
+        """
+        import torch
+
+        images, labels = step.images, step.labels
+        if step.auxiliary is not None:
+            images = torch.cat([images, step.auxiliary])
+            labels = torch.cat([labels, labels.new_full((len(step.auxiliary),), -1)])
+        head: Any = step.module.head
+        logits: Tensor = head(step.features(self.augment(images, step.generator)))
+        return self.loss(logits, labels, step.done), logits
+
+    def finish(self, module: nn.Module) -> None:
+        """Remove from a trained network what `begin` added, so that it is as `build` returns it.
+
+        Args:
+            module: the trained network, whose weights may also be changed here for the last time.
+        """
 
 
 class DerivedClassifier(CustomClassifier):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 
-from oodbench.contracts import Batch, Classifier, CustomClassifier, PluginError, Stream
+from oodbench.contracts import (
+    Batch,
+    Classifier,
+    CustomClassifier,
+    PluginError,
+    Stream,
+    TrainingStep,
+)
 from oodbench.stages import Work
 from oodbench.stages.checkpoint import FileCheckpoint
 from oodbench.stages.modules import autocast
@@ -51,7 +59,7 @@ def teach(
     Raises:
         PluginError: if the loss is no longer finite.
     """
-    recipe, loss_of = classifier.recipe, _loss(classifier)
+    recipe, objective = classifier.recipe, _objective(classifier)
     batch_size = min(recipe.batch_size, len(train))
     steps = len(train) // batch_size
     total = recipe.epochs * steps
@@ -66,22 +74,29 @@ def teach(
     draws = torch.Generator().manual_seed(spec["seed"])
     checkpoint = FileCheckpoint(work.checkpoint, work.note)
     done, accuracy = _resume(checkpoint.load(), module, optimizer, schedule, draws)
+    features = partial(_features, module, work.device, spec["precision"])
     module.train()
     for epoch in range(done, recipe.epochs):
         outliers = _outliers(auxiliary, batch_size, spec["seed"], epoch)
         correct = torch.zeros((), device=work.device)
         for step, batch in enumerate(train.shuffled(batch_size, draws)):
-            images, labels = _joined(batch, next(outliers))
-            images = classifier.augment(images, draws).contiguous(memory_format=torch.channels_last)
-            with autocast(work.device, spec["precision"]):
-                features = module.features(images)  # type: ignore[operator]
-            logits = module.head(features.float())  # type: ignore[operator]
-            loss = loss_of(logits, labels, (epoch * steps + step) / total)
+            others = next(outliers)
+            loss, logits = objective(
+                TrainingStep(
+                    module=module,
+                    images=batch.inputs,
+                    labels=batch.labels,
+                    auxiliary=None if others is None else others.inputs,
+                    done=(epoch * steps + step) / total,
+                    generator=draws,
+                    features=features,
+                )
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            correct += (logits.argmax(1) == labels).sum()
+            correct += (logits[: len(batch)].argmax(1) == batch.labels).sum()
             if step % REPORT_EVERY == 0:
                 work.progress(epoch * steps + step, total, loss=float(loss.detach()))
         accuracy = float(correct) / (steps * batch_size)
@@ -93,14 +108,25 @@ def teach(
     return accuracy
 
 
-def _loss(classifier: Classifier) -> Callable[[Tensor, Tensor, float], Tensor]:
-    """Return the loss of logits (n, k), labels (n,) and the share of the steps that is done."""
+def _features(module: nn.Module, device: str, precision: str, images: Tensor) -> Tensor:
+    """Return the features of images, computed in a precision: (n, d) float32."""
+    with autocast(device, precision):
+        features: Tensor = module.features(images.contiguous(memory_format=torch.channels_last))  # type: ignore[operator]
+    return features.float()
+
+
+def _objective(classifier: Classifier) -> Callable[[TrainingStep], tuple[Tensor, Tensor]]:
+    """Return what maps a step to its loss and logits."""
     if isinstance(classifier, CustomClassifier):
-        return classifier.loss
+        return classifier.objective
     smoothing = classifier.recipe.label_smoothing
-    return lambda logits, labels, _: functional.cross_entropy(
-        logits, labels, label_smoothing=smoothing
-    )
+
+    def objective(step: TrainingStep) -> tuple[Tensor, Tensor]:
+        images = classifier.augment(step.images, step.generator)
+        logits = step.module.head(step.features(images))  # type: ignore[operator]
+        return functional.cross_entropy(logits, step.labels, label_smoothing=smoothing), logits
+
+    return objective
 
 
 def _outliers(
@@ -113,14 +139,6 @@ def _outliers(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + AUXILIARY + (epoch << 40))
         while True:
             yield from auxiliary.shuffled(min(batch_size, len(auxiliary)), generator)
-
-
-def _joined(batch: Batch, outliers: Batch | None) -> tuple[Tensor, Tensor]:
-    """Return the images and labels of a batch, and after them auxiliary images, labelled -1."""
-    if outliers is None:
-        return batch.inputs, batch.labels
-    unknown = torch.full_like(outliers.labels, -1)
-    return torch.cat([batch.inputs, outliers.inputs]), torch.cat([batch.labels, unknown])
 
 
 def _state(

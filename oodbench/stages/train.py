@@ -43,15 +43,20 @@ def run(spec: TrainSpec, work: Work) -> None:
     shape, num_classes = tuple(meta["shape"]), meta["num_classes"]
     torch.manual_seed(spec["seed"])
     module = classifier.build(shape, num_classes)
-    loaded = isinstance(classifier, CustomClassifier) and classifier.load(module, num_classes)
-    if isinstance(classifier, CustomClassifier) and classifier.note:
-        work.note(classifier.note)
+    custom = classifier if isinstance(classifier, CustomClassifier) else None
+    loaded = custom is not None and custom.load(module, num_classes)
+    if custom and custom.note:
+        work.note(custom.note)
     if not loaded:
         _check_labels(work.inputs["train"])
+        if custom:
+            custom.begin(module, shape, num_classes)
         module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         auxiliary = _stream("auxiliary", work) if "auxiliary" in work.inputs else None
         accuracy = teach(module, classifier, _stream("train", work), auxiliary, spec, work)
         work.draft.meta["train_accuracy"] = accuracy
+        if custom:
+            custom.finish(module)
     if bad := not_finite(module.state_dict()):
         if loaded:
             raise InvalidData(f"{classifier.full_name}: {bad}; give a file of sound weights")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oodbench.contracts import Classifier, Recipe
+from oodbench.contracts import Classifier, CustomClassifier, Recipe, TrainingStep
 from oodbench.testing import common
 from oodbench.testing.common import Step, Subject
 
@@ -103,17 +103,42 @@ def check_seed(subject: ClassifierSubject) -> None:
 
 
 def check_training(subject: ClassifierSubject) -> None:
-    """Check that a step of training reaches every weight."""
+    """Check that a step of training reaches every weight, and that nothing is left behind."""
     for shape in subject.built.result():
-        module = subject.build(shape).train()
-        labels = torch.arange(COUNT) % NUM_CLASSES
-        torch.autograd.backward(F.cross_entropy(module(random_images(shape)), labels))
+        module = subject.build(shape)
+        names = module.state_dict().keys()
+        torch.autograd.backward(_loss_of_last_step(subject.classifier, module, shape))
         unreached = [
             name
             for name, weight in module.named_parameters()
             if weight.requires_grad and (weight.grad is None or not weight.grad.isfinite().all())
         ]
         assert not unreached, f"no finite gradient reaches {unreached}"
+        if isinstance(subject.classifier, CustomClassifier):
+            subject.classifier.finish(module)
+        changed = sorted(names ^ module.state_dict().keys())
+        assert not changed, f"after finish(), the module differs from a new one in {changed}"
+
+
+def _loss_of_last_step(classifier: Classifier, module: Any, shape: tuple[int, int, int]) -> Tensor:
+    """Return the loss of the last step of a training, in which every part of it counts."""
+    images, labels = random_images(shape), torch.arange(COUNT) % NUM_CLASSES
+    if not isinstance(classifier, CustomClassifier):
+        return F.cross_entropy(module.train()(images), labels)
+    classifier.begin(module, shape, NUM_CLASSES)
+    step = TrainingStep(
+        module=module.train(),
+        images=images,
+        labels=labels,
+        auxiliary=images.flip(0) if classifier.auxiliary() else None,
+        done=0.999,
+        generator=torch.Generator().manual_seed(0),
+        features=module.features,
+    )
+    loss, logits = classifier.objective(step)
+    assert loss.ndim == 0, f"objective returns a loss of shape {tuple(loss.shape)}, not a scalar"
+    assert len(logits) >= COUNT, f"objective returns {len(logits)} logits for {COUNT} images"
+    return loss
 
 
 def check_weights_can_be_kept(subject: ClassifierSubject) -> None:

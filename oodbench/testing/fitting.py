@@ -55,7 +55,9 @@ class Fitted(Generic[T]):
         """
         needs = frozenset(self.trainable.needs).union(self.trainable.needs_to_fit())
         needs -= {Need.VALIDATION}
-        context = self.problem.context(needs, device=self.device)
+        context = self.problem.context(
+            needs, device=self.device, trained_by=self.trainable.trained_by
+        )
         return copy_of(self.trainable).restore(_stored(self.trainable.state()), context)
 
 
@@ -76,7 +78,14 @@ def fit(trainable: T, problem: ToyProblem, *, seed: int = 0, device: str = "cpu"
     held_out = None
     if Need.VALIDATION in needs:
         held_out = problem.validation(needs | trainable.needs, device, reducing)
-    context = problem.context(needs, seed=seed, device=device, parts=parts, validation=held_out)
+    context = problem.context(
+        needs,
+        seed=seed,
+        device=device,
+        parts=parts,
+        validation=held_out,
+        trained_by=trainable.trained_by,
+    )
     if trainable.auxiliary():
         context.auxiliary = problem.auxiliary(device)
     require_images(new, len(train))

@@ -11,7 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oodbench.contracts import Batch, Context, Need, Stream, Trainable
+from oodbench.contracts import (
+    Batch,
+    Classifier,
+    Context,
+    DerivedClassifier,
+    Info,
+    Need,
+    Recipe,
+    Stream,
+    Trainable,
+)
 from oodbench.stages.network import Network
 from oodbench.stages.passing import reduced, wants_gradients
 
@@ -238,9 +248,10 @@ class ToyProblem:
         device: str = "cpu",
         parts: Mapping[str, Any] | None = None,
         validation: TensorStream | None = None,
+        trained_by: type[DerivedClassifier] | None = None,
     ) -> Context:
         """Return the context of a fit, or of restoring what was fitted."""
-        classifier = ToyClassifier().to(device) if Need.CLASSIFIER in needs else None
+        classifier = _built(trained_by).to(device) if Need.CLASSIFIER in needs else None
         return Context(
             device=torch.device(device),
             seed=seed,
@@ -251,6 +262,27 @@ class ToyProblem:
             _classifier=classifier,
             _validation=validation,
         )
+
+
+class _Toy(Classifier):
+    """The classifier of the toy problem, for a way of training to build on."""
+
+    info = Info(name="toy", summary="The classifier of the toy problem.")
+    recipe = Recipe(epochs=1)
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """Return a new toy classifier."""
+        return ToyClassifier()
+
+
+def _built(trained_by: type[DerivedClassifier] | None) -> nn.Module:
+    """Return the classifier with what a way of training adds to it, the same at every call."""
+    if trained_by is None:
+        return ToyClassifier()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        built = trained_by().on(_Toy()).build(SHAPE, NUM_CLASSES)
+    return built.eval().requires_grad_(False)
 
 
 def _dropped(features: Tensor) -> Iterator[Tensor]:

@@ -43,3 +43,16 @@ class Encoder(nn.Module):
         """Map images (n, c, h, w) in [0, 1] to points (n, dimensions)."""
         points: Tensor = self.output(self.layers((x - 0.5) * 2))
         return points
+
+
+def count_features(module: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Return how many features the network of a classifier has.
+
+    Args:
+        module: as `Classifier.build` returns it, on the CPU; it is put into training mode.
+        shape: (c, h, w) of the images.
+    """
+    with torch.no_grad():
+        features: Tensor = module.eval().features(torch.zeros(1, *shape))  # type: ignore[operator]
+    module.train()
+    return features.shape[1]

@@ -113,9 +113,9 @@ def test_a_type_that_cannot_be_checked_is_passed_on() -> None:
         (
             "classifiers",
             "x",
-            "unknown classifier 'x'; known: efficientnet-lite, energy-bounded, fast-convnet, "
-            "logit-norm, openood, outlier-exposure, preact-resnet, pytorch-ood-wrn, resnet18, "
-            "timm, torchvision, "
+            "unknown classifier 'x'; known: cider, efficientnet-lite, energy-bounded, "
+            "fast-convnet, logit-norm, openood, outlier-exposure, preact-resnet, "
+            "pytorch-ood-wrn, resnet18, rotpred, t2fnorm, timm, torchvision, vos, "
             "wideresnet16-4.",
         ),
         ("benchmarks", "minst", "unknown benchmark 'minst'; did you mean 'mnist'?"),
