@@ -49,6 +49,11 @@ def add(commands: Any) -> None:
         help="a fitted detector, and the output folder of a guard of it with classifier and "
         "thresholds, for 'oodbench score' and oodbench.load_guard",
     )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="with --guard, write classifier and detector as an ONNX graph too (extra onnx)",
+    )
     parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)
 
@@ -61,6 +66,8 @@ def execute(options: argparse.Namespace) -> int:
         raise UserError(
             "name one output folder: DIR for weights, --arrays DIR or --guard DETECTOR DIR"
         )
+    if options.onnx and options.guard is None:
+        raise UserError("--onnx is an option of a guard: add --guard DETECTOR DIR")
     if options.arrays is not None:
         return _export_arrays(options)
     return _export_weights(options) if options.guard is None else _export_guard(options)
@@ -90,7 +97,7 @@ def _export_guard(options: argparse.Namespace) -> int:
 
     run, store = read_run(options.run), Store(store_folder(options.store))
     detector, folder = options.guard[0], expanded(options.guard[1])
-    card = export_guard(run, detector, folder, store, load_registry())
+    card = export_guard(run, detector, folder, store, load_registry(), onnx=options.onnx)
     calibration = card["calibration"]
     say(
         f"{card['detector']['name']} for {card['classifier']['name']}, thresholds from "

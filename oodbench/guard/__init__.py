@@ -6,5 +6,6 @@ A guard is a folder of safetensors and JSON::
                                  limits, and the SHA-256 of the other files
     classifier/                  model.safetensors, the classifier's weights
     detector/                    state.safetensors and state.json, what the detector learned
+    guard.onnx                   on request, classifier and detector as one ONNX graph
     calibration.safetensors      scores and predictions of the ID images that thresholds come from
 """

@@ -22,6 +22,7 @@ from oodbench.guard.folder import (
     copy_part,
     write_card,
 )
+from oodbench.guard.graph import GRAPH, write_graph
 from oodbench.guard.guard import PREDICTIONS, SCORES, Guard
 from oodbench.measures.arrays import Scores
 from oodbench.measures.conformal import conformal_threshold
@@ -42,7 +43,13 @@ MEASURES = ("auroc", "auroc_low", "auroc_high", "fpr95", "acc95", "oscr", "n_id"
 
 
 def export_guard(
-    run: Run, detector: str, folder: Path, store: Store, registry: Registry
+    run: Run,
+    detector: str,
+    folder: Path,
+    store: Store,
+    registry: Registry,
+    *,
+    onnx: bool = False,
 ) -> Mapping[str, Any]:
     """Write a guard of a run's detector, as the first seeds trained it, and return its card.
 
@@ -55,10 +62,11 @@ def export_guard(
         folder: to be made.
         store: where the run's artifacts are.
         registry: the installed plugins.
+        onnx: whether to write classifier and detector as an ONNX graph too.
 
     Raises:
-        UserError: if the run has no such detector, it failed, the run is of arrays, or the folder
-            exists.
+        UserError: if the run has no such detector, it failed, the run is of arrays, the folder
+            exists, or no ONNX graph gives the detector's scores.
         FigureUnavailable: if something is not in the store any more.
     """
     own = run.records[run.records["detector"] == detector]
@@ -86,7 +94,10 @@ def export_guard(
                 copy_part(fitted, ("state.safetensors", "state.json"), path / DETECTOR)
             card = _describe(run, detector, entry, records, restorer)
             uncalibrated = Guard(write_card(path, card), registry)
-            judged = uncalibrated(torch.from_numpy(np.load(images / "images.npy")))
+            calibration = torch.from_numpy(np.load(images / "images.npy"))
+            judged = uncalibrated(calibration)
+            if onnx:
+                write_graph(uncalibrated, calibration, path / GRAPH)
             save_file({SCORES: judged.scores, PREDICTIONS: judged.predictions}, path / CALIBRATION)
             card |= _decide(judged.scores, kind, card)
             written = write_card(path, card).card

@@ -76,6 +76,8 @@ class Guard:
     Attributes:
         card: what ``card.json`` says.
         shape: (c, h, w) of the images that the classifier sees.
+        module: the trained classifier, in evaluation mode.
+        detector: the fitted detector.
     """
 
     def __init__(
@@ -89,16 +91,16 @@ class Guard:
         trained = folder.part(CLASSIFIER)
         assert trained is not None
         classifier = remake(self.card["classifier"]["made"], registry)
-        self._module = load_classifier(classifier, trained, device)
-        self._network = Network(self._module, device)
+        self.module = load_classifier(classifier, trained, device)
+        self._network = Network(self.module, device)
         self._seed = int(self.card["detector"]["seed"] or 0)
         ((name, values),) = self.card["detector"]["made"].items()
-        self._detector: Detector = registry.detectors[name].create(**values)
-        if Need.LAYERS in self._detector.needs:
-            self._network.look_inside(classifier.layers(self._module), self.shape)
+        self.detector: Detector = registry.detectors[name].create(**values)
+        if Need.LAYERS in self.detector.needs:
+            self._network.look_inside(classifier.layers(self.module), self.shape)
         fitted = folder.part(DETECTOR)
         if fitted is not None:
-            self._detector = restore(self._detector, fitted, self._context())
+            self.detector = restore(self.detector, fitted, self._context())
         self._calibration = (
             load_file(folder.path / CALIBRATION) if CALIBRATION in self.card["files"] else {}
         )
@@ -118,7 +120,7 @@ class Guard:
         own = self._read(images)
         found: list[tuple[npt.NDArray[Any], ...]] = []
         size = BATCH_SIZES[self._device.type]
-        if wants_gradients(self._detector):
+        if wants_gradients(self.detector):
             size = min(size, GRADIENT_IMAGES)
         # Detectors that draw while they score do so from the same seed each time, and the caller's
         # generators are left as they were.
@@ -203,31 +205,51 @@ class Guard:
         inputs = images.float().div(255) if images.dtype == torch.uint8 else images
         passed = self._network(
             inputs.contiguous(memory_format=torch.channels_last),
-            gradients=wants_gradients(self._detector),
+            gradients=wants_gradients(self.detector),
         )
         features, logits = passed.features.detach(), passed.logits.detach()
         confidences, predictions = logits.softmax(dim=1).max(dim=1)
-        needs = self._detector.needs
-        batch = Batch(
-            torch.full((len(inputs),), -1, device=self._device),
-            inputs=inputs if Need.INPUTS in needs else None,
-            logits=logits if Need.LOGITS in needs else None,
-            features=features if Need.FEATURES in needs else None,
-            reduced=reduced(self._detector, passed) if Need.LAYERS in needs else None,
+        batch = batch_for(
+            self.detector,
+            inputs,
+            features,
+            logits,
+            reduced(self.detector, passed) if Need.LAYERS in self.detector.needs else None,
         )
-        scores = checked(self._detector.score(batch), batch)
+        scores = checked(self.detector.score(batch), batch)
         return tuple(each.cpu().numpy() for each in (predictions, confidences, scores))
 
     def _context(self) -> Context:
-        needs = self._detector.needs | self._detector.needs_to_fit()
+        needs = self.detector.needs | self.detector.needs_to_fit()
         return Context(
             device=self._device,
             seed=self._seed,
             shape=self.shape,
             num_classes=self.card["images"]["num_classes"],
             layers=self._network.shapes,
-            _classifier=self._module if Need.CLASSIFIER in needs else None,
+            _classifier=self.module if Need.CLASSIFIER in needs else None,
         )
+
+
+def batch_for(
+    detector: Detector,
+    inputs: Tensor,
+    features: Tensor,
+    logits: Tensor,
+    reduced: Tensor | None = None,
+) -> Batch:
+    """Return what a detector needs of images (n, c, h, w) in [0, 1] and of what followed from them.
+
+    Nothing is looked at but shapes, so that tracers can pass through.
+    """
+    needs = detector.needs
+    return Batch(
+        torch.full((inputs.shape[0],), -1, device=inputs.device),
+        inputs=inputs if Need.INPUTS in needs else None,
+        logits=logits if Need.LOGITS in needs else None,
+        features=features if Need.FEATURES in needs else None,
+        reduced=reduced,
+    )
 
 
 def load_guard(folder: str | Path, *, device: str = "cpu", by_class: bool = False) -> Guard:

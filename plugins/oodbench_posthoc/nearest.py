@@ -87,7 +87,8 @@ def distance_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
     Candidates are found in float32, by q'b - |b|^2 / 2, which is large where |q - b| is small;
     their distances are then computed in float64. A query of which float32 cannot tell that all
     neighbours are among the candidates, as where very many rows are alike, is compared with the
-    whole bank in float64.
+    whole bank in float64. So is every query while torch records a graph, which cannot branch by
+    values.
 
     Args:
         queries: (n, d) float32.
@@ -99,6 +100,8 @@ def distance_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
     """
     import torch
 
+    if torch.compiler.is_compiling():
+        return _recorded_distance(queries.double(), bank.double(), count)
     wanted = min(count + SPARE, len(bank))
     halves = torch.linalg.vector_norm(bank, dim=1).square() / 2
     likeness, rows = most_alike(queries, bank, wanted, -halves)
@@ -138,3 +141,15 @@ def _whole_distance(queries: Tensor, bank: Tensor, count: int) -> Tensor:
         nearest = torch.cat([nearest, found], dim=1)
         nearest = nearest.topk(min(count, nearest.shape[1]), dim=1, largest=False).values
     return nearest[:, -1]
+
+
+def _recorded_distance(queries: Tensor, bank: Tensor, count: int) -> Tensor:
+    """Return the distance of queries (n, d) to the ``count``-th nearest row: (n,) float64.
+
+    It rounds distances below about 1e-7 off, which a sum over d differences would not, but takes
+    no more memory than the products.
+    """
+    squares = queries.square().sum(dim=1, keepdim=True) + bank.square().sum(dim=1)
+    squares = squares - 2 * queries @ bank.T
+    farthest = squares.topk(count, dim=1, largest=False).values[:, -1]
+    return farthest.clamp(min=0).sqrt()

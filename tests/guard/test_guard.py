@@ -22,7 +22,10 @@ from oodbench.registry.lookup import load_registry
 from oodbench.results.run import Run
 from oodbench.store.artifacts import Store
 
-DETECTORS = ("msp", "energy", "knn", "react+knn", "odin", "klmatching", "multi-mahalanobis")
+DETECTORS = (
+    *("msp", "energy", "knn", "react+knn", "odin", "klmatching", "multi-mahalanobis"),
+    "ganad-joint",
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,7 @@ def run(tiny: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
     return oodbench.run(
         benchmark=str(tiny),
         detectors=list(DETECTORS),
+        parameters={"ganad-joint": {"recipe": "tiny", "steps": 3, "anomaly_steps": 3}},
         precision="float32",
         store=store,
         out=folder,
@@ -107,7 +111,8 @@ def test_predictions_are_the_classifiers(run: Run, store: Path, guards: Path) ->
 def test_thresholds_come_from_images_that_nothing_has_learned_from(
     run: Run, store: Path, guards: Path
 ) -> None:
-    for detector, kind in (("energy", "validation"), ("klmatching", "test")):
+    kinds = {"energy": "validation", "klmatching": "test", "ganad-joint": "test"}
+    for detector, kind in kinds.items():
         guard = oodbench.load_guard(guards / detector)
         images = torch.from_numpy(images_of(run, store, kind))
         assert guard.card["calibration"]["images"] == kind

@@ -67,3 +67,13 @@ def test_features_of_length_zero_are_neighbours_like_others():
     # nearer than the directions opposite (2) and across (1.41) are the zeros (1)
     assert distance_to_nearest(queries, bank, 100).tolist() == [1.0] * 4
     assert distance_to_nearest(queries, bank, 101).tolist() == pytest.approx([2**0.5] * 4)
+
+
+def test_a_recorded_graph_finds_the_same_distances():
+    class Search(torch.nn.Module):
+        def forward(self, queries):
+            return distance_to_nearest(queries, bank, 5)
+
+    bank, queries = normalize(drawn(400, 16), dim=1), normalize(drawn(20, 16, seed=1), dim=1)
+    found = torch.export.export(Search(), (queries,), strict=False).module()(queries)
+    torch.testing.assert_close(found, distance_to_nearest(queries, bank, 5), rtol=1e-7, atol=0)
