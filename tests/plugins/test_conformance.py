@@ -9,6 +9,8 @@ from oodbench.registry.lookup import load_registry
 from oodbench.request.classifiers import make_classifier
 from oodbench.testing import checks, parametrize_with_checks
 
+REGISTRY = load_registry()
+
 _GENERATOR = {"recipe": "tiny", "steps": 30}
 _GANAD = {**_GENERATOR, "anomaly_steps": 40}
 QUICK = {
@@ -22,6 +24,12 @@ QUICK = {
     "efficientnet-lite": {"size": 64},
 }
 """Parameters with which plugins are trained, or built, in seconds, or suit the toy problem."""
+
+QUICK |= {
+    name: {"recipe": "tiny"}
+    for name, entry in REGISTRY.detectors.items()
+    if entry.target.family == "literature"
+}
 
 OPTIONAL = {"timm": "timm", "efficientnet-lite": "efficientnet_lite_pytorch"}
 """The packages that classifiers need and an installation may lack."""
@@ -41,8 +49,6 @@ COMPOSITIONS = (
     "react+vim",
 )
 """One of every shaping, and every kind of score."""
-
-REGISTRY = load_registry()
 
 
 def created(names):
