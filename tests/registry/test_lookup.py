@@ -114,7 +114,7 @@ def test_a_type_that_cannot_be_checked_is_passed_on() -> None:
             "classifiers",
             "x",
             "unknown classifier 'x'; known: cider, efficientnet-lite, energy-bounded, "
-            "fast-convnet, logit-norm, openood, outlier-exposure, preact-resnet, "
+            "fast-convnet, logit-norm, openood, outlier-exposure, pixmix, preact-resnet, "
             "pytorch-ood-wrn, resnet18, rotpred, t2fnorm, timm, torchvision, vos, "
             "wideresnet16-4.",
         ),
