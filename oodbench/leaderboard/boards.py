@@ -80,6 +80,7 @@ class Standing:
         accepted: share of ID test images accepted where 95 % of the calibration images are.
         runs: number of runs that succeeded.
         costs: what it took.
+        risks: (c,) what an input costs in use, mean over runs; None where that is not known.
     """
 
     entry: Entry
@@ -92,6 +93,7 @@ class Standing:
     accepted: Figure
     runs: int
     costs: Costs
+    risks: Floats | None
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,13 @@ def _standing(
         accepted=_figure(over_seeds(_known(id_rows, "acc95"))),
         runs=len(entry.attempts),
         costs=_costs(entry.costs, id_rows, ood_rows),
+        risks=_mean_risks(entry.attempts),
     )
+
+
+def _mean_risks(attempts: Sequence[Attempt]) -> Floats | None:
+    known = [each.risks for each in attempts if each.risks is not None]
+    return np.mean(known, axis=0) if known and len(known) == len(attempts) else None
 
 
 def _costs(noted: Sequence[Row], id_rows: Sequence[Row], ood_rows: Sequence[Row]) -> Costs:

@@ -54,11 +54,14 @@ class Attempt:
         classifier_seed: seed of the classifier.
         seed: of the detector; None where it draws nothing.
         components: over the OOD sets of the protocol, in its order.
+        risks: (c,) what an input costs in use, see `oodbench.leaderboard.inuse`; None where it is
+            not known which ID images the classifier gets wrong.
     """
 
     classifier_seed: int
     seed: int | None
     components: Components
+    risks: Floats | None = None
 
     @property
     def seeds(self) -> Seeds:

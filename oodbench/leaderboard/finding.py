@@ -25,11 +25,12 @@ from oodbench.leaderboard.entries import (
     merge,
     share_protocols,
 )
-from oodbench.leaderboard.scores import Scored, take_apart
+from oodbench.leaderboard.inuse import smallest_risks
+from oodbench.leaderboard.scores import Scored, judge, take_apart
 from oodbench.measures.paired import components
 from oodbench.report.conditions import conditions_of
 from oodbench.results.files import RUN, read_info
-from oodbench.results.run import read_rows, read_score_table
+from oodbench.results.run import read_prediction_table, read_rows, read_score_table
 
 TOLERANCE = 1e-9
 """How far a recorded AUROC may be from the one that the scores give, for rounding."""
@@ -165,6 +166,7 @@ def _attempts(
     attempts: dict[str, list[Attempt]] = {}
     images = set()
     try:
+        judged = judge(read_prediction_table(directory, info), titles[0])
         for (detector, classifier_seed, seed), parts in take_apart(
             read_score_table(directory, info)
         ):
@@ -172,7 +174,14 @@ def _attempts(
                 continue  # failed on some set, as its records say
             images.add(_digest([_hash(parts[title]) for title in titles]))
             known, *unknown = (parts[title].score for title in titles)
-            attempt = Attempt(classifier_seed, seed, components(known, unknown))
+            classifier = judged.get(classifier_seed)
+            correct = None if classifier is None else classifier.of(parts[titles[0]])
+            attempt = Attempt(
+                classifier_seed,
+                seed,
+                components(known, unknown),
+                None if correct is None else smallest_risks(known, unknown, correct),
+            )
             attempts.setdefault(detector, []).append(attempt)
     except (ValueError, pyarrow.ArrowException) as error:
         raise InvalidData(f"'{directory}': its scores are ill-formed: {error}") from error

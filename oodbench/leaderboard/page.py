@@ -14,9 +14,11 @@ from urllib.parse import quote, urlsplit
 from oodbench.leaderboard import texts
 from oodbench.leaderboard.boards import Board, Standing, describe_parameters
 from oodbench.leaderboard.entries import Skipped
+from oodbench.leaderboard.inuse import COSTS, DEFAULT, SHARES, prices, risks_without
 from oodbench.leaderboard.published import Published, lines_of, widen
 from oodbench.leaderboard.standings import RANK, Column, acceptance, columns, labels
 from oodbench.leaderboard.summary import HEIGHT, MARGIN, WIDTH, draw_costs, find_best
+from oodbench.measures.paired import Floats
 from oodbench.report.acceptance import DOUBLE_DAGGER
 from oodbench.report.layout import clean
 
@@ -54,6 +56,7 @@ def write_page(
                     zip(boards, texts.headings(boards), strict=True), start=1
                 )
             ],
+            uses=_uses(),
             plot_size=(WIDTH, HEIGHT, MARGIN),
             count_runs=len(runs),
             definitions=texts.DEFINITIONS,
@@ -87,6 +90,7 @@ def _view(
         "best": best,
         "more": more,
         "plot": draw_costs(board),
+        "without": prices(_without_detector(board)),
         "columns": [column.title for column in shown],
         "rows": [
             _row(shown, standing, name, f"{anchor}-entry-{number}", sources)
@@ -98,6 +102,25 @@ def _view(
         "off_target": f"{DOUBLE_DAGGER} {off_target}" if (off_target := acceptance(board)) else "",
         "published": _published(board, published),
     }
+
+
+def _uses() -> dict[str, Any]:
+    """Return the shares of OOD inputs and the costs that can be chosen, and the first choice."""
+    cost, share = divmod(DEFAULT, len(SHARES))
+    return {
+        "shares": [f"{100 * each:g} %" for each in SHARES],
+        "costs": [f"{each:g}" for each in COSTS],
+        "share": share,
+        "cost": cost,
+        "default": DEFAULT,
+    }
+
+
+def _without_detector(board: Board) -> Floats | None:
+    """Return what an input costs without a detector; None if no entry's costs are known."""
+    accuracy = board.id_accuracy.mean
+    known = any(each.risks is not None for each in board.standings)
+    return risks_without(accuracy) if known and not math.isnan(accuracy) else None
 
 
 def _count(things: Sequence[Any], name: str) -> str:
@@ -123,6 +146,7 @@ def _row(
         "name": name,
         "rank": _cell(RANK, standing),
         "cells": [_cell(column, standing) for column in shown],
+        "prices": prices(standing.risks),
         "parameters": describe_parameters(entry.parameters),
         "plugin": clean(entry.plugin),
         "paper": clean(citation),

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow
 
+from oodbench.measures.arrays import Flags
+from oodbench.measures.evaluation import correctness
+
 Fitted: TypeAlias = tuple[str, int, int | None]
 """A detector's name, the seed of its classifier, and its own seed; None where it draws nothing."""
 
@@ -26,6 +29,57 @@ class Scored:
 
     index: npt.NDArray[np.int64]
     score: npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Whether a classifier is right about the ID test images, in their order.
+
+    Attributes:
+        index: (n,) int64, positions of the images in their split.
+        correct: (n,) bool.
+    """
+
+    index: npt.NDArray[np.int64]
+    correct: Flags
+
+    def of(self, scored: Scored) -> Flags | None:
+        """Return whether it is right about each image that was scored; None if one is not here."""
+        place = np.searchsorted(self.index, scored.index)
+        if len(self.index) and np.array_equal(self.index.take(place, mode="clip"), scored.index):
+            return self.correct[place]
+        return None
+
+
+def judge(table: pyarrow.Table, id_dataset: str) -> dict[int, Judged]:
+    """Return what a run's table of predictions says of the ID test images, by classifier seed.
+
+    Nothing is said of images that have no label.
+
+    Args:
+        table: columns as in `oodbench.results.columns.PREDICTION`.
+        id_dataset: title of the ID set.
+
+    Raises:
+        ValueError, pyarrow.ArrowException: if a column holds values of a wrong type.
+    """
+    if not table.num_rows:
+        return {}
+    sets, set_names = _categories(table, "dataset")
+    splits, split_names = _categories(table, "split")
+    seeds, index, labels, predictions = (
+        _integers(table, name) for name in ("classifier_seed", "index", "label", "prediction")
+    )
+    own = np.isin(sets, [place for place, name in enumerate(set_names) if name == id_dataset])
+    own &= np.isin(splits, [place for place, name in enumerate(split_names) if name == "test"])
+    found = {}
+    for seed in np.unique(seeds[own]):
+        chosen = np.flatnonzero(own & (seeds == seed))
+        chosen = chosen[np.argsort(index[chosen], kind="stable")]
+        correct = correctness(labels[chosen], predictions[chosen])
+        if correct is not None:
+            found[int(seed)] = Judged(index[chosen], correct)
+    return found
 
 
 def take_apart(table: pyarrow.Table) -> Iterator[tuple[Fitted, dict[str, Scored]]]:

@@ -226,6 +226,15 @@ def read_score_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
     return read_table(verified(directory, _SCORES, info), SCORE, rows_limit(info))
 
 
+def read_prediction_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
+    """Read the predictions of a run as they are in the file, columns as in `PREDICTION`.
+
+    Raises:
+        InvalidData: if the file is missing, damaged or something else.
+    """
+    return read_table(verified(directory, _PREDICTIONS, info), PREDICTION, rows_limit(info))
+
+
 def _read_frame(path: Path, columns: Mapping[str, str], limit: int) -> pd.DataFrame:
     values = _record_columns(path, columns, limit)
     return pd.DataFrame({name: pd.Series(values[name], dtype=columns[name]) for name in columns})

@@ -109,6 +109,24 @@ def test_the_choice_shows_one_benchmark(visit: Visit) -> None:
         assert [board.is_visible() for board in boards.all()] == [False, True]
 
 
+def test_share_and_cost_choose_what_detectors_cost_in_use(visit: Visit) -> None:
+    cells = visit.page.locator("#board-1-table td.priced")
+    first = cells.all_inner_texts()
+    visit.heading("AUROC").click()
+    visit.shows(["poor", "good"])
+    visit.page.get_by_label("OOD inputs").select_option("50 %")
+    visit.page.get_by_label("Cost of an accepted failure").select_option("1")
+    visit.shows(["good", "poor"])
+    chosen = cells.all_inner_texts()
+    assert chosen != first
+    assert [float(each) for each in chosen] == sorted(float(each) for each in chosen)
+    caption = visit.page.locator("#board-1-table caption")
+    sync_api.expect(caption).to_contain_text("where 50 % are OOD and an accepted failure costs 1,")
+    visit.page.get_by_label("OOD inputs").select_option("10 %")
+    visit.page.get_by_label("Cost of an accepted failure").select_option("10")
+    assert cells.all_inner_texts() == first
+
+
 def test_a_link_opens_the_entry(visit: Visit) -> None:
     entry = visit.page.locator("#board-1-entry-1")
     assert entry.get_attribute("open") is None
