@@ -78,7 +78,9 @@ def write_graph(guard: Guard, images: Tensor, path: Path) -> None:
         raise UserError(f"{refusal}: {obstacle}")
     inputs = images.float().div(255)
     try:
-        _record(_Judge(guard.module, guard.detector).eval(), inputs[:TRACED], path)
+        with _silent(), torch.no_grad():
+            program = _record(_Judge(guard.module, guard.detector).eval(), inputs[:TRACED])
+            _convert(program, path)
         found = _scores(path, inputs.numpy())
     except Exception as error:  # tracer, converter and runtime each have many ways to fail
         raise UserError(f"{refusal}: {_first_sentence(error)}") from error
@@ -99,21 +101,31 @@ def _obstacle(detector: Detector) -> str | None:
     return None
 
 
-def _record(judge: nn.Module, images: Tensor, path: Path) -> None:
-    with _silent(), torch.no_grad():
-        program = torch.export.export(
-            judge, (images,), dynamic_shapes=({0: torch.export.Dim("n")},), strict=False
-        )
-        torch.onnx.export(
-            program,
-            f=path,
-            input_names=["images"],
-            output_names=["logits", "scores"],
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+def _record(judge: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+    """Return what a module computes for any number of images.
+
+    By the values that pass where that succeeds, and else by reading the code, which takes longer
+    but also follows ``len`` of a tensor.
+    """
+    shapes = ({0: torch.export.Dim("n")},)
+    try:
+        return torch.export.export(judge, (images,), dynamic_shapes=shapes, strict=False)
+    except Exception:  # the second way has better reasons
+        return torch.export.export(judge, (images,), dynamic_shapes=shapes, strict=True)
+
+
+def _convert(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a recorded program as an ONNX graph."""
+    torch.onnx.export(
+        program,
+        f=path,
+        input_names=["images"],
+        output_names=["logits", "scores"],
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
 
 
 def _scores(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
