@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from oodbench.guard.guard import Guard, load_guard
     from oodbench.results.run import Run, read_run
     from oodbench.runs.evaluated import evaluate
+    from oodbench.runs.imported import import_openood
     from oodbench.runs.runner import run
 
-__all__ = ["Guard", "Run", "evaluate", "load_guard", "read_run", "run"]
+__all__ = ["Guard", "Run", "evaluate", "import_openood", "load_guard", "read_run", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from oodbench.runs.evaluated import evaluate
 
         return evaluate
+    if name == "import_openood":
+        from oodbench.runs.imported import import_openood
+
+        return import_openood
     if name in ("Run", "read_run"):
         from oodbench.results.run import Run, read_run
 

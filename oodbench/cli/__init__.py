@@ -20,6 +20,7 @@ from oodbench.store.paths import expanded
 COMMANDS = (
     "run",
     "evaluate",
+    "importing",
     "listing",
     "table",
     "report",

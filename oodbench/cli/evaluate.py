@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+
+if TYPE_CHECKING:
+    from oodbench.results.run import Run
 
 EXPLANATION = (
     "SCORES is a CSV or Parquet file with a row for each score and the columns detector, dataset, "
@@ -34,16 +37,23 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the run of a file of scores, print its table, and say where its files are."""
-    from oodbench.cli.output import print_ansi, say, width
-    from oodbench.report.merging import texts_of
-    from oodbench.report.tables import render
     from oodbench.runs.evaluated import evaluate
 
     run = evaluate(
         options.scores, larger_is=options.larger_is, out=options.out, force=options.force
     )
     if not options.quiet:
-        table = render(run.records, format="terminal", width=width(), **texts_of([run]))
-        print_ansi(table)
-        say(f"{run.directory}/")
+        print_run(run)
     return 1 if (run.records["status"] == "failed").any() else 0
+
+
+def print_run(run: Run) -> None:
+    """Print the table of a run, what was left out, and where its files are."""
+    from oodbench.cli.output import print_ansi, say, width
+    from oodbench.report.merging import texts_of
+    from oodbench.report.tables import render
+
+    print_ansi(render(run.records, format="terminal", width=width(), **texts_of([run])))
+    for title, reason in run.info["missing"].items():
+        say(f"left out: {title}: {reason}")
+    say(f"{run.directory}/")

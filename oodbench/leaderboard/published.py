@@ -12,29 +12,9 @@ from oodbench.errors import InvalidData
 from oodbench.leaderboard.boards import Board
 from oodbench.leaderboard.standings import labels
 from oodbench.report.layout import MISSING
+from oodbench.results.columns import PUBLISHED
 from oodbench.results.files import RECORDS_BYTES
 from oodbench.store.validation import require_size
-
-COLUMNS = (
-    "source",
-    "url",
-    "table",
-    "id_dataset",
-    "detector",
-    "ood_dataset",
-    "measure",
-    "percent",
-    "std",
-    "runs",
-    "protocol",
-    "note",
-    "benchmark",
-    "measured_by",
-)
-"""The header of a file of published figures. ``percent`` and ``std`` are as printed; ``note`` says
-what is odd about a figure, ``protocol`` how it was measured and what ``measure`` really is. Where
-one of our benchmarks has sets of the same names and the same measures, ``benchmark`` names it, and
-``measured_by`` our detector."""
 
 _SHARED = (
     *("source", "url", "table", "id_dataset", "detector", "measure", "runs", "protocol"),
@@ -211,7 +191,7 @@ def _read(path: Path) -> Iterable[Published]:
         require_size(path, RECORDS_BYTES)
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            if tuple(reader.fieldnames or ()) != PUBLISHED:
                 return []
             rows = list(reader)
     except (OSError, ValueError, csv.Error):

@@ -77,6 +77,27 @@ PREDICTION = {
 }
 """Columns and dtypes of the predictions."""
 
+PUBLISHED = (
+    "source",
+    "url",
+    "table",
+    "id_dataset",
+    "detector",
+    "ood_dataset",
+    "measure",
+    "percent",
+    "std",
+    "runs",
+    "protocol",
+    "note",
+    "benchmark",
+    "measured_by",
+)
+"""The header of a file of published figures. ``percent`` and ``std`` are as printed; ``note`` says
+what is odd about a figure, ``protocol`` how it was measured and what ``measure`` really is. Where
+one of our benchmarks has sets of the same names and the same measures, ``benchmark`` names it, and
+``measured_by`` our detector."""
+
 
 def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return records with all columns and their dtypes, in the order given.

@@ -67,7 +67,6 @@ def evaluate(
     Raises:
         UserError: if the scores cannot be used, or the run cannot be written.
     """
-    started = time.perf_counter()
     place, source = "the table of scores", "Python"
     if isinstance(id_scores, str | Path):
         path = expanded(id_scores)
@@ -77,23 +76,62 @@ def evaluate(
         table = id_scores
     else:
         table = _as_table(id_scores, ood_scores or {}, id_dataset, calibration_scores)
+    return evaluate_table(table, larger_is, place=place, source=source, out=out, force=force)
+
+
+def evaluate_table(
+    table: pd.DataFrame,
+    larger_is: str,
+    *,
+    place: str,
+    source: str,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    notes: Mapping[str, str] | None = None,
+    deviations: Mapping[str, str] | None = None,
+    missing: Mapping[str, str] | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+) -> Run:
+    """Evaluate a table of scores, and leave the files of a run.
+
+    Args:
+        table: columns as in `oodbench.runs.given`.
+        larger_is: "ood" or "id": what a larger score means.
+        place: where the scores came from, for the message of an error.
+        source: and for ``run.json``.
+        groups: OOD sets by the name of a group, of which tables show the mean.
+        notes: what is worth knowing of a set, by its name.
+        deviations: what is worth knowing of a detector, by its name.
+        missing: why sets were left out, by name.
+        out: output folder, as in `evaluate`.
+        force: whether another run in the output folder may be replaced.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: if the scores cannot be used, or the run cannot be written.
+    """
+    started = time.perf_counter()
     given = conform(table, larger_is, place)
-    key = _key(given)
+    averaged = {name: list(sets) for name, sets in (groups or {}).items()}
+    key = _key(given) if not averaged else digest([_key(given), averaged])
     name = as_name(given.id_dataset)
     directory = expanded(out) if out is not None else default_directory(name, key)
     try_to_write(RUNS if out is None else directory)
     refuse_other_runs(directory, key, force)
     make_directory(directory)
     records = _records(given)
-    notes = {given.id_dataset: NOTE}
+    said = dict(notes or {})
+    said[given.id_dataset] = "; ".join(filter(None, (NOTE, said.get(given.id_dataset))))
     info = {
         "key": key,
         "benchmark": name,
-        "request": _request(given, records),
+        "request": _request(given, records) | {"groups": averaged},
         "given": {"source": source, "larger_is": larger_is},
-        "missing": {},
-        "notes": notes,
-        "deviations": {},
+        "missing": dict(missing or {}),
+        "notes": said,
+        "deviations": dict(deviations or {}),
         "plugins": {},
         "hardware": hardware.describe(),
         "versions": versions(),
@@ -106,7 +144,12 @@ def evaluate(
         scores=given.scores,
         predictions=given.predictions,
         info=info,
-        texts=table_files(records, notes=notes, deviations={}, groups={}),
+        texts=table_files(
+            records,
+            notes=said,
+            deviations=deviations or {},
+            groups={given.id_dataset: averaged},
+        ),
     )
 
 
@@ -182,7 +225,6 @@ def _request(given: Given, records: pd.DataFrame) -> dict[str, Any]:
     return {
         "id": given.id_dataset,
         "ood": sets,
-        "groups": {},
         "detectors": {name: {} for name in records["detector"].unique()},
         "classifier": {str(scores["classifier"].iloc[0]): {}},
         "seeds": sorted(map(int, scores["seed"].dropna().unique())) or [0],

@@ -13,7 +13,8 @@ from made_runs import make_run
 
 from oodbench.errors import InvalidData, UserError
 from oodbench.leaderboard.build import Leaderboard, read_leaderboard
-from oodbench.leaderboard.published import COLUMNS, find_published
+from oodbench.leaderboard.published import find_published
+from oodbench.results.columns import PUBLISHED
 
 SCRIPT = "<script>alert(1)</script>"
 FILES = ["index.html", "leaderboard.md", "leaderboard.csv", "leaderboard.tex"]
@@ -168,13 +169,13 @@ def test_latex_has_the_groups_in_booktabs(tmp_path: Path) -> None:
 
 
 def publish(folder: Path, **changes: str) -> None:
-    row = dict.fromkeys(COLUMNS, "")
+    row = dict.fromkeys(PUBLISHED, "")
     row |= {"source": "Some et al. 2020", "table": "3", "id_dataset": "Digits"}
     row |= {"detector": "their-ad", "ood_dataset": "Uniform", "measure": "AUROC"}
     row |= {"percent": "99.99", "std": "0.01", "protocol": "Another network.", **changes}
     folder.mkdir(exist_ok=True)
     with (folder / "figures.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, PUBLISHED)
         writer.writeheader()
         writer.writerow(row)
 

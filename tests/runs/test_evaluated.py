@@ -117,6 +117,24 @@ def test_scores_and_labels_in_the_manner_of_pytorch_ood(tmp_path: Path) -> None:
     assert record["fpr95_ood"] == pytest.approx(expected["FPR95TPR"], abs=1e-6)
 
 
+def test_a_file_of_scores_in_the_manner_of_pytorch_ood(tmp_path: Path) -> None:
+    # Larger scores for OOD inputs, whose labels are negative.
+    random = np.random.default_rng(0)
+    labels = np.concatenate([random.integers(0, 10, 200), np.full(150, -1)])
+    scores = random.normal(0, 1, 350).astype(np.float32) + (labels < 0)
+    columns = {"dataset": np.where(labels < 0, "Textures", "CIFAR-10")}
+    columns |= {"split": np.where(labels < 0, "ood", "id"), "score": scores, "label": labels}
+    pd.DataFrame({"detector": "vim", **columns}).to_csv(tmp_path / "scores.csv", index=False)
+    line = f"evaluate {tmp_path}/scores.csv --larger-is ood --out {tmp_path}/run --quiet"
+    assert main(line.split()) == 0
+    record = oodbench.read_run(tmp_path / "run").records.iloc[1]
+    false, true, _ = roc_curve(labels < 0, scores, drop_intermediate=False)
+    assert record["auroc"] == pytest.approx(roc_auc_score(labels < 0, scores), abs=1e-12)
+    assert record["aupr_ood"] == pytest.approx(average_precision_score(labels < 0, scores))
+    assert record["aupr_id"] == pytest.approx(average_precision_score(labels >= 0, -scores))
+    assert record["fpr95_ood"] == pytest.approx(false[np.argmax(true >= 0.95)])
+
+
 def test_the_scores_of_a_run_give_its_records_again(tmp_path: Path) -> None:
     made = make_run(tmp_path / "made", seeds=[0, 1], classifier_seeds=[0, 1])
     again = evaluated(made.directory / "scores.parquet", tmp_path)
