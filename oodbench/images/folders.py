@@ -10,10 +10,14 @@ from pathlib import Path
 from oodbench.errors import InvalidData
 from oodbench.images.pictures import SUFFIXES
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "validation")
 
-UNUSED = frozenset({"val", "valid", "validation"})
-"""Names of folders beside ``train`` and ``test`` that are left aside."""
+NAMES = {
+    "train": "train",
+    "test": "test",
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
+"""The splits by the names of folders and words in names of files that mean them."""
 
 OF_SYSTEMS = frozenset(
     {"$recycle.bin", "@eadir", "__macosx", "lost+found", "system volume information"}
@@ -71,7 +75,7 @@ def read_folder(base: Path) -> Folder:
 
 
 def split_folders(place: Path) -> dict[str, Path]:
-    """Return the folders ``train`` and ``test`` in a folder; without them itself, as ``test``.
+    """Return the folders of splits in a folder; without ``train`` and ``test`` itself, as ``test``.
 
     Raises:
         InvalidData: if they lie beside pictures or other folders of pictures, so that they may be
@@ -80,18 +84,19 @@ def split_folders(place: Path) -> dict[str, Path]:
     folders = [path for path in _visible(place) if path.is_dir()]
     found: dict[str, Path] = {}
     for path in folders:
-        split = path.name.lower()
+        split = NAMES.get(path.name.lower())
+        if split is None:
+            continue
         if split in found:
             raise InvalidData(f"{place}: has both {found[split].name}/ and {path.name}/")
-        if split in SPLITS:
-            found[split] = path
-    if not found:
+        found[split] = path
+    if not {"train", "test"} & {*found}:
         return {"test": place}
-    own = {*found.values(), *(path for path in folders if path.name.lower() in UNUSED)}
+    own = {*found.values()}
     for path in _visible(place):
         is_folder = path.is_dir() and path not in own and read_folder(path).pictures
         if is_folder or (path.is_file() and path.suffix.lower() in SUFFIXES):
-            name = next(iter(found.values())).name
+            name = (found.get("test") or found["train"]).name
             raise InvalidData(
                 f"{place}: {name}/ may be a set of images or a class, since {path.name} lies "
                 f"beside it; move {path.name} elsewhere, or rename {name}/ if it is a class"

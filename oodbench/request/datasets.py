@@ -30,7 +30,8 @@ from oodbench.images.sources import Source, locate
 from oodbench.images.subsets import choose_classes, split_classes
 from oodbench.images.userdata import UserImages, is_path
 from oodbench.registry.isolation import isolated
-from oodbench.registry.lookup import Registry
+from oodbench.registry.loading import Plugin
+from oodbench.registry.lookup import Entry, Registry
 from oodbench.request.classifiers import why_unclassified
 
 Parameters = Mapping[str, Mapping[str, Any]]
@@ -54,11 +55,13 @@ def make_dataset(
     if classes is not None:
         dataset = make_dataset(whole, registry, parameters, shape)
         return choose_classes(dataset, _classes_of(dataset), classes)
+    entry: Entry[Dataset]
     if is_path(name):
-        return UserImages(path=name)
-    if name not in registry.datasets:
-        refuse_bare_path(name)
-    entry = registry.datasets[name]
+        entry = Entry(name, "images", Plugin("", "", ""), UserImages, {"path": name})
+    else:
+        if name not in registry.datasets:
+            refuse_bare_path(name)
+        entry = registry.datasets[name]
     try:
         with isolated():
             dataset = entry.create(**(parameters or {}).get(name, {}))
@@ -168,6 +171,9 @@ def find_validation_images(
 ) -> tuple[Source, Source | None, str]:
     """Return the images to train on, the validation images, and why there are none.
 
+    They are, in this order, those of a set that the benchmark names, those that the ID set has
+    itself, or some that are held out of the ID training images.
+
     Args:
         train: all ID training images.
         benchmark: says where the validation images come from.
@@ -186,6 +192,8 @@ def find_validation_images(
             return train, locate(dataset, "test", folder, download=download), ""
         except (DataUnavailable, PluginError) as error:
             return train, None, str(error)
+    if benchmark.held_out and "validation" in train.dataset.splits:
+        return train, locate(train.dataset, "validation", folder, download=download), ""
     if benchmark.held_out:
         rest, held_out = train.shared(benchmark.held_out, benchmark.selection_seed)
         return rest, held_out, ""

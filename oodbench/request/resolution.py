@@ -148,10 +148,10 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
     refuse_copies(train, test, ood, id_dataset.shape)
     known = train.identities | test.identities
     tested = frozenset().union(*(source.identities for source in ood))
-    if benchmark.validation_set and validation and validation.identities & (known | tested):
+    if validation and validation.share is None and validation.identities & (known | tested):
         raise UserError(
-            f"the validation images of benchmark '{benchmark.name}' ({benchmark.validation_set}) "
-            "are trained on or tested; name another validation_set"
+            f"validation images of '{validation.dataset.info.name}' are trained on or tested too; "
+            "remove them from one of the sets, or take none: --validation-images 0"
         )
     auxiliary = Auxiliary(known, tested, id_dataset, data, options.download, registry)
     auxiliary.add_detectors(detectors, unmade)

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+import oodbench
 from oodbench.cli import main
 
 
@@ -201,3 +203,83 @@ def test_the_home_folder_is_known_in_all_paths(here: Path, monkeypatch, capsys) 
     assert main(["table", "~/out"]) == 0
     with pytest.raises(SystemExit, match="2"):
         main(["table", "~nobody-of-that-name/out"])
+
+
+def write_photographs(folder: Path, *, classes: int, count: int, seed: int) -> None:
+    """Write random pictures of many sizes into folders of classes."""
+    draws = np.random.default_rng(seed)
+    for number in range(count):
+        place = folder / f"class{number % classes}"
+        place.mkdir(parents=True, exist_ok=True)
+        size = (*draws.integers(20, 60, 2), 3)
+        Image.fromarray(draws.integers(0, 256, size, dtype=np.uint8)).save(place / f"{number}.png")
+
+
+@pytest.fixture
+def photographs(here: Path) -> Path:
+    """Return the current folder, with pictures of many sizes, some of them for validation."""
+    for seed, (split, count) in enumerate({"train": 40, "test": 10, "val": 12}.items()):
+        write_photographs(here / "photos" / split, classes=2, count=count, seed=seed)
+    write_photographs(here / "far", classes=1, count=6, seed=9)
+    return here
+
+
+def test_pictures_of_many_sizes_run_from_the_command_line_a_file_and_python(
+    photographs: Path, capsys
+) -> None:
+    asked = "--id ./photos --ood ./far,./other --set ./photos.size=16"
+    assert main([*RUN.split(), *asked.split(), "--quiet"]) == 0
+    sets, info = results(photographs)
+    assert sets == {"far", "other-resized"}
+    assert "shorter side resized, centre of 16x16 cut out" in info["notes"]["far"]
+    (photographs / "photos.toml").write_text(
+        'name = "photos"\nid = "./photos"\nood = ["./far", "./other"]\n'
+        'classifier = "preact-resnet"\n[parameters."./photos"]\nsize = 16\n'
+    )
+    assert main([*RUN.split(), "--benchmark", "photos.toml", "--quiet"]) == 0
+    assert results(photographs)[1]["jobs_run"] == 0
+    run = oodbench.run(
+        id="./photos",
+        ood=["./far", "./other"],
+        classifier="preact-resnet",
+        detectors=["msp"],
+        parameters={"./photos": {"size": 16}, "preact-resnet": {"epochs": 1, "width": 4}},
+        store="store",
+        out="out",
+        engine="inline",
+        device="cpu",
+    )
+    assert run.info["jobs_run"] == 0
+    assert main([*RUN.split(), *asked.replace("size", "sise").split()]) == 2
+    assert "unknown parameter of images ./photos: 'sise'; did you mean 'size'?" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_folder_of_validation_images_is_not_learned_from(photographs: Path, capsys) -> None:
+    line = [*RUN.replace("msp", "klmatching").split(), "--id", "./photos", "--ood", "./far"]
+    assert main([*line, "--quiet"]) == 0
+    info = results(photographs)[1]
+    assert "validation: 12 images in 2 classes" in info["notes"]["photos"]
+    assert "photos (validation)" in " ".join(info["jobs"].values())
+    shutil.copy(photographs / "photos/train/class0/0.png", photographs / "photos/val/class0")
+    assert main([*line, "--quiet", "--force"]) == 2
+    assert "validation images of 'photos' are trained on" in capsys.readouterr().err
+
+
+def test_a_data_set_of_hugging_face_runs_like_the_same_pictures(photographs: Path) -> None:
+    shutil.rmtree(photographs / "photos" / "val")
+    for split in ("train", "test"):
+        files = sorted((photographs / "photos" / split).rglob("*.png"))
+        rows = {
+            "image": [{"bytes": path.read_bytes(), "path": path.name} for path in files],
+            "label": [int(path.parent.name[-1]) for path in files],
+        }
+        (photographs / "hub").mkdir(exist_ok=True)
+        pd.DataFrame(rows).to_parquet(photographs / "hub" / f"{split}-00000-of-00001.parquet")
+    figures = []
+    for name in ("./hub", "./photos"):
+        asked = ["--id", name, "--ood", "./far", "--set", f"{name}.size=16", "--quiet", "--force"]
+        assert main([*RUN.split(), *asked]) == 0
+        figures.append(pd.read_csv(photographs / "out" / "records.csv")["auroc"].tolist())
+    assert figures[0] == pytest.approx(figures[1], nan_ok=True)

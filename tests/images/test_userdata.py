@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from oodbench.errors import InvalidData, UserError
+from oodbench.images.pictures import fit_picture
 from oodbench.images.userdata import UserImages, is_path
 
 
@@ -76,7 +79,7 @@ def test_grey_of_16_bits_keeps_its_shades(tmp_path: Path, suffix: str) -> None:
     shades = np.array([[0, 100, 129, 257, 32768, 65535]], dtype=np.uint16)
     Image.fromarray(shades).save(tmp_path / f"deep{suffix}")
     found = UserImages(path=str(tmp_path / f"deep{suffix}")).load(tmp_path, "test")
-    assert found.images.tolist() == [[[0, 0, 1, 1, 128, 255]]]
+    assert np.asarray(found.images).tolist() == [[[0, 0, 1, 1, 128, 255]]]
 
 
 def test_a_picture_of_unknown_range_is_refused(tmp_path: Path) -> None:
@@ -176,14 +179,89 @@ def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     dataset = UserImages(path=str(tmp_path / "mine"))
     with pytest.raises(InvalidData, match=r"a\.png: not a readable image"):
-        dataset.load(tmp_path, "test")
+        np.asarray(dataset.load(tmp_path, "test").images)
 
 
-def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "mine" / "a.png", size=(6, 4))
-    picture(tmp_path / "mine" / "b.png", size=(4, 6))
-    with pytest.raises(InvalidData, match=r"b\.png: image is 4x6, but others of the set are 6x4"):
-        UserImages(path=str(tmp_path / "mine"))
+def striped(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Write a picture of random pixels, and return them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(size).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def test_pictures_of_any_size_are_fitted_to_the_id_images(tmp_path: Path) -> None:
+    wide = striped(tmp_path / "mine" / "a.png", (40, 20))
+    high = striped(tmp_path / "mine" / "b.png", (30, 90))
+    small = striped(tmp_path / "mine" / "c.png", (10, 10))
+    dataset = UserImages(path=str(tmp_path / "mine")).fitted((1, 10, 10))
+    assert dataset.shape == (3, 10, 10)
+    images = dataset.load(tmp_path, "test").images
+    assert images.shape == (3, 10, 10, 3)
+    # Shorter side resized, then the centre cut out, by a library of its own.
+    for found, pixels, side, cut in (
+        (images[0], wide, (20, 10), np.s_[:, 5:15]),
+        (images[1], high, (10, 30), np.s_[10:20]),
+    ):
+        resized = np.asarray(Image.fromarray(pixels).resize(side, Image.Resampling.BILINEAR))
+        assert np.abs(found.astype(int) - resized[cut]).max() <= 1
+    assert np.array_equal(images[2], small)
+    assert dataset.describe("test") == (
+        "3 images, of 3 sizes (10x10 to 30x90): shorter side resized, centre of 10x10 cut out"
+    )
+
+
+def test_every_size_can_be_fitted_to_every_other() -> None:
+    sizes = [1, 2, 3, 5, 7, 16, 28, 33, 59, 224, 1023]
+    for height, width, own_height, own_width in itertools.product(
+        sizes[:8], sizes[:8], *2 * [sizes]
+    ):
+        flat = np.full((own_height, own_width), 7, dtype=np.uint8)
+        fitted = fit_picture(flat, height, width)
+        assert fitted.shape == (height, width)
+        assert (fitted == 7).all()
+
+
+def test_an_id_set_of_many_sizes_becomes_squares(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name, size in (("cat/1", (40, 20)), ("dog/1", (31, 33))):
+            striped(tmp_path / "id" / split / f"{name}.png", size)
+    dataset = UserImages(path=str(tmp_path / "id"))
+    assert dataset.shape == (3, 20, 20)
+    assert "shorter side resized, centre of 20x20 cut out" in dataset.note("test")
+    chosen = UserImages(path=str(tmp_path / "id"), size=16)
+    assert chosen.shape == (3, 16, 16)
+    assert chosen.load(tmp_path, "train").images.shape == (2, 16, 16, 3)
+    with pytest.raises(UserError, match="the size of images is -1"):
+        UserImages(path=str(tmp_path / "id"), size=-1)
+
+
+def test_large_photographs_become_squares_of_224(tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png", size=(800, 600))
+    assert UserImages(path=str(tmp_path / "mine")).shape == (1, 224, 224)
+    picture(tmp_path / "other" / "a.png", size=(512, 512))
+    assert UserImages(path=str(tmp_path / "other")).shape == (1, 512, 512)
+
+
+def test_a_picture_of_48_megapixels_is_read(tmp_path: Path) -> None:
+    Image.new("1", (8000, 6000), 1).save(tmp_path / "large.png")
+    dataset = UserImages(path=str(tmp_path / "large.png")).fitted((1, 8, 8))
+    assert np.array_equal(dataset.load(tmp_path, "test").images, np.full((1, 8, 8), 255))
+
+
+def test_only_pictures_that_are_asked_for_are_decoded(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path / "mine", "a.png", "b.png", "c.png")
+    (tmp_path / "mine" / "b.png").write_bytes(b"no picture")
+    images = dataset.load(tmp_path, "test").images
+    assert np.asarray(images[np.array([0, 2])])[:, 0, 0].tolist() == [0, 2]
+    with pytest.raises(InvalidData, match=r"b\.png: not a readable image"):
+        np.asarray(images)
+
+
+def test_the_images_of_a_pack_have_one_size(tmp_path: Path) -> None:
+    pack(tmp_path / "mine.npz")
+    with pytest.raises(UserError, match="the images of a pack have one size; leave out size"):
+        UserImages(path=f"{tmp_path}/mine.npz", size=8)
 
 
 def test_a_text_file_is_not_taken_for_a_picture(tmp_path: Path) -> None:
@@ -208,7 +286,41 @@ def test_what_is_no_image_may_lie_beside_the_splits(tmp_path: Path) -> None:
     (tmp_path / "id" / "labels.csv").write_text("about")
     names = [f"{split}/{name}" for split in ("train", "val", "test") for name in SIX]
     dataset = pictures(tmp_path / "id", *names)
-    assert [len(dataset.files(tmp_path, split)) for split in dataset.splits] == [6, 6]
+    assert [len(dataset.files(tmp_path, split)) for split in dataset.splits] == [6, 6, 6]
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation", "dev"])
+def test_a_folder_of_validation_images_is_a_split(tmp_path: Path, name: str) -> None:
+    names = [f"{split}/{each}" for split in ("train", "test") for each in SIX]
+    dataset = pictures(tmp_path / "id", *names, f"{name}/dog/0.png", f"{name}/eel/1.png")
+    assert dataset.splits == ("train", "test", "validation")
+    found = dataset.load(tmp_path, "validation")
+    assert (found.labels.tolist(), found.note) == ([1, 2], "")
+    assert dataset.note("test").endswith("; validation: 2 images in 2 classes (dog, eel)")
+    with pytest.raises(InvalidData, match=r"has both \w+/ and \w+/"):
+        pictures(tmp_path / "id", f"{'val' if name == 'dev' else 'dev'}/dog/0.png")
+
+
+def test_validation_images_stand_in_for_missing_test_images(tmp_path: Path) -> None:
+    dataset = pictures(
+        tmp_path / "id", *(f"{split}/{name}" for split in ("train", "val") for name in SIX)
+    )
+    assert dataset.splits == ("train", "test")
+    assert dataset.note("test").endswith(
+        "the validation images are the test images, since there are no others"
+    )
+
+
+def test_packs_of_validation_images_are_a_split(tmp_path: Path) -> None:
+    for split in ("train", "test", "validation"):
+        pack(tmp_path / f"mine-{split}.npz")
+    assert UserImages(path=str(tmp_path / "mine")).splits == ("train", "test", "validation")
+
+
+def test_validation_alone_is_no_split(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path / "mine", "val/1.png", "other/1.png")
+    assert dataset.splits == ("test",)
+    assert dataset.load(tmp_path, "test").labels.tolist() == [0, 1]
 
 
 def test_splits_are_known_whatever_the_case(tmp_path: Path) -> None:
@@ -326,7 +438,7 @@ def test_that_only_the_first_of_several_frames_is_used_is_said(tmp_path: Path, s
     dataset = UserImages(path=str(tmp_path))
     images = dataset.load(tmp_path, "test")
     assert images.note == "3 images, files of which only the first frame is used: 2"
-    assert np.abs(images.images.astype(int) - 10).max() <= 1
+    assert np.abs(np.asarray(images.images).astype(int) - 10).max() <= 1
 
 
 def test_the_previews_in_a_photograph_are_no_frames(tmp_path: Path) -> None:
@@ -360,7 +472,12 @@ def text_chunk(path: Path) -> None:
 
 
 def too_large(path: Path) -> None:
-    Image.new("1", (6000, 6000)).save(path)
+    header = Image.new("1", (6000, 6000))
+    header.save(path)
+    content = path.read_bytes()
+    claimed = b"IHDR" + (14_000).to_bytes(4, "big") * 2 + content[24:29]
+    checksum = zlib.crc32(claimed).to_bytes(4, "big")
+    path.write_bytes(content[:12] + claimed + checksum + content[33:])
 
 
 def pipe(path: Path) -> None:
