@@ -50,7 +50,8 @@ class Dataset(ABC):
         info: name, title and source of the set.
         shape: (c, h, w) of the original images; c is 1 or 3.
         num_classes: number of classes; 0 if the images have none.
-        splits: the splits that exist; an ID set needs ``"train"`` and ``"test"``.
+        splits: the splits that exist; an ID set needs ``"train"`` and ``"test"``, and may have
+            ``"validation"``, whose images then are the validation images.
         mirrorable: whether an image that is mirrored left to right is of the same class, so that a
             classifier may be trained on such images: of photographs as a rule, of letters and
             digits not. Images of a user's own are taken not to be.

@@ -6,6 +6,7 @@ The tests of all detectors on one network make one run, and folders of seeds its
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from oodbench.runs.openood import (
     find_printed,
     find_scored,
 )
-from oodbench.store.paths import RUNS, as_name, expanded, printable
+from oodbench.store.paths import RUNS, as_name, distinct_names, expanded, printable
 
 FIGURES = "openood-tables.csv"
 """The file of published figures, in the output folder."""
@@ -101,16 +102,12 @@ def import_openood(
             "for .npz files of conf, pred and label, and for tables such as ood.csv"
         )
     target = RUNS if out is None else expanded(out)
-    groups: dict[tuple[str, str], list[_Part]] = {}
+    groups: dict[str, list[_Part]] = {}
     for each in scored:
         part = _read(each, each.id_set(id_dataset))
-        groups.setdefault((f"{each.test.trained or part.id_set}", each.test.scheme), []).append(
-            part
-        )
-    runs = [
-        _run(parts, place, target / as_name(f"{trained} {scheme}"), force)
-        for (trained, scheme), parts in groups.items()
-    ]
+        groups.setdefault(f"{each.test.trained or part.id_set} {each.test.scheme}", []).append(part)
+    names = distinct_names(groups, as_name)
+    runs = [_run(parts, place, target / names[title], force) for title, parts in groups.items()]
     figures = _publish(tables, place, target / FIGURES, id_dataset) if tables else None
     return Imported(runs, figures, pickles)
 
@@ -193,19 +190,21 @@ def _with_common_predictions(
     for part in sorted(parts, key=lambda part: ranks.get(part.tested.test.detector, len(ranks))):
         own.setdefault(part.tested.test.classifier_seed, part)
     key = ["dataset", "index"]
-    frames, notes = [], {}
+    frames, changed = [], Counter[tuple[str, str]]()
     for part in parts:
         test, frame = part.tested.test, part.scores
         plain = own[test.classifier_seed]
         known = frame[key].merge(plain.scores[[*key, "prediction"]], on=key, how="left")
         found = known["prediction"].fillna(frame["prediction"]).astype("int64")
-        if (changed := int((found != frame["prediction"]).sum())) > 0:
-            notes[test.detector] = (
-                f"predicts other classes than {plain.tested.test.detector} for {changed:,} inputs; "
-                "measures of the classifier are of the latter's predictions"
-            )
+        pair = (test.detector, plain.tested.test.detector)
+        changed[pair] += int((found != frame["prediction"]).sum())
         frames.append(frame.assign(prediction=found))
-    return frames, notes
+    return frames, {
+        name: f"predicts other classes than {other} for {count:,} inputs; measures of the "
+        f"classifier are of the predictions of {other}"
+        for (name, other), count in changed.items()
+        if count
+    }
 
 
 def _disagreements(parts: Iterable[_Part]) -> dict[str, str]:

@@ -216,6 +216,11 @@ def _read_scores(path: Path) -> dict[str, np.ndarray]:
             raise InvalidData(f"{path}: {name} is {array.dtype} {array.shape}, not numbers (n,)")
     if not len(found["conf"]):
         raise InvalidData(f"{path}: holds no scores")
+    if bad := int((~np.isfinite(found["conf"])).sum()):
+        raise InvalidData(
+            f"{path}: {bad:,} of {len(found['conf']):,} values of conf are not finite; remove the "
+            "folder of this test"
+        )
     return found
 
 

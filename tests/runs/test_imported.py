@@ -118,7 +118,7 @@ def test_names_seeds_and_groups_are_those_of_openood(results: Path, tmp_path: Pa
 def test_a_detector_that_predicts_otherwise_is_named(results: Path, tmp_path: Path) -> None:
     run = imported(results, tmp_path / "runs")
     assert list(run.info["deviations"]) == ["react"]
-    assert "other classes than msp for 4 inputs" in run.info["deviations"]["react"]
+    assert "other classes than msp for 12 inputs" in run.info["deviations"]["react"]
 
 
 def test_a_table_that_is_not_of_the_scores_is_noted(results: Path, tmp_path: Path) -> None:
@@ -223,6 +223,10 @@ def test_tables_without_scores_become_published_figures(tmp_path: Path, capsys) 
         ({"conf": np.ones((3, 1)), "pred": np.ones(3, int), "label": np.ones(3, int)}, "(3, 1)"),
         ({"conf": np.ones(3), "pred": np.ones(3), "label": np.ones(3, int)}, "pred is float64"),
         ({"conf": np.ones(0), "pred": np.ones(0, int), "label": np.ones(0, int)}, "no scores"),
+        (
+            {"conf": np.array([1, np.nan]), "pred": np.ones(2, int), "label": np.ones(2, int)},
+            "svhn.npz: 1 of 2 values of conf are not finite",
+        ),
         ({"feat_list": np.ones(3)}, "has no score files or tables of OpenOOD"),
     ],
 )
