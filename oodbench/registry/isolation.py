@@ -52,6 +52,14 @@ def _flag(path: str, fresh: int) -> _Setting:
     )
 
 
+def _read_device(torch: Any) -> Any:
+    """Return the default device."""
+    try:
+        return torch.get_default_device()
+    except AttributeError:  # older torch, once a default device was taken back
+        return torch.device("cpu")
+
+
 def _write_device(torch: Any, device: Any) -> None:
     """Set the default device; the CPU is the default where none was ever set."""
     torch.set_default_device(None if device.type == "cpu" else device)
@@ -65,7 +73,7 @@ SETTINGS: dict[str, tuple[_Setting, ...]] = {
             lambda torch: torch.float32,
         ),
         _Setting(
-            lambda torch: torch.get_default_device(),
+            _read_device,
             _write_device,
             lambda torch: torch.device("cpu"),
         ),

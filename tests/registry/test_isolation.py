@@ -32,7 +32,7 @@ CHANGES = {
     ),
     "default device": (
         lambda: torch.set_default_device("meta"),
-        lambda: torch.get_default_device(),
+        lambda: torch.empty(0).device,
     ),
     "grad mode": (lambda: torch.set_grad_enabled(False), lambda: torch.is_grad_enabled()),
     "inference mode": (
