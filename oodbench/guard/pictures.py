@@ -15,7 +15,7 @@ from oodbench.errors import InvalidData, PluginError, UserError, describe
 from oodbench.guard.guard import Guard
 from oodbench.images.folders import read_folder
 from oodbench.images.geometry import to_geometry
-from oodbench.images.pictures import fit_picture, read_picture
+from oodbench.images.pictures import read_picture
 
 AT_ONCE = 500
 """Pictures that are in memory at a time."""
@@ -79,8 +79,7 @@ def score_pictures(
 
     def read(path: Path) -> Row | npt.NDArray[np.uint8]:
         try:
-            picture = fit_picture(read_picture(path), *guard.shape[1:])
-            return to_geometry(picture[None], guard.shape)
+            return to_geometry(read_picture(path, guard.shape[1:])[None], guard.shape)
         except InvalidData as error:
             return Row(path, error=str(error).removeprefix(f"{path}: "))
 

@@ -14,6 +14,7 @@ import numpy as np
 from oodbench.errors import InvalidData, reason_of
 
 if TYPE_CHECKING:
+    from PIL import Image
     from PIL.ImageFile import ImageFile
 
 SUFFIXES = frozenset(
@@ -26,8 +27,8 @@ GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 
 LARGEST = 178_956_970
 """Pixels of a picture at most, since a file of a few kilobytes can claim billions; Pillow reads no
-larger ones either. One of so many takes 1.3 GB of memory while it is decoded: 4 bytes a pixel, and
-3 for its colours alone."""
+larger ones either. One of so many takes 0.7 GB of memory while it is decoded, 4 bytes a pixel, and
+1.4 GB where it is converted, because of a palette or transparency."""
 
 
 class Encoded(NamedTuple):
@@ -63,44 +64,51 @@ def read_header(source: Encoding) -> Header:
         return Header(width, height, is_grey, has_frames)
 
 
-def read_picture(source: Encoding) -> np.ndarray:
+def read_picture(source: Encoding, size: tuple[int, int] | None = None) -> np.ndarray:
     """Return a picture as (h, w) or (h, w, 3) uint8; of several frames, it is the first.
 
     Of 16 bits, the upper 8 are kept by rounding.
 
+    Args:
+        source: where the picture is.
+        size: (h, w) to fit it to (`fit_picture`); by default it is taken as it is.
+
     Raises:
         InvalidData: as `read_header`.
     """
+    from PIL import Image
+
     with _opened(source) as picture:
-        if _has_16_bits(picture):
-            return np.rint(np.asarray(picture) / 257).astype(np.uint8)
         mode = "L" if picture.mode in GREY else "RGB"
-        return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+        found: Image.Image = picture
+        if _has_16_bits(picture):
+            found = Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+        elif picture.mode != mode:
+            found = picture.convert(mode)
+        return np.asarray(found if size is None else fit_picture(found, *size))
 
 
-def fit_picture(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def fit_picture(picture: Image.Image, height: int, width: int) -> Image.Image:
     """Return the largest centred part of a picture that has some aspect ratio, resized.
 
     That is to resize its shorter side and to cut out the centre. The filter is bilinear, widened
     where the picture is reduced, so that nothing is skipped.
 
     Args:
-        picture: (h, w) or (h, w, 3) uint8.
+        picture: grey or of three colours, of 8 bits each.
         height: of the result.
         width: of the result.
     """
-    from PIL import Image
+    from PIL.Image import Resampling
 
-    own_height, own_width = picture.shape[:2]
-    if (own_height, own_width) == (height, width):
+    if picture.size == (width, height):
         return picture
-    is_wide = own_width * height >= own_height * width  # compared in whole numbers
-    part_width = own_height * width / height if is_wide else own_width
-    part_height = own_height if is_wide else own_width * height / width
-    left, top = (own_width - part_width) / 2, (own_height - part_height) / 2
+    is_wide = picture.width * height >= picture.height * width  # compared in whole numbers
+    part_width = picture.height * width / height if is_wide else picture.width
+    part_height = picture.height if is_wide else picture.width * height / width
+    left, top = (picture.width - part_width) / 2, (picture.height - part_height) / 2
     box = (left, top, left + part_width, top + part_height)
-    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box)
-    return np.asarray(resized)
+    return picture.resize((width, height), Resampling.BILINEAR, box)
 
 
 class Encodings(Protocol):
@@ -162,7 +170,7 @@ class Pictures:
 
     def _decode(self, position: int) -> np.ndarray:
         channels, height, width = self._geometry
-        picture = fit_picture(read_picture(self._encodings[position]), height, width)
+        picture = read_picture(self._encodings[position], (height, width))
         if channels == 3 and picture.ndim == 2:
             return np.repeat(picture[..., None], 3, axis=2)
         if channels == 1 and picture.ndim == 3:

@@ -33,7 +33,7 @@ SIDE = 224
 def is_path(name: str) -> bool:
     """Return whether a name on the command line means a path and not a registered data set."""
     whole, _ = split_classes(name)
-    return os.sep in whole or whole.startswith((".", "~")) or whole.endswith(".npz")
+    return os.sep in whole or whole.startswith((".", "~")) or whole.endswith((".npz", SUFFIX))
 
 
 class UserImages(Dataset):
@@ -242,13 +242,19 @@ def _find_sources(place: Path) -> dict[str, Sequence[Path]]:
     found = {split: [pack] for split, pack in packs.items() if pack.is_file()}
     if found:
         return {**found}
-    if place.suffix == SUFFIX or place.is_dir():
+    if _is_parquet(place):
         files = find_files(place)
-        if files:
-            return {split: files[split] for split in SPLITS if split in files}
+        return {split: files[split] for split in SPLITS if split in files}
     if place.is_dir():
         return {split: [folder] for split, folder in split_folders(place).items()}
     return {"test": [place]} if place.is_file() else {}
+
+
+def _is_parquet(place: Path) -> bool:
+    """Return whether images are in Parquet files, and not in pictures, which may have tables."""
+    if not place.is_dir():
+        return place.suffix == SUFFIX and place.is_file()
+    return any(place.rglob(f"*{SUFFIX}")) and not read_folder(place).pictures
 
 
 def _read_part(sources: Sequence[Path], image: str, label: str) -> _Part:

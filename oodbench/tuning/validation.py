@@ -12,6 +12,7 @@ from pathlib import Path
 
 from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
+from oodbench.images.folders import SPLITS
 from oodbench.images.userdata import is_path
 from oodbench.registry.lookup import Registry
 from oodbench.request.options import Options
@@ -88,7 +89,7 @@ def _places(name: str, data: Path) -> Iterator[Path]:
     """Yield the places where the images of a data set may be, without reading them."""
     base = Path(name) if is_path(name) else data / name
     yield base.resolve()
-    for split in ("train", "test"):
+    for split in SPLITS:
         yield Path(f"{base}-{split}.npz").resolve()
 
 

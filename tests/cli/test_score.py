@@ -75,6 +75,17 @@ def test_each_picture_has_a_row_and_a_bad_one_costs_its_own(
     )
 
 
+def test_of_a_wide_picture_the_centre_is_judged(
+    guard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 100), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    Image.fromarray(pixels[:, 30:70]).save(tmp_path / "centre.png")
+    _, rows, _ = score(capsys, guard, tmp_path)
+    scores = [float(row["score"]) for row in rows]
+    assert scores[1] == pytest.approx(scores[0], rel=1e-3)  # which differ in the pixels at the edge
+
+
 def test_rows_can_go_to_a_file(
     guard: Path,
     pictures: tuple[Path, np.ndarray],

@@ -93,6 +93,13 @@ def test_files_without_a_split_are_an_ood_set(tmp_path: Path) -> None:
         UserImages(path=str(tmp_path))
 
 
+def test_a_table_beside_pictures_is_another_file(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(encoded(7))
+    pq.write_table(pa.table({"file_name": ["1.png"]}), tmp_path / "metadata.parquet")
+    dataset = UserImages(path=str(tmp_path))
+    assert dataset.describe("test") == "1 images, files that are not images: 1 (.parquet)"
+
+
 def test_labels_may_be_texts_or_numbers_without_names(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", ["eel", "cat", "eel"], names=None)
     write(tmp_path / "test.parquet", ["eel"], names=None)

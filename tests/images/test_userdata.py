@@ -37,7 +37,9 @@ def labelled_pack(path: Path, labels: list[int]) -> None:
     np.savez(path, images=np.full((len(labels), 4, 6), 7, dtype=np.uint8), labels=labels)
 
 
-@pytest.mark.parametrize("name", ["path/to", "./images", "../images", ".", "/tmp", "~", "mine.npz"])
+@pytest.mark.parametrize(
+    "name", ["path/to", "./images", "../images", ".", "/tmp", "~", "mine.npz", "a.parquet"]
+)
 def test_paths_are_told_from_names(name: str) -> None:
     assert is_path(name)
 
@@ -213,11 +215,8 @@ def test_pictures_of_any_size_are_fitted_to_the_id_images(tmp_path: Path) -> Non
 
 def test_every_size_can_be_fitted_to_every_other() -> None:
     sizes = [1, 2, 3, 5, 7, 16, 28, 33, 59, 224, 1023]
-    for height, width, own_height, own_width in itertools.product(
-        sizes[:8], sizes[:8], *2 * [sizes]
-    ):
-        flat = np.full((own_height, own_width), 7, dtype=np.uint8)
-        fitted = fit_picture(flat, height, width)
+    for height, width, *own in itertools.product(sizes[:8], sizes[:8], sizes, sizes):
+        fitted = np.asarray(fit_picture(Image.new("L", own, 7), height, width))
         assert fitted.shape == (height, width)
         assert (fitted == 7).all()
 
