@@ -65,8 +65,8 @@ def export_guard(
         onnx: whether to write classifier and detector as an ONNX graph too.
 
     Raises:
-        UserError: if the run has no such detector, it failed, the run is of arrays, the folder
-            exists, or no ONNX graph gives the detector's scores.
+        UserError: if the run has no such detector, it failed, the run has no classifier, the
+            folder exists, or no ONNX graph gives the detector's scores.
         FigureUnavailable: if something is not in the store any more.
     """
     own = run.records[run.records["detector"] == detector]
@@ -76,7 +76,7 @@ def export_guard(
     if folder.exists():
         raise UserError(f"'{folder}' exists; name a folder that does not")
     if not artifacts_of(run.info)["classifiers"]:
-        raise UserError("a guard judges images, and the run is of arrays, without a classifier")
+        raise UserError("a guard protects a classifier, and the run has none")
     restorer = Restorer(run.info, store, registry)
     found = restorer.detector(detector)
     if isinstance(found.trainable, Detector) and found.trainable.ensemble:

@@ -233,6 +233,10 @@ def test_a_card_says_what_a_guard_is_and_is_not(run: Run, guards: Path) -> None:
         row = rows.loc[measured["ood_dataset"]]
         assert measured["auroc_low"] == row["auroc_low"] < measured["auroc"] == row["auroc"]
     assert card["run"]["request"]["precision"] == "float32"
+    assert card["limits"][0].startswith(
+        "At alpha, at most that share of inputs that are drawn as the 100 validation images of "
+        "Digits were is rejected"
+    )
     assert "Uniform" in card["limits"][1]
     assert not any(path.suffix in {".pkl", ".pt", ".pth"} for path in guards.rglob("*"))
 
@@ -247,6 +251,9 @@ def test_what_cannot_be_exported_is_refused(
     assert export(run, tmp_path / "empty", "knn", tmp_path / "guard") == 2
     assert "is not in the store" in capsys.readouterr().err
     assert not (tmp_path / "guard").exists()
+    of_none = replace(run, info={**run.info, "artifacts": {"classifiers": []}})
+    with pytest.raises(UserError, match="protects a classifier, and the run has none"):
+        export_guard(of_none, "knn", tmp_path / "guard", Store(store), load_registry())
     with pytest.raises(UserError, match="holds no guard"):
         oodbench.load_guard(tmp_path)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import betabinom
+from false_alarms import check_rate, check_rate_by_class
 
 from oodbench.measures.conformal import conformal_p_values, conformal_threshold
 from oodbench.results.run import read_run
@@ -62,17 +61,6 @@ def test_an_impossible_rate_is_refused(alpha: float) -> None:
         conformal_threshold(alpha, np.arange(10.0))
 
 
-def splits(scores: np.ndarray, calibration: int, alpha: float) -> np.ndarray:
-    """Return the number of false alarms in each of 1,000 random splits."""
-    random = np.random.default_rng(3)
-    counts = np.empty(1000, np.int64)
-    for number in range(1000):
-        order = random.permutation(len(scores))
-        limit = conformal_threshold(alpha, scores[order[:calibration]])
-        counts[number] = np.sum(scores[order[calibration:]] > limit)
-    return counts
-
-
 RUNS = {
     "digits": ("ganad", "ganad-joint", "energy", "msp"),
     "mnist-posthoc": ("knn", "vim", "mahalanobis", "react", "gen"),
@@ -90,20 +78,7 @@ def test_false_alarms_keep_their_rate_over_1000_random_splits(
     own = frame[(frame["detector"] == detector) & (frame["split"] == "test")]
     own = own[(own["seed"].isna()) | (own["seed"] == 0)]
     scores = own[own["dataset"] == own["dataset"].iloc[0]]["score"].to_numpy()[:1000]
-    calibration = len(scores) // 2
-    tested = len(scores) - calibration
-    rank = calibration + 1 - math.floor((calibration + 1) * Fraction(str(alpha)))
-    # Without ties, the number of false alarms in a split is beta-binomial; ties can only lower it.
-    exact = betabinom(tested, calibration + 1 - rank, rank)
-    counts = splits(scores, calibration, alpha)
-    assert exact.mean() / tested <= alpha
-    # A mean over 1,000 splits of the same images: the bound of four standard errors is generous
-    # enough for all detectors and rates together.
-    bound = exact.mean() + 4 * exact.std() / math.sqrt(len(counts))
-    assert counts.mean() <= bound
-    if len(np.unique(scores)) == len(scores):
-        assert counts.mean() >= exact.mean() - 4 * exact.std() / math.sqrt(len(counts))
-        assert np.mean(counts > exact.ppf(0.95)) <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 1000)
+    check_rate(scores, len(scores) // 2, alpha)
 
 
 def test_the_rate_holds_for_each_predicted_class_too() -> None:
@@ -114,8 +89,4 @@ def test_the_rate_holds_for_each_predicted_class_too() -> None:
     own = own[own["split"] == "test"].sort_values("index")
     made = predictions[(predictions["dataset"] == id_dataset) & (predictions["split"] == "test")]
     made = made.set_index("index").loc[own["index"]]
-    for each in range(10):
-        scores = own["score"].to_numpy()[(made["prediction"] == each).to_numpy()]
-        calibration = len(scores) // 2
-        rates = splits(scores, calibration, 0.1) / (len(scores) - calibration)
-        assert rates.mean() <= 0.1 + 4 * rates.std() / math.sqrt(1000)
+    check_rate_by_class(own["score"].to_numpy(), made["prediction"].to_numpy(), 0.1)
