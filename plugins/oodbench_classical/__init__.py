@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from oodbench.contracts import Detector, hookimpl
+from oodbench_classical.deep_isolation_forest import DeepIsolationForest
 from oodbench_classical.elliptic_envelope import EllipticEnvelope
 from oodbench_classical.gaussian_mixture import GaussianMixture
 from oodbench_classical.isolation_forest import IsolationForest
@@ -16,6 +17,7 @@ def oodbench_detectors() -> Sequence[type[Detector]]:
     """Return the detector classes."""
     return (
         IsolationForest,
+        DeepIsolationForest,
         OneClassSvm,
         LocalOutlierFactor,
         EllipticEnvelope,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -78,8 +77,7 @@ class Convolutions(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        padded = 2 * self.geometry.pad(images) - 1
-        features: Tensor = self.body(padded.contiguous(memory_format=torch.channels_last))
+        features: Tensor = self.body(2 * self.geometry.pad(images) - 1)
         return features
 
 
@@ -140,8 +138,8 @@ class Decoder(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the images, float32 in (0, 1)."""
-        maps = self.start(vectors).contiguous(memory_format=torch.channels_last)
-        images: Tensor = self.geometry.crop(self.body(maps).float()).sigmoid()
+        maps = self.body(self.start(vectors))
+        images: Tensor = self.geometry.crop(maps.float()).sigmoid()
         return images
 
 
@@ -183,6 +181,16 @@ def initialise(network: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.02)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, mean=1.0, std=0.02)
+
+
+def image_mean(values: Tensor) -> Tensor:
+    """Return the mean over the values of each image: (n, c, h, w) to (n,)."""
+    return values.mean(dim=(1, 2, 3))
+
+
+def image_sum(values: Tensor) -> Tensor:
+    """Return the sum over the values of each image: (n, c, h, w) to (n,)."""
+    return values.sum(dim=(1, 2, 3))
 
 
 def real_loss(values: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Ganomaly(System):
     recipes: ClassVar = {
         "paper": Recipe(width=64, latent=100, smallest=4, epochs=15, last_learning_rate=2e-4),
         "fast": Recipe(width=16, latent=100, steps=800, learning_rate=1e-3),
-        "tiny": Recipe(width=8, latent=16, smallest=4, steps=200, learning_rate=2e-3),
+        "tiny": Recipe(width=8, latent=16, smallest=4, steps=120, learning_rate=5e-3),
     }
     space: ClassVar = {"distance": ("absolute", "squared")}
 

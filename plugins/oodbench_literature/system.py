@@ -89,11 +89,14 @@ class System(Detector):
         Raises:
             PluginError: if the training diverges.
         """
-        steps = self.steps or self.settings(context.shape).steps_on(len(train))
         self._place(context)
-        self.network_.learn(train, steps, context)
+        self.network_.learn(train, self._steps_on(train), context)
         self.network_.eval().requires_grad_(False)
         return self
+
+    def _steps_on(self, train: Stream) -> int:
+        found: int = self.settings(train.shape).steps_on(len(train))
+        return self.steps or found
 
     def _place(self, context: Context) -> None:
         from oodbench_ganad.networks import place

@@ -19,6 +19,9 @@ from oodbench_literature.system import Recipe
 Losses = Mapping[str, Tensor]
 """What a step reports, by name: scalars."""
 
+STATISTICS = 20
+"""Batches from which the batch normalisations of averaged weights take mean and variance."""
+
 
 class Network(nn.Module, ABC):
     """The networks of a system, with what scoring reads besides, as buffers."""
@@ -69,27 +72,28 @@ class Training:
         self.parts |= {name: together, f"{name}_adam": adam}
         return adam
 
-    def run(self, train: Stream, step: Callable[[Batch, float], Losses]) -> None:
+    def run(self, train: Stream, step: Callable[[Batch, float], Losses], batches: int = 1) -> None:
         """Take all steps on shuffled batches, from the checkpoint on if there is one.
 
         Args:
             train: ID images.
             step: takes one step on a batch, given the share of the steps that is done, in the
                 precision of the context; its losses are to be float32.
+            batches: how many batches of the recipe's size a step takes at once.
 
         Raises:
             PluginError: if a loss is no longer finite.
         """
-        size = min(self.recipe.batch_size, len(train))
-        batches = EndlessBatches(train, size, self.context.generator())
+        size = min(self.recipe.batch_size * batches, len(train))
+        supply = EndlessBatches(train, size, self.context.generator())
         position = _Position(self.context.device)
-        parts = {**self.parts, "batches": batches, "position": position}
+        parts = {**self.parts, "batches": supply, "position": position}
         checkpoint = self.context.checkpoint
         saved = checkpoint.load()
         if saved is not None:
             scatter(saved, parts)
         while position.done < self.steps:
-            batch = batches.next()
+            batch = supply.next()
             with reduced_precision(self.context), torch.enable_grad():
                 losses = step(batch, position.done / self.steps)
             position.done += 1
@@ -132,3 +136,26 @@ class _Position:
         torch.set_rng_state(state["cpu"])
         if "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"], self.device)
+
+
+def renew_statistics(
+    network: nn.Module, train: Stream, recipe: Recipe, forward: Callable[[Tensor], object]
+) -> None:
+    """Let the batch normalisations of averaged weights see `STATISTICS` batches.
+
+    Args:
+        network: in training mode.
+        train: ID images.
+        recipe: of the training.
+        forward: passes the network, given images (n, c, h, w).
+    """
+    norms = [
+        each for each in network.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)
+    ]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    supply = EndlessBatches(train, min(recipe.batch_size, len(train)), torch.Generator())
+    with torch.no_grad():
+        for _ in range(STATISTICS):
+            forward(supply.next().inputs)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn import covariance, decomposition, ensemble, mixture, neighbors, svm
 
-from oodbench.contracts import InvalidParameter
+from oodbench.contracts import InvalidParameter, parameters
 from oodbench.testing import fit, toy_problem
+from oodbench_classical.deep_isolation_forest import DeepIsolationForest, expected_depth
 from oodbench_classical.elliptic_envelope import EllipticEnvelope
 from oodbench_classical.gaussian_mixture import GaussianMixture
 from oodbench_classical.isolation_forest import IsolationForest
@@ -18,6 +19,7 @@ PROBLEM = toy_problem()
 IMAGES = torch.cat([PROBLEM.id_images, PROBLEM.ood_images])
 ALL = [
     IsolationForest(),
+    DeepIsolationForest(networks=5),
     OneClassSvm(),
     LocalOutlierFactor(),
     EllipticEnvelope(),
@@ -71,9 +73,40 @@ def test_pca_scores_by_the_error_of_the_reconstruction():
     np.testing.assert_allclose(fitted.restored().score(fitted.batch(IMAGES)), error, rtol=1e-6)
 
 
+def test_the_deep_isolation_forest_is_that_of_the_formula():
+    features = features_of(PROBLEM.train_images)
+    forests = DeepIsolationForest(networks=2, trees=3).estimator().fit(features)
+    low, extent = features.min(axis=0), np.ptp(features, axis=0)
+    queries = features_of(IMAGES[::20])
+    expected = np.zeros(len(queries))
+    for layers, mean, deviation, forest in forests.members:
+
+        def outputs(of, layers=layers):
+            first, second, last = (each.astype(np.float64) for each in layers)
+            scaled = (of - low) / np.where(extent > 0, extent, 1)
+            return np.tanh(np.tanh(scaled @ first) @ second) @ last
+
+        np.testing.assert_allclose(outputs(features).mean(axis=0), mean, rtol=1e-3, atol=1e-3)
+        values = np.tanh((outputs(queries) - mean) / deviation).astype(np.float32)
+        for number, value in enumerate(values):
+            depths, distances = [], []
+            for estimator in forest.estimators_:
+                tree, node, away = estimator.tree_, 0, []
+                while tree.feature[node] >= 0:
+                    at = float(value[tree.feature[node]])
+                    away.append(abs(at - tree.threshold[node]))
+                    left = at <= tree.threshold[node]
+                    node = (tree.children_left if left else tree.children_right)[node]
+                depths.append(len(away) + expected_depth(tree.n_node_samples[node]))
+                distances.append(np.mean(away))
+            isolated = 2 ** (-np.mean(depths) / expected_depth(np.array(256)))
+            expected[number] += isolated * np.mean(distances) / 2
+    np.testing.assert_allclose(-forests.score_samples(queries), expected, rtol=0.02)
+
+
 @pytest.mark.parametrize("detector", ALL, ids=name)
 def test_no_more_images_are_learned_from_than_the_sample(detector):
-    small = type(detector)(sample=100)
+    small = type(detector)(**{**parameters(detector), "sample": 100})
     state = fit(small, PROBLEM).trainable.state()
     if "features" in state:
         assert len(state["features"]) == 100

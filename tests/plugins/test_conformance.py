@@ -18,6 +18,7 @@ QUICK = {
     **{name: {"steps": 150} for name in ("autoencoder", "vae", "input-complexity")},
     **dict.fromkeys(("ganad", "ganad-oe", "ganad-real", "ganad-joint"), _GANAD),
     **{name: {**_GENERATOR, "count": 70} for name in ("ganad-fakes", "ganad-anomalies")},
+    "deep-isolation-forest": {"networks": 3},
     "nac-ue": {"steepness": "1"},  # the authors' is for smaller features
     "torchvision": {"model": "shufflenet_v2_x0_5"},
     "timm": {"model": "test_resnet"},

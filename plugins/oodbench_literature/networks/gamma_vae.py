@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.contracts import Batch, Context, Stream
-from oodbench_literature.blocks import Decoder, Encoder
+from oodbench_literature.blocks import Decoder, Encoder, image_sum
 from oodbench_literature.gamma_vae_grad import GammaVaeRecipe
 from oodbench_literature.search import careful_descent
 from oodbench_literature.training import Losses, Network, Training
@@ -47,7 +47,7 @@ class GammaVae(Network):
         divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1) / 2
         values = images[0].numel()
         constant = values * (self.log_variance + math.log(2 * math.pi))
-        errors = (images - drawn).square().sum(dim=(1, 2, 3))
+        errors = image_sum((images - drawn).square())
         bound = divergence + (errors * (-self.log_variance).exp() + constant) / 2
         loss: Tensor = bound.mean() / values
         return loss
@@ -57,9 +57,9 @@ class GammaVae(Network):
         return self._energy(images, self(images), queries)
 
     def _energy(self, images: Tensor, made: Tensor, queries: Tensor) -> Tensor:
-        errors = (images - made).square().sum(dim=(1, 2, 3)) / 2
+        errors = image_sum((images - made).square()) / 2
         closeness = self.recipe.closeness * self.log_variance.exp()
-        return errors + closeness * (images - queries).abs().sum(dim=(1, 2, 3))
+        return errors + closeness * image_sum((images - queries).abs())
 
     def search(self, queries: Tensor) -> Tensor:
         """Return images near queries, changed so that E falls."""
@@ -92,4 +92,4 @@ class GammaVae(Network):
         """Return the squared distance of images from what was found for them: (n,)."""
         found = self.search(images)
         nearest = found if self.moved else self(found)
-        return (images - nearest).square().sum(dim=(1, 2, 3))
+        return image_sum((images - nearest).square())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oodbench.contracts import Batch, Context, Stream
-from oodbench_literature.blocks import Geometry
+from oodbench_literature.blocks import Geometry, image_sum
 from oodbench_literature.lsa import LsaRecipe
 from oodbench_literature.training import Losses, Network, Training
 
@@ -187,7 +187,7 @@ class LsaNetwork(Network):
         padded = self.geometry.pad(images).contiguous(memory_format=torch.channels_last)
         code = self.encoder(padded).float()
         made = self.geometry.crop(self.decoder(code).float())
-        error = (made - images).square().sum(dim=(1, 2, 3))
+        error = image_sum((made - images).square())
         return torch.stack([error, self.estimator.surprisal(code)])
 
     def learn(self, train: Stream, steps: int, context: Context) -> None:

@@ -1,0 +1,76 @@
+"""ULSLM: images that are no local maxima of a learned value within a learned set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from oodbench.contracts import Context, Info, InvalidParameter, Paper
+from oodbench_literature.system import Recipe, RecipeName, System
+
+if TYPE_CHECKING:
+    from oodbench_literature.networks.ulslm import UlslmNetwork
+
+JUDGES = ("comparator", "indicator", "both")
+
+
+class Ulslm(System):
+    """Score by whether an image is a local maximum of a learned value within a learned set.
+
+    Normal images are taken for local maxima of an unknown value within an unknown set. An indicator
+    c(x) of the set and a comparator h(x, x') of the value learn from images x' near normal ones,
+    each made by a generator: x' is outside, or it is lower. The generator of c makes images that c
+    takes to be inside, that of h images inside which h takes to be higher. With that of h, g,
+
+        score(x) = -logit h(x, g(x)),    -logit c(x), or the sum of both.
+
+    Args:
+        recipe: as of `System`.
+        steps: as of `System`.
+        judge: ``"comparator"``, ``"indicator"`` or ``"both"``.
+
+    Raises:
+        InvalidParameter: if one of them has no such value.
+    """
+
+    info = Info(
+        name="ulslm",
+        title="ULSLM (after Wolf et al.)",
+        summary="No local maximum of a learned value within a learned set of images",
+        paper=Paper(
+            title="Unsupervised Learning of the Set of Local Maxima",
+            authors="Wolf et al.",
+            venue="ICLR",
+            year=2019,
+            url="https://arxiv.org/abs/2001.05026",
+        ),
+        deviations=(
+            "The paper's text was not available: networks, losses and their weights are ours, and "
+            "which of its functions gives the published figures is unknown.",
+            "Recipe fast: a quarter of the channels, and 800 steps whose learning rate falls from "
+            "0.001 to 0.",
+        ),
+    )
+    recipes: ClassVar = {
+        "paper": Recipe(width=64, latent=64, smallest=4, epochs=50, last_learning_rate=2e-4),
+        "fast": Recipe(width=16, latent=32, steps=800, learning_rate=1e-3),
+        "tiny": Recipe(width=8, latent=8, smallest=4, steps=50, learning_rate=5e-3),
+    }
+    space: ClassVar = {"judge": JUDGES}
+
+    def __init__(
+        self,
+        *,
+        recipe: RecipeName = "fast",
+        steps: int | None = None,
+        judge: Literal["comparator", "indicator", "both"] = "both",
+    ) -> None:
+        super().__init__(recipe=recipe, steps=steps)
+        if judge not in JUDGES:
+            raise InvalidParameter(f"ulslm.judge is '{judge}'; it can be {', '.join(JUDGES)}")
+        self.judge = judge
+
+    def build(self, context: Context) -> UlslmNetwork:
+        """Return new networks."""
+        from oodbench_literature.networks.ulslm import UlslmNetwork
+
+        return UlslmNetwork(context.shape, self.settings(context.shape), self.judge)
