@@ -173,8 +173,11 @@ def check_toy_shift(subject: DetectorSubject) -> None:
     inside, outside = scores[:count], scores[count:]
     difference = outside[:, None] - inside[None, :]
     auroc = float((difference > 0).double().mean() + (difference == 0).double().mean() / 2)
-    assert auroc > TOY_AUROC, f"AUROC on the toy problem is {auroc:.3f}, not above {TOY_AUROC}" + (
-        "; is the sign wrong? Larger must mean more OOD" if auroc < 1 - TOY_AUROC else ""
+    remarks = subject.fitted.result().trainable.remarks()
+    assert auroc > TOY_AUROC, (
+        f"AUROC on the toy problem is {auroc:.3f}, not above {TOY_AUROC}"
+        + ("; is the sign wrong? Larger must mean more OOD" if auroc < 1 - TOY_AUROC else "")
+        + "".join(f"; the detector remarks: {text}" for text in remarks)
     )
 
 

@@ -32,6 +32,10 @@ FEWEST_BINS = 4
 """Bins below which there would be no edge but 0, 1/2 and 1."""
 
 
+MOST_SATURATED = 0.5
+"""Share of saturated states from which on a remark says so."""
+
+
 class NeuronCoverage(Detector):
     """Score by how rarely neurons were in the same state on training images (NAC-UE).
 
@@ -74,7 +78,8 @@ class NeuronCoverage(Detector):
         ),
         deviations=(
             "The same parameters for all networks and data sets, those of the authors for CIFAR-10 "
-            "with ResNet-18; the authors choose them for each by OOD validation images.",
+            "with ResNet-18; the authors choose them for each by OOD validation images. Where "
+            "features are larger than there, states saturate and the score may fall to chance.",
         ),
     )
     space: ClassVar = {
@@ -127,6 +132,7 @@ class NeuronCoverage(Detector):
         earlier = channels(context.layers)[-2::-1]
         products = torch.cat([batch.reduced for batch in train])
         widths = [products.shape[1] - sum(earlier), *earlier]
+        self.names = ["features", *list(context.layers)[-2::-1]]
         self.counts = [
             settings.counts(each)
             for settings, each in zip(
@@ -154,6 +160,16 @@ class NeuronCoverage(Detector):
         return [
             _Settings(*(numbers[min(layer, len(numbers) - 1)] for numbers in given))
             for layer in range(count)
+        ]
+
+    def remarks(self) -> list[str]:
+        """Return of which layers states are saturated, so that only signs are told apart."""
+        shares = zip(self.names, map(saturated, self.counts), strict=True)
+        return [
+            f"Of the neurons' states in {name}, {100 * share:.0f} % are saturated and tell signs "
+            "alone: features are larger than the steepness is made for."
+            for name, share in shares
+            if share > MOST_SATURATED
         ]
 
     def state(self) -> State:
@@ -203,6 +219,20 @@ class _Settings(NamedTuple):
         """Return how far the states of an image are covered, averaged over neurons: (n,)."""
         shares = (counts.double() / self.full).clamp(max=1)
         return shares.gather(1, self.states(products).T).mean(dim=0)
+
+
+def saturated(counts: Tensor) -> float:
+    """Return the share of states in the first and last bins, but for those next to 1/2.
+
+    Those hold the neurons that put out 0.
+
+    Args:
+        counts: (c, b).
+    """
+    bins = counts.sum(dim=0)
+    middle = len(bins) // 2
+    away = int(bins.sum() - bins[middle - 1 : middle + 1].sum())
+    return int(bins[0] + bins[-1]) / max(away, 1)
 
 
 def _numbers(name: str, text: str) -> list[float]:

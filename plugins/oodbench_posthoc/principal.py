@@ -10,6 +10,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+FEWEST_PER_FEATURE = 10
+"""Training images for each feature, below which a remark says that they are few."""
+
+
+def few_images(images: int, features: int) -> list[str]:
+    """Return a remark if directions of least variance are learned from few images.
+
+    They are directions in which just these images hardly vary. Of 256 features, where the 95 %
+    threshold of 2,000 training images accepts 78 % of ID test images under ViM, that of 600
+    accepts 25 %.
+
+    Args:
+        images: number of training images.
+        features: number of features.
+    """
+    if images >= FEWEST_PER_FEATURE * features:
+        return []
+    return [
+        f"Learned from {images:,} images of {features:,} features: other ID images are farther "
+        "from their space than these, and thresholds from training images reject more of them."
+    ]
+
+
 def principal_dimension(dimension: int | None, features: int) -> int:
     """Return the dimension of the principal space of so many features.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
 from oodbench_posthoc.checks import check_count
-from oodbench_posthoc.principal import head_origin, outside_of, principal_dimension
+from oodbench_posthoc.principal import few_images, head_origin, outside_of, principal_dimension
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,12 @@ class Residual(Detector):
         self.origin_ = head_origin(head)
         dimension = principal_dimension(self.dimension, len(self.origin_))
         self.outside_ = outside_of(train, self.origin_, dimension)
+        self.images = len(train)
         return self
+
+    def remarks(self) -> list[str]:
+        """Return that training images are few for so many features, if they are."""
+        return few_images(self.images, len(self.origin_))
 
     def score(self, batch: Batch) -> Tensor:
         """Return the distance: (n,) float64."""

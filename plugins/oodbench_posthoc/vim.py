@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_count
-from oodbench_posthoc.principal import outside_of, principal_dimension
+from oodbench_posthoc.principal import few_images, outside_of, principal_dimension
 from oodbench_posthoc.streamed import StreamedAdapter
 
 
@@ -76,4 +76,9 @@ class VirtualLogitMatching(StreamedAdapter):
             features = batch.features.double()
             logits = logits + (features @ weights.T + bias).amax(dim=1).sum()
             norms = norms + ((features - origin) @ outside).norm(dim=1).sum()
+        self.learned_from = len(train), len(origin)
         return {"principal_subspace": outside.float(), "alpha": float(logits / norms)}
+
+    def remarks(self) -> list[str]:
+        """Return that training images are few for so many features, if they are."""
+        return few_images(*self.learned_from)

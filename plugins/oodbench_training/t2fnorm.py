@@ -14,6 +14,7 @@ from oodbench.contracts import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -24,9 +25,10 @@ class T2FNorm(DerivedClassifier):
 
         W h(x) / (temperature * |h(x)|) + b,
 
-    and the trained classifier has the logits W h(x) / temperature + b, whose norm grows with that
-    of the features: W is divided by the temperature at the end of the training. Made for the
-    detector ``msp``; all others see the same head.
+    and the trained classifier has the logits W h(x) / temperature + b, which grow with the norm of
+    the features: W is divided by the temperature at the end of the training. Scales and biases
+    decay as the other weights do, by which norms, of which the loss knows nothing, become small.
+    Made for the detector ``msp``; all others see the same head.
 
     Args:
         network: name of the classifier that is trained so; its head must be linear.
@@ -59,6 +61,13 @@ class T2FNorm(DerivedClassifier):
             raise InvalidParameter(f"temperature must be above 0, not {temperature}")
         self.network = network
         self.temperature = temperature
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer of the other classifier, with weight decay for all weights."""
+        optimizer = super().optimizer(module)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = self.recipe.weight_decay
+        return optimizer
 
     def begin(self, module: nn.Module, shape: tuple[int, int, int], num_classes: int) -> None:
         """Refuse a head that is not linear, before hours of training."""

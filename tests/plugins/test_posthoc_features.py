@@ -16,6 +16,8 @@ from oodbench_posthoc.lts import LogitScaling
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.nci import NeuralCollapse
 from oodbench_posthoc.nnguide import NeighbourGuidance
+from oodbench_posthoc.principal import few_images
+from oodbench_posthoc.residual import Residual
 from oodbench_posthoc.rmd import RelativeMahalanobis
 from oodbench_posthoc.scale import ActivationScaling
 from oodbench_posthoc.she import HopfieldEnergy
@@ -190,3 +192,10 @@ def test_lts_scores_images_without_a_feature_above_0():
     fitted = fit(LogitScaling(), toy_problem()).trainable
     features = -torch.rand((5, HEAD.in_features), generator=torch.Generator().manual_seed(0))
     assert fitted.score(Batch(torch.full((5,), -1), features=features)).isfinite().all()
+
+
+@pytest.mark.parametrize("detector", [VirtualLogitMatching(), Residual()])
+def test_few_images_for_many_features_are_remarked_on(detector):
+    (said,) = fit(detector, toy_problem()).trainable.remarks()
+    assert said.startswith("Learned from 300 images of 32 features: other ID images are farther")
+    assert few_images(320, 32) == []

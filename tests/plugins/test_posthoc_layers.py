@@ -14,10 +14,10 @@ from torchvision.models import VisionTransformer
 from oodbench.contracts import Batch, Context, InvalidParameter
 from oodbench.stages.network import Network
 from oodbench.stages.passing import reduced, wants_gradients
-from oodbench.testing import TensorStream
+from oodbench.testing import TensorStream, fit, toy_problem
 from oodbench_posthoc.gram import GramMatrices
 from oodbench_posthoc.multi_mahalanobis import LayeredMahalanobis
-from oodbench_posthoc.nac import NeuronCoverage
+from oodbench_posthoc.nac import NeuronCoverage, saturated
 from oodbench_posthoc.rankfeat import RankFeature, without_dominant
 
 SHAPE, CLASSES = (1, 12, 12), 3
@@ -177,6 +177,16 @@ def test_nac_is_the_coverage_of_states(detector):
     found = scores_of(detector)
     assert spearmanr(found, expected).statistic > 0.99
     assert np.isclose(found, expected, rtol=1e-6).mean() > 0.95  # else on the edge of a bin
+
+
+def test_nac_remarks_on_states_that_are_saturated():
+    problem = toy_problem()
+    (said,) = fit(NeuronCoverage(steepness="100,0.001"), problem).trainable.remarks()
+    assert said.startswith("Of the neurons' states in features, 94 % are saturated")
+    assert fit(NeuronCoverage(steepness="1,0.001"), problem).trainable.remarks() == []
+    # neurons that put out 0, in the middle two bins, are not counted
+    counts = torch.tensor([[3, 0, 1, 50, 0, 2], [0, 4, 9, 9, 0, 0]])
+    assert saturated(counts) == (3 + 2) / (3 + 2 + 4)
 
 
 def test_nac_counts_a_thousand_images_as_many_of_each_class():

@@ -82,6 +82,12 @@ def test_t2fnorm_scores_by_features_of_any_norm_divided_by_the_temperature() -> 
     assert numbers(module(step.images)) == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
+def test_t2fnorm_decays_scales_and_biases_too() -> None:
+    module, _ = begun(T2FNorm())
+    groups = T2FNorm().on(ThreeClasses()).optimizer(module).param_groups
+    assert [group["weight_decay"] for group in groups] == [5e-4, 5e-4]
+
+
 def test_t2fnorm_refuses_a_head_that_is_not_linear_before_the_training() -> None:
     module = SimpleNamespace(head=torch.nn.Identity())
     with pytest.raises(PluginError, match="linear head, not a Identity"):

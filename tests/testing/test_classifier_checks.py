@@ -5,7 +5,7 @@ import torch
 from outcomes import failures
 from torch import nn
 
-from oodbench.contracts import Classifier, Info, Recipe
+from oodbench.contracts import Classifier, CustomClassifier, Info, Recipe
 from oodbench.testing import checks
 
 
@@ -125,6 +125,43 @@ class SharedWeights(Sound):
             self.again = self.head
 
 
+class Projecting(CustomClassifier, Sound):
+    """Adds to the network what its training alone needs, and removes it."""
+
+    def begin(self, module, shape, num_classes):
+        module.projection = nn.Linear(5, 2)
+
+    def objective(self, step):
+        loss, logits = super().objective(step)
+        points = step.module.projection(step.features(step.images))
+        return loss + points.square().mean(), logits
+
+    def finish(self, module):
+        del module.projection
+
+
+class LeavingBehind(Projecting):
+    def finish(self, module):
+        pass
+
+
+class ForgettingTheProjection(Projecting):
+    def objective(self, step):
+        return CustomClassifier.objective(self, step)
+
+
+class LossOfEach(Projecting):
+    def objective(self, step):
+        loss, logits = super().objective(step)
+        return loss * torch.ones(len(logits)), logits
+
+
+class FewLogits(Projecting):
+    def objective(self, step):
+        loss, logits = super().objective(step)
+        return loss, logits[1:]
+
+
 class Brightening(Sound):
     def augment(self, images, generator):
         return images * 1.5
@@ -158,6 +195,10 @@ BROKEN = [
     (SeedOfItsOwn, "seed"),
     (NoSeed, "seed"),
     (DeadWeights, "training"),
+    (LeavingBehind, "training"),
+    (ForgettingTheProjection, "training"),
+    (LossOfEach, "training"),
+    (FewLogits, "training"),
     (SharedWeights, "weights_can_be_kept"),
     (Brightening, "augmentation"),
     (Darkening, "augmentation"),
@@ -166,8 +207,9 @@ BROKEN = [
 ]
 
 
-def test_a_sound_classifier_passes():
-    assert failures(Sound(epochs=3)) == {}
+@pytest.mark.parametrize("sound", [Sound(epochs=3), Projecting()])
+def test_a_sound_classifier_passes(sound):
+    assert failures(sound) == {}
 
 
 @pytest.mark.parametrize(("broken", "name"), BROKEN, ids=lambda item: getattr(item, "__name__", ""))

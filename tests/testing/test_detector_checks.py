@@ -363,6 +363,11 @@ class Reversed(Sound):
         return -super().score(batch)
 
 
+class Remarking(Reversed):
+    def remarks(self):
+        return ["It is upside down."]
+
+
 class Constant(Sound):
     def score(self, batch):
         return 0 * super().score(batch)
@@ -503,6 +508,7 @@ def test_messages_say_what_to_do():
     assert "does not declare Need.LOGITS" in failures(FittingUndeclared())["fit"]
     assert "does not declare Need.CLASSIFIER" in failures(ReachingForTheClassifier())["fit"]
     assert "is the sign wrong?" in failures(Reversed())["toy_shift"]
+    assert "the detector remarks: It is upside down." in failures(Remarking())["toy_shift"]
     assert "stochastic is False" in failures(DrawingUndeclared())["seed"]
     assert "1 of 200 scores are NaN" in failures(ReturningNaN())["scores"]
     assert "features are 0 and logits 10000 for" in failures(DividingByTheNorm())["extremes"]
