@@ -49,18 +49,31 @@ class Pooled:
         """Return P(OOD > ID) + P(OOD = ID) / 2; 0 without any ID image."""
         if not self.known[-1]:
             return 0.0
-        # A curve has no corner where the numbers of images are those of the score before.
-        corners = np.zeros(len(self.known) - 1, dtype=np.bool_)
-        corners[[0, -1]] = True
-        for counts in (self.known, self.unknown):
-            each = np.diff(counts)
-            corners[1:-1] |= each[1:-1] != each[:-2]
-        del each
-        steps = np.diff(_rate(self.known, corners))
-        heights = _rate(self.unknown, corners)
-        steps *= heights[1:] + heights[:-1]
+        corners = np.flatnonzero(self._corners())[::-1]
+        steps = np.empty(len(corners))
+        rates = heights = np.zeros(1)
+        for start, stop in _blocks(len(corners)):
+            chosen = corners[start:stop]
+            rates = np.append(rates[-1], _share_from(self.known, chosen))
+            heights = np.append(heights[-1], _share_from(self.unknown, chosen))
+            np.subtract(rates[1:], rates[:-1], out=steps[start:stop])
+            steps[start:stop] *= heights[1:] + heights[:-1]
         steps /= 2
         return float(np.sum(steps))
+
+    def _corners(self) -> Flags:
+        """Return at which of the k scores the ROC curve may turn: (k,).
+
+        It has no corner where the numbers of images are those of the score before.
+        """
+        corners = np.ones(len(self.known) - 1, np.bool_)
+        for start, stop in _blocks(len(corners) - 2):
+            known, unknown = (
+                np.diff(counts[start : stop + 2]) for counts in (self.known, self.unknown)
+            )
+            turned = (known[1:] != known[:-1]) | (unknown[1:] != unknown[:-1])
+            corners[start + 1 : stop + 1] = turned
+        return corners
 
     def aupr_ood(self) -> float:
         """Return the average precision of OOD, from the largest score down."""
@@ -95,10 +108,14 @@ class Pooled:
         """
         if self.wrong is None:
             raise ValueError("AURC needs to know which ID images are classified correctly")
-        images = self.known + self.unknown
-        risk = (self.wrong + self.unknown)[1:] / images[1:]
-        risk *= np.diff(images)
-        return float(np.sum(risk) / int(images[-1]))
+        risk = np.empty(len(self.known) - 1)
+        for start, stop in _blocks(len(risk)):
+            own = slice(start, stop + 1)
+            images = self.known[own] + self.unknown[own]
+            failures = self.wrong[own] + self.unknown[own]
+            np.divide(failures[1:], images[1:], out=risk[start:stop])
+            risk[start:stop] *= np.diff(images)
+        return float(np.sum(risk) / sum(self.sizes))
 
     def right(self) -> Pooled:
         """Return the counts without the ID images that the classifier gets wrong.
@@ -108,9 +125,17 @@ class Pooled:
         """
         if self.wrong is None:
             raise ValueError("it is not known which ID images are classified correctly")
-        right = self.known - self.wrong
-        kept = np.append(True, np.diff(right + self.unknown) > 0)
-        return Pooled(right[kept], self.unknown[kept])
+        known, unknown = np.empty_like(self.known), np.empty_like(self.unknown)
+        count, last = 0, -1
+        for start, stop in _blocks(len(known)):
+            right = self.known[start:stop] - self.wrong[start:stop]
+            images = right + self.unknown[start:stop]
+            kept = np.flatnonzero(np.append(images[0] != last, images[1:] != images[:-1]))
+            end, last = count + len(kept), images[-1]
+            known[count:end] = right.take(kept)
+            unknown[count:end] = self.unknown[start:stop].take(kept)
+            count = end
+        return Pooled(known[:count], unknown[:count])
 
     def components(self) -> Components:
         """Return DeLong's structural components, images in ascending order of their scores."""
@@ -178,17 +203,10 @@ def _place(counts: Counts, count: int) -> int:
     return int(np.searchsorted(counts, counts.dtype.type(count)))  # an int would copy the counts
 
 
-def _rate(counts: Counts, corners: Flags) -> Floats:
-    """Return the shares of images that score at least as high as some scores, ascending from 0.
-
-    Args:
-        counts: of the images.
-        corners: (k,) which of the scores.
-    """
-    at_least = (counts[-1] - counts[:-1][corners])[::-1]
-    rate = np.zeros(len(at_least) + 1)
-    np.divide(at_least, counts[-1], out=rate[1:])
-    return rate
+def _share_from(counts: Counts, places: npt.NDArray[np.intp]) -> Floats:
+    """Return the shares of images that score at least as high as the scores at some places."""
+    share: Floats = (counts[-1] - counts.take(places)) / counts[-1]
+    return share
 
 
 def _average_precision(positive: Counts, negative: Counts) -> float:
@@ -209,11 +227,14 @@ def _share_below(others: Counts, own: Counts) -> Floats:
         others: counts of the others.
         own: counts of their own kind.
     """
-    each = np.diff(own)
-    twice = others[1:] + others[:-1]
-    untied = each.max() == 1  # to choose is much faster than to repeat
-    twice = twice[each.astype(np.bool_)] if untied else np.repeat(twice, each)
-    share: Floats = twice / (2 * int(others[-1]))
+    share, count = np.empty(int(own[-1])), 0
+    for start, stop in _blocks(len(own) - 1):
+        each = np.diff(own[start : stop + 1])
+        twice = others[start + 1 : stop + 1] + others[start:stop]
+        untied = each.max() <= 1  # to choose is much faster than to repeat
+        twice = twice[each.astype(np.bool_)] if untied else np.repeat(twice, each)
+        np.divide(twice, 2 * int(others[-1]), out=share[count : count + len(twice)])
+        count += len(twice)
     return share
 
 
