@@ -8,10 +8,11 @@ from oodbench.contracts import Context, Info, PluginError, State, Stream
 from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.checks import check_positive
 from oodbench_posthoc.memory import check_memory
+from oodbench_posthoc.principal import LearnsVariances
 from oodbench_posthoc.streamed import StreamedAdapter
 
 
-class ClassGaussians(StreamedAdapter):
+class ClassGaussians(LearnsVariances, StreamedAdapter):
     """Score by how unlikely the features are under one Gaussian for each class.
 
     s(x) = -log sum_y p_y N(z; m_y, S_y), where z are the penultimate features, and p_y, m_y and S_y
@@ -76,6 +77,7 @@ class ClassGaussians(StreamedAdapter):
                 f"the covariance of class {int(failed.nonzero()[0])} is not positive definite; "
                 f"increase regularization, which is {self.regularization}"
             )
+        self.learned_from = len(train) // k, d  # each class has a covariance of its own
         return {
             "_mu": means + shift,
             "_precision": torch.cholesky_inverse(factors),

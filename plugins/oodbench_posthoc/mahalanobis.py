@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Self
 
 from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
 from oodbench_posthoc.gaussians import Gaussians, Values, moments_of
+from oodbench_posthoc.principal import LearnsVariances
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Mahalanobis(Detector):
+class Mahalanobis(LearnsVariances, Detector):
     """Score by how far the features are from those of every class.
 
     s(x) = min_y (z - m_y)' S^+ (z - m_y) / 2, where z are the penultimate features, m_y is their
@@ -51,6 +52,7 @@ class Mahalanobis(Detector):
             PluginError: if a class has no training images.
         """
         self.keep(moments_of(Values(train, self.read), train.num_classes).of_classes())
+        self.learned_from = len(train), len(self.origin_)
         return self
 
     def keep(self, gaussians: Gaussians) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from oodbench.contracts import Batch, Context, Detector, Info, InvalidParameter, Need, Paper, Stream
 from oodbench_posthoc.checks import check_count
 from oodbench_posthoc.gaussians import Together, moments_of
-from oodbench_posthoc.principal import components_of
+from oodbench_posthoc.principal import LearnsVariances, components_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ USUAL = 100
 """The authors' dimension of the principal space."""
 
 
-class NeuralCollapseRatio(Detector):
+class NeuralCollapseRatio(LearnsVariances, Detector):
     """Score by how little of the features is in their principal space (NECO).
 
     s(x) = -|P z| / |z|, in [-1, 0], where z are the penultimate features, standardised by their
@@ -72,6 +72,7 @@ class NeuralCollapseRatio(Detector):
         self.mean_, self.scales_ = moments.mean, scales.masked_fill(constant, 1)
         correlation = moments.total / self.scales_ / self.scales_[:, None]
         self.principal_ = components_of(correlation)[1][:, :dimension].contiguous()
+        self.learned_from = len(train), width
         return self
 
     def score(self, batch: Batch) -> Tensor:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import Context, Info, Need, Paper, State, Stream
+from oodbench_posthoc.principal import LearnsVariances
 from oodbench_posthoc.streamed import StreamedAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class LikelihoodRegret(StreamedAdapter):
+class LikelihoodRegret(LearnsVariances, StreamedAdapter):
     """Score by the regret against a learner that knew the true class (pNML).
 
     s(x) = log sum_y p_y / (p_y + (1 - p_y) p_y^g) / log k, with g = q / (1 + q) and
@@ -49,6 +50,7 @@ class LikelihoodRegret(StreamedAdapter):
         # what pytorch-ood's float32 takes for 0 counts as 0
         smallest = len(products) * torch.finfo(torch.float32).eps
         inverse = torch.linalg.pinv(products, rtol=smallest, hermitian=True)
+        self.learned_from = len(train), len(products)
         return {"_feature_projector": inverse.float()}
 
     def judge(self, original: Any, values: Tensor) -> Tensor:

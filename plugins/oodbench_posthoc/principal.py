@@ -14,23 +14,29 @@ FEWEST_PER_FEATURE = 10
 """Training images for each feature, below which a remark says that they are few."""
 
 
-def few_images(images: int, features: int) -> list[str]:
-    """Return a remark if directions of least variance are learned from few images.
+class LearnsVariances:
+    """A detector that learns in which directions features hardly vary.
 
-    They are directions in which just these images hardly vary. Of 256 features, where the 95 %
-    threshold of 2,000 training images accepts 78 % of ID test images under ViM, that of 600
-    accepts 25 %.
+    From few images it learns directions in which just these hardly vary. Of 256 features, where
+    the 95 % threshold of 2,000 training images accepts 78 % of ID test images under ViM, that of
+    600 accepts 25 %.
 
-    Args:
-        images: number of training images.
-        features: number of features.
+    Attributes:
+        learned_from: images that were learned from, and features of each; set by ``fit``.
     """
-    if images >= FEWEST_PER_FEATURE * features:
-        return []
-    return [
-        f"Learned from {images:,} images of {features:,} features: other ID images are farther "
-        "from their space than these, and thresholds from training images reject more of them."
-    ]
+
+    learned_from: tuple[int, int]
+
+    def remarks(self) -> list[str]:
+        """Return that training images are few for so many features, if they are."""
+        images, features = self.learned_from
+        if images >= FEWEST_PER_FEATURE * features:
+            return []
+        return [
+            f"Learned from {images:,} images of {features:,} features: other ID images are farther "
+            "from these than they are from each other, and thresholds from training images reject "
+            "more of them."
+        ]
 
 
 def principal_dimension(dimension: int | None, features: int) -> int:

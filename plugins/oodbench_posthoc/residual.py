@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
 from oodbench_posthoc.checks import check_count
-from oodbench_posthoc.principal import few_images, head_origin, outside_of, principal_dimension
+from oodbench_posthoc.principal import LearnsVariances, head_origin, outside_of, principal_dimension
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Residual(Detector):
+class Residual(LearnsVariances, Detector):
     """Score by the distance of the features from the training images' principal space.
 
     s(x) = |z - P z|, where z are the penultimate features about the origin that the head maps to
@@ -59,12 +59,8 @@ class Residual(Detector):
         self.origin_ = head_origin(head)
         dimension = principal_dimension(self.dimension, len(self.origin_))
         self.outside_ = outside_of(train, self.origin_, dimension)
-        self.images = len(train)
+        self.learned_from = len(train), len(self.origin_)
         return self
-
-    def remarks(self) -> list[str]:
-        """Return that training images are few for so many features, if they are."""
-        return few_images(self.images, len(self.origin_))
 
     def score(self, batch: Batch) -> Tensor:
         """Return the distance: (n,) float64."""

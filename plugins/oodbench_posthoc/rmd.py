@@ -45,6 +45,7 @@ class RelativeMahalanobis(Mahalanobis):
         moments = moments_of(Values(train, self.read), train.num_classes)
         self.keep(moments.of_classes())
         self.background_ = moments.of_all().whitening
+        self.learned_from = len(train), len(self.origin_)
         return self
 
     def score(self, batch: Batch) -> Tensor:

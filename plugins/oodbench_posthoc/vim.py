@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from oodbench.contracts import Context, Info, Need, Paper, State, Stream
 from oodbench_posthoc.checks import check_count
-from oodbench_posthoc.principal import few_images, outside_of, principal_dimension
+from oodbench_posthoc.principal import LearnsVariances, outside_of, principal_dimension
 from oodbench_posthoc.streamed import StreamedAdapter
 
 
-class VirtualLogitMatching(StreamedAdapter):
+class VirtualLogitMatching(LearnsVariances, StreamedAdapter):
     """Score by the distance of the features from the training images' space, against the logits.
 
     s(x) = a |z - P z| - log sum_y exp(f_y(x)), where z are the penultimate features about the
@@ -78,7 +78,3 @@ class VirtualLogitMatching(StreamedAdapter):
             norms = norms + ((features - origin) @ outside).norm(dim=1).sum()
         self.learned_from = len(train), len(origin)
         return {"principal_subspace": outside.float(), "alpha": float(logits / norms)}
-
-    def remarks(self) -> list[str]:
-        """Return that training images are few for so many features, if they are."""
-        return few_images(*self.learned_from)

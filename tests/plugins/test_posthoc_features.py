@@ -15,10 +15,12 @@ from oodbench_posthoc.knn import NearestNeighbours
 from oodbench_posthoc.lts import LogitScaling
 from oodbench_posthoc.mahalanobis import Mahalanobis
 from oodbench_posthoc.nci import NeuralCollapse
+from oodbench_posthoc.neco import NeuralCollapseRatio
 from oodbench_posthoc.nnguide import NeighbourGuidance
-from oodbench_posthoc.principal import few_images
+from oodbench_posthoc.pnml import LikelihoodRegret
 from oodbench_posthoc.residual import Residual
 from oodbench_posthoc.rmd import RelativeMahalanobis
+from oodbench_posthoc.rmd_pp import NormalisedRelativeMahalanobis
 from oodbench_posthoc.scale import ActivationScaling
 from oodbench_posthoc.she import HopfieldEnergy
 from oodbench_posthoc.vim import VirtualLogitMatching
@@ -194,8 +196,26 @@ def test_lts_scores_images_without_a_feature_above_0():
     assert fitted.score(Batch(torch.full((5,), -1), features=features)).isfinite().all()
 
 
-@pytest.mark.parametrize("detector", [VirtualLogitMatching(), Residual()])
+@pytest.mark.parametrize(
+    "detector",
+    [
+        VirtualLogitMatching(),
+        Residual(),
+        Mahalanobis(),
+        RelativeMahalanobis(),
+        NormalisedRelativeMahalanobis(),
+        NeuralCollapseRatio(),
+        LikelihoodRegret(),
+    ],
+)
 def test_few_images_for_many_features_are_remarked_on(detector):
-    (said,) = fit(detector, toy_problem()).trainable.remarks()
+    fitted = fit(detector, toy_problem()).trainable
+    (said,) = fitted.remarks()
     assert said.startswith("Learned from 300 images of 32 features: other ID images are farther")
-    assert few_images(320, 32) == []
+    fitted.learned_from = 320, 32
+    assert fitted.remarks() == []
+
+
+def test_each_gaussian_of_a_class_of_its_own_learns_from_the_images_of_its_class():
+    (said,) = fit(ClassGaussians(), toy_problem()).trainable.remarks()
+    assert said.startswith("Learned from 100 images of 32 features")
