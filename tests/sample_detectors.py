@@ -118,6 +118,23 @@ class Drawn(Distance):
         return self
 
 
+class FarFromDrawn(Detector):
+    """Scores by the distance of an image to one that is drawn by seed."""
+
+    info = info("far-from-drawn")
+    needs = frozenset({Need.INPUTS})
+    stochastic = True
+
+    def fit(self, train, context):
+        import torch
+
+        self.image_ = torch.rand(context.shape, generator=context.generator())
+        return self
+
+    def score(self, batch):
+        return (batch.inputs - self.image_).square().mean((1, 2, 3))
+
+
 class Generator(Trainable):
     """A part: a random image, drawn by seed."""
 

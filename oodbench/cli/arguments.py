@@ -53,6 +53,12 @@ def read(options: argparse.Namespace, kind: type[Options] = Options) -> dict[str
     }
 
 
+def add_fold(parser: Any) -> None:
+    """Add ``--fold``."""
+    text = "one fold of a run of a benchmark with folds, which has several"
+    parser.add_argument("--fold", metavar="NAME", help=text)
+
+
 def add_quiet(parser: Any) -> None:
     """Add ``--quiet``."""
     parser.add_argument("--quiet", action="store_true", help="print no progress")

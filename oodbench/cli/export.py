@@ -7,6 +7,7 @@ import fnmatch
 from pathlib import Path
 from typing import Any
 
+from oodbench.cli import arguments
 from oodbench.cli.output import say
 
 EXPLANATION = (
@@ -54,6 +55,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="with --guard, write classifier and detector as an ONNX graph too (extra onnx)",
     )
+    arguments.add_fold(parser)
     parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)
 
@@ -76,12 +78,12 @@ def execute(options: argparse.Namespace) -> int:
 def _export_arrays(options: argparse.Namespace) -> int:
     """Write features and logits of a run."""
     from oodbench.registry.lookup import load_registry
-    from oodbench.results.run import read_run
+    from oodbench.results.folds import read_fold
     from oodbench.runs.exported import export_arrays
     from oodbench.store.artifacts import Store
     from oodbench.store.paths import store_folder
 
-    run, store = read_run(options.run), Store(store_folder(options.store))
+    run, store = read_fold(options.run, options.fold), Store(store_folder(options.store))
     export_arrays(run, store, load_registry(), options.arrays)
     say(options.arrays)
     return 0
@@ -91,11 +93,11 @@ def _export_guard(options: argparse.Namespace) -> int:
     """Write a fitted detector with its classifier and thresholds."""
     from oodbench.guard.export import export_guard
     from oodbench.registry.lookup import load_registry
-    from oodbench.results.run import read_run
+    from oodbench.results.folds import read_fold
     from oodbench.store.artifacts import Store
     from oodbench.store.paths import expanded, store_folder
 
-    run, store = read_run(options.run), Store(store_folder(options.store))
+    run, store = read_fold(options.run, options.fold), Store(store_folder(options.store))
     detector, folder = options.guard[0], expanded(options.guard[1])
     card = export_guard(run, detector, folder, store, load_registry(), onnx=options.onnx)
     calibration = card["calibration"]

@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--other", type=Path, metavar="RUN", help="a second run, for figures that compare two"
     )
+    arguments.add_fold(parser)
     arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
 
@@ -57,13 +58,15 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.engine.progress import Progress
     from oodbench.plot.draw import draw
     from oodbench.plot.view import StoredRun
-    from oodbench.results.run import read_run
+    from oodbench.results.folds import read_fold
     from oodbench.store.artifacts import Store
     from oodbench.store.paths import store_folder
 
     store = Store(store_folder(options.store))
-    other = StoredRun(read_run(options.other), store, loaded) if options.other else None
-    view = StoredRun(read_run(options.run), store, loaded, other)
+    other = (
+        StoredRun(read_fold(options.other, options.fold), store, loaded) if options.other else None
+    )
+    view = StoredRun(read_fold(options.run, options.fold), store, loaded, other)
     complete = True
     with Progress(quiet=options.quiet) as progress:
         progress.planned(len(chosen))

@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="output file (default: report.html in the run's folder)",
     )
+    arguments.add_fold(parser)
     arguments.add(parser, "data")
     arguments.add_quiet(parser)
     parser.set_defaults(execute=execute)
@@ -32,11 +33,12 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.plot.images import find_images
     from oodbench.registry.lookup import load_registry
     from oodbench.report.runpage import run_page
+    from oodbench.results.folds import read_fold
     from oodbench.results.run import read_run
     from oodbench.store.paths import data_folder
 
     path = options.out or options.run / "report.html"
-    run = read_run(options.run)
+    run = read_run(options.run) if options.fold is None else read_fold(options.run, options.fold)
     with Progress(quiet=options.quiet) as progress:
         progress.planned(2)
         with progress.step("find the images"):

@@ -96,10 +96,13 @@ def execute_plan(options: argparse.Namespace) -> int:
         }
         for job in planned.pending
     ]
-    taken = planned.resolved.request.describe_images()
+    resolved = [each for each, _ in planned.folds.values()]
+    described = (each.request.describe_images() for each in resolved)
+    taken = {title: text for each in described for title, text in each.items()}
+    missing = {title: reason for each in resolved for title, reason in each.missing.items()}
     if options.json:
         content = {"to_run": jobs, "in_store": len(planned.found), "images": taken}
-        print(json.dumps(content | {"missing": planned.resolved.missing}, indent=2))
+        print(json.dumps(content | {"missing": missing}, indent=2))
         return 0
     table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
     for job in jobs:
@@ -109,7 +112,7 @@ def execute_plan(options: argparse.Namespace) -> int:
     Console().print(table)
     for title, text in taken.items():
         say(f"{title}: {text}")
-    for title, reason in planned.resolved.missing.items():
+    for title, reason in missing.items():
         say(f"left out: {title}: {reason}")
     say(f"{len(jobs)} jobs to run, {len(planned.found)} results in the store")
     return 0

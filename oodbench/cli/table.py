@@ -67,7 +67,7 @@ def _use(options: argparse.Namespace) -> str:
     if options.metrics or options.like:
         raise UserError("--use has columns of its own; leave out --metrics and --like")
     use = read_use(options.use)
-    runs = [read_run(path) for path in options.runs]
+    runs = [part for path in options.runs for part in read_run(path).in_folds()]
     samples, threads = options.bootstrap or SAMPLES, count_cpus()
     if options.format != "csv":
         return write(use_report(runs, use, samples, threads), options.format, width())
@@ -80,6 +80,8 @@ def _use(options: argparse.Namespace) -> str:
 
 def _measures(options: argparse.Namespace) -> str:
     """Return the tables of measures."""
+    import pandas as pd
+
     from oodbench.hardware import count_cpus
     from oodbench.report.build import DELONG
     from oodbench.report.derived import DERIVED, add_derived, scored_runs
@@ -90,13 +92,16 @@ def _measures(options: argparse.Namespace) -> str:
 
     def read(path: Path) -> Run:
         run = read_run(path)
+        return replace(run, records=pd.concat([measured(part) for part in run.in_folds()]))
+
+    def measured(run: Run) -> pd.DataFrame:
         records = run.records
         if not DERIVED.keys().isdisjoint(options.metrics or ()):
             scored = scored_runs(run.records, run.scores(), run.predictions())
             records = add_derived(records, scored, options.metrics)
         if options.bootstrap:
             records = resampled(records, run.scores(), options.bootstrap, count_cpus())
-        return replace(run, records=records)
+        return records
 
     runs = tell_apart([read(path) for path in options.runs])
     bootstrap = f"of {options.bootstrap or 0:,} bootstrap samples"

@@ -34,6 +34,8 @@ class Benchmark:
             ``ood``; empty for those that ship for it.
         arrays: the folder of features and logits that take the place of images, relative to the
             TOML file; `id` and `classifier` then are what tables call them, and `ood` names files.
+        folds: a key and its values, as in ``{"digit": ("0", "1")}``: the definition is run once for
+            each, with the value in place of ``{digit}`` in the names of data sets.
         parameters: parameters of the plugins by name: ``{"preact-resnet": {"epochs": 3}}``.
     """
 
@@ -50,6 +52,7 @@ class Benchmark:
     selection_seed: int = 0
     validation: tuple[str, ...] = ()
     arrays: str = ""
+    folds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -70,3 +73,22 @@ class Benchmark:
             for group, members in self.groups.items()
         }
         return {group: members for group, members in kept.items() if members}
+
+    def by_fold(self) -> dict[str, Self]:
+        """Return the definition of each fold, by its name; none without folds."""
+        return {value: self._filled(key, value) for key, own in self.folds.items() for value in own}
+
+    def _filled(self, key: str, value: str) -> Self:
+        def fill(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple(name.replace(f"{{{key}}}", value) for name in names)
+
+        (id_dataset, validation_set) = fill((self.id, self.validation_set))
+        return replace(
+            self,
+            id=id_dataset,
+            ood=fill(self.ood),
+            groups={group: fill(names) for group, names in self.groups.items()},
+            validation_set=validation_set,
+            validation=fill(self.validation),
+            folds={},
+        )

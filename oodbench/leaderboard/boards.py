@@ -165,18 +165,18 @@ def _board(protocol: Protocol, entries: Sequence[Entry]) -> Board:
         ranked.sort(key=lambda each: (-each.auroc.mean, each.entry.detector))
     unranked = [_standing(entry, None, groups) for entry in entries if not entry.attempts]
     first = entries[0]
-    trained = {
-        row["classifier_seed"]: row["id_accuracy"]
-        for entry in entries
-        for row in entry.records
-        if not math.isnan(row["id_accuracy"])
-    }
+    trained: dict[int, dict[str, float]] = {}  # of each seed, those of the folds
+    for entry in entries:
+        for row in entry.records:
+            if not math.isnan(row["id_accuracy"]):
+                own = trained.setdefault(row["classifier_seed"], {})
+                own[row["id_dataset"]] = row["id_accuracy"]
     return Board(
         first.benchmark,
         protocol,
         first.sets,
         groups,
-        _figure(over_seeds([trained[seed] for seed in sorted(trained)])),
+        _figure(over_seeds([_mean([*trained[seed].values()]) for seed in sorted(trained)])),
         next((each.classifier_parameters for each in entries if each.classifier_parameters), None),
         (*ranked, *unranked),
         test,

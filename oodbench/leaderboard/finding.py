@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 
 from oodbench.errors import InvalidData, OodbenchError, UserError
 from oodbench.leaderboard.entries import (
@@ -26,8 +27,8 @@ from oodbench.leaderboard.entries import (
     share_protocols,
 )
 from oodbench.leaderboard.inuse import smallest_risks
-from oodbench.leaderboard.scores import Scored, judge, take_apart
-from oodbench.measures.paired import components
+from oodbench.leaderboard.scores import Fitted, Scored, judge, take_apart
+from oodbench.measures.paired import components, side_by_side
 from oodbench.report.conditions import conditions_of
 from oodbench.results.files import RUN, read_info
 from oodbench.results.run import read_prediction_table, read_rows, read_score_table
@@ -111,14 +112,20 @@ def _entries(
     request = info["request"]
     conditions = conditions_of(request)
     classifier = conditions.classifier
-    (id_dataset,) = {row["id_dataset"] for row in rows}
     if {row["classifier"] for row in rows} != {classifier}:
         raise InvalidData(f"'{directory}': its records name another classifier than its request")
+    folds = _folds(rows)
+    rows = [_named(row, folds) for row in rows]
     sets = tuple(dict.fromkeys(row["ood_dataset"] for row in rows if row["ood_dataset"]))
     ordered = tuple(sorted(sets))
-    attempts, images = _attempts(directory, info, (id_dataset, *ordered))
+    attempts, images = _attempts(directory, info, folds)
     _compare_records(directory, rows, attempts, ordered)
-    data = _digest([conditions.fingerprints, list(conditions.settings.values())])
+    prints: Any = conditions.fingerprints
+    id_dataset = str(rows[0]["id_dataset"])
+    if "folds" in info:
+        prints = {name: fold["fingerprints"] for name, fold in info["folds"].items()}
+        id_dataset = request["id"]
+    data = _digest([prints, list(conditions.settings.values())])
     parameters = _as_json(conditions.parameters)
     protocol = Protocol(id_dataset, classifier, parameters, ordered, data, images)
     by_detector: dict[str, list[Row]] = {}
@@ -153,41 +160,116 @@ def _groups(request: Mapping[str, Any], sets: Sequence[str]) -> dict[str, tuple[
     return {group: titles for group, titles in named.items() if titles}
 
 
+_Folds: TypeAlias = Mapping[str, tuple[str, tuple[str, ...]]]
+"""The titles of the ID set and the OOD sets of each fold, by its name."""
+
+
+def _folds(rows: Sequence[Row]) -> _Folds:
+    """Return the folds of records, in their order; without folds, one of no name."""
+    titles: dict[str, tuple[str, dict[str, None]]] = {}
+    for row in rows:
+        _, sets = titles.setdefault(row.get("fold", ""), (row["id_dataset"], {}))
+        if row["ood_dataset"]:
+            sets[row["ood_dataset"]] = None
+    return {name: (id_dataset, tuple(sets)) for name, (id_dataset, sets) in titles.items()}
+
+
+def _named(row: Row, folds: _Folds) -> Row:
+    """Return a record whose OOD set has a name that no set of another fold has.
+
+    A fold with one OOD set is called by its ID set.
+    """
+    if not row["ood_dataset"] or not row.get("fold"):
+        return row
+    return {**row, "ood_dataset": _name_in(row["fold"], row["ood_dataset"], folds)}
+
+
+def _name_in(fold: str, title: str, folds: _Folds) -> str:
+    id_dataset, sets = folds[fold]
+    if not fold:
+        return title
+    return id_dataset if len(sets) == 1 else f"{id_dataset} / {title}"
+
+
 def _attempts(
-    directory: Path, info: Mapping[str, Any], titles: Sequence[str]
+    directory: Path, info: Mapping[str, Any], folds: _Folds
 ) -> tuple[dict[str, list[Attempt]], str]:
     """Return the attempts by detector, and a digest of which images were scored.
 
     Args:
         directory: of the run.
         info: what its ``run.json`` says.
-        titles: of the ID set and the OOD sets.
+        folds: the titles of their sets; attempts have all OOD sets in alphabetical order.
     """
-    attempts: dict[str, list[Attempt]] = {}
-    images = set()
+    scores, predictions = read_score_table(directory, info), read_prediction_table(directory, info)
+    parts: dict[Fitted, list[Attempt]] = {}
+    images: list[str] = []
+    names: list[str] = []
     try:
-        judged = judge(read_prediction_table(directory, info), titles[0])
-        for (detector, classifier_seed, seed), parts in take_apart(
-            read_score_table(directory, info)
-        ):
-            if parts.keys() != set(titles):
-                continue  # failed on some set, as its records say
-            images.add(_digest([_hash(parts[title]) for title in titles]))
-            known, *unknown = (parts[title].score for title in titles)
-            classifier = judged.get(classifier_seed)
-            correct = None if classifier is None else classifier.of(parts[titles[0]])
-            attempt = Attempt(
-                classifier_seed,
-                seed,
-                components(known, unknown),
-                None if correct is None else smallest_risks(known, unknown, correct),
-            )
-            attempts.setdefault(detector, []).append(attempt)
+        for fold, (id_dataset, own_sets) in folds.items():
+            own, judged = _of_fold(scores, fold), _of_fold(predictions, fold)
+            titles = sorted(own_sets)
+            names += [_name_in(fold, title, folds) for title in titles]
+            digests = set()
+            for attempt, detector, digest in _attempts_in(own, judged, [id_dataset, *titles]):
+                parts.setdefault((detector, *attempt.seeds), []).append(attempt)
+                digests.add(digest)
+            if len(digests) > 1:
+                raise InvalidData(
+                    f"'{directory}': its detectors were not scored on the same images"
+                )
+            images += digests
     except (ValueError, pyarrow.ArrowException) as error:
         raise InvalidData(f"'{directory}': its scores are ill-formed: {error}") from error
-    if len(images) > 1:
-        raise InvalidData(f"'{directory}': its detectors were not scored on the same images")
-    return attempts, images.pop() if images else ""
+    order = sorted(range(len(names)), key=names.__getitem__)
+    attempts: dict[str, list[Attempt]] = {}
+    for (detector, *_), own_parts in parts.items():
+        if len(own_parts) == len(folds):
+            attempts.setdefault(detector, []).append(_together(own_parts, order))
+    if not attempts:
+        return {}, ""
+    return attempts, images[0] if len(folds) == 1 else _digest(images)
+
+
+def _of_fold(table: pyarrow.Table, fold: str) -> pyarrow.Table:
+    return table.filter(pyarrow.compute.equal(table["fold"], fold)) if fold else table
+
+
+def _attempts_in(
+    scores: pyarrow.Table, predictions: pyarrow.Table, titles: Sequence[str]
+) -> Iterator[tuple[Attempt, str, str]]:
+    """Yield what scored every set of a fold, with its detector and a digest of the images.
+
+    Args:
+        scores: of the fold.
+        predictions: of the fold.
+        titles: of the ID set and the OOD sets.
+    """
+    judged = judge(predictions, titles[0])
+    for (detector, classifier_seed, seed), parts in take_apart(scores):
+        if parts.keys() != set(titles):
+            continue  # failed on some set, as its records say
+        known, *unknown = (parts[title].score for title in titles)
+        classifier = judged.get(classifier_seed)
+        correct = None if classifier is None else classifier.of(parts[titles[0]])
+        attempt = Attempt(
+            classifier_seed,
+            seed,
+            components(known, unknown),
+            None if correct is None else smallest_risks(known, unknown, correct),
+        )
+        yield attempt, detector, _digest([_hash(parts[title]) for title in titles])
+
+
+def _together(folds: Sequence[Attempt], order: Sequence[int]) -> Attempt:
+    """Return one attempt in all folds, its OOD sets in an order; risks are means over folds."""
+    first = folds[0]
+    if len(folds) == 1:
+        return first
+    found = side_by_side([each.components for each in folds]).select(order)
+    risks = [each.risks for each in folds if each.risks is not None]
+    mean = np.mean(risks, axis=0) if len(risks) == len(folds) else None
+    return Attempt(first.classifier_seed, first.seed, found, mean)
 
 
 def _compare_records(

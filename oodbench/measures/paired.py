@@ -78,6 +78,25 @@ def components(id_scores: Scores, ood_scores: Sequence[Scores]) -> Components:
     )
 
 
+def side_by_side(folds: Sequence[Components]) -> Components:
+    """Return the components of several folds, each with an ID set of its own, as those of one.
+
+    For the n ID images of its fold, a set's row holds their distance from the set's area, times
+    N / n, and for the N - n others none. So its mean is the area, and the variance of that is the
+    fold's, times (n - 1) N / (n (N - 1)).
+    """
+    total = sum(fold.known.shape[1] for fold in folds)
+    rows, start = [], 0
+    for fold in folds:
+        count = fold.known.shape[1]
+        areas = fold.known.mean(axis=1, keepdims=True)
+        own = np.repeat(areas, total, axis=1)
+        own[:, start : start + count] += (fold.known - areas) * (total / count)
+        rows.append(own)
+        start += count
+    return Components(np.concatenate(rows), tuple(part for fold in folds for part in fold.unknown))
+
+
 def mean_components(parts: Sequence[Components]) -> Components:
     """Return the components of the mean AUROC over several runs on the same images."""
     return Components(

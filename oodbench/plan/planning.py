@@ -65,6 +65,7 @@ class _Planner:
         self._identities: dict[int, tuple[object, Any]] = {}
         self._classifier = request.classifier.full_name
         id_title, *self._ood_titles = request.titles()
+        self._in_fold = f", fold {request.fold}" if request.fold else ""
         self._train, self._test = Split("train", id_title), Split("test", id_title)
         self._validation = Split("validation", id_title)
         self._generated = {
@@ -178,9 +179,8 @@ class _Planner:
 
     def _plan_training(self, seed: int) -> Ref | None:
         classifier = self.request.classifier_of(seed)
-        if isinstance(classifier, NoClassifier):
-            return None
-        if isinstance(classifier, GivenClassifier) and not classifier.head:
+        headless = isinstance(classifier, GivenClassifier) and not classifier.head
+        if headless or isinstance(classifier, NoClassifier):
             return None
         spec: TrainSpec = {
             "classifier": classifier,
@@ -193,8 +193,8 @@ class _Planner:
         if auxiliary:
             source = self.request.auxiliary[auxiliary]
             inputs["auxiliary"] = self._prepare(source, None, is_vital=True)
-        on_arrays = self.request.on_arrays
-        title = f"{'read the head of' if on_arrays else 'train'} {self._classifier} (seed {seed})"
+        how = "read the head of" if self.request.on_arrays else "train"
+        title = f"{how} {self._classifier} (seed {seed}){self._in_fold}"
         return self._add("train", title, spec, inputs, self._heavy, is_vital=True)
 
     def _in_order(self, splits: Mapping[Split, Ref]) -> dict[Split, Ref]:
@@ -236,7 +236,8 @@ class _Planner:
             "batch_size": BATCH_SIZES["cuda" if self.request.gpus else "cpu"],
         }
         resources = self._resources(trainable)
-        return self._add("fit", f"fit {name}{suffix(seed)}", spec, inputs, resources)
+        title = f"fit {name}{suffix(seed)}{self._in_fold}"
+        return self._add("fit", title, spec, inputs, resources)
 
     def _held_out(self, name: str, trainable: Trainable, extracted: Extracted) -> dict[str, Ref]:
         """Return the validation images, and what the classifier makes of them where needed."""
@@ -336,7 +337,7 @@ class _Planner:
         spec, inputs, optional = probe_of(scoring, (scores[self._test], scores[self._train]))
         if Need.LAYERS in spec["detector"].needs:
             spec["network"], inputs["classifier"] = self.request.classifier, extracted.train
-        title = f"score images of all sets again by {name}{suffix(seed)}"
+        title = f"score images of all sets again by {name}{suffix(seed)}{self._in_fold}"
         return self._add("probe", title, spec, inputs, self._shared, optional=optional)
 
     def _evaluate(

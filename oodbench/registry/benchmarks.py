@@ -63,6 +63,22 @@ def load_benchmark(path: Path) -> Benchmark:
         for name in names:
             if name not in benchmark.ood:
                 raise UserError(f"{path}: key 'groups.{group}': '{name}' is not among 'ood'")
+    if benchmark.folds and (reason := why_unfit(benchmark)):
+        raise UserError(f"{path}: key 'folds': {reason}")
     if benchmark.arrays:
         return replace(benchmark, arrays=str(path.parent / expanded(benchmark.arrays)))
     return benchmark
+
+
+def why_unfit(benchmark: Benchmark) -> str:
+    """Return why the folds of a benchmark cannot be run; "" if they can."""
+    if len(benchmark.folds) > 1:
+        return f"has {len(benchmark.folds)} keys ({', '.join(benchmark.folds)}); name one"
+    ((key, values),) = benchmark.folds.items()
+    if not values or not all(values) or len(set(values)) < len(values):
+        return f"'{key}' needs different values, at least one"
+    if benchmark.arrays:
+        return "features and logits from elsewhere have none"
+    if f"{{{key}}}" not in benchmark.id:
+        return f"each has an ID set of its own; '{benchmark.id}' lacks {{{key}}}"
+    return ""

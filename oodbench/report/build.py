@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pandas as pd
 
 from oodbench.report.acceptance import DOUBLE_DAGGER, TARGETS, Accepted, acceptance_note, marks_of
+from oodbench.report.cells import figure, label, ties_marks, with_best, with_marks
 from oodbench.report.columns import COLUMNS
+from oodbench.report.folds import ID_ACCEPTED, NOTE, accepted_over_folds, folded_section
 from oodbench.report.footnotes import (
-    DAGGER,
-    TIES_WORTH_A_MARK,
     Marks,
     failures,
     general_footnotes,
@@ -41,9 +40,6 @@ Lines: TypeAlias = dict[tuple[str, str], Line]
 DELONG = "DeLong's"
 """Whose the intervals are that records hold."""
 
-ID_ACCEPTED = "ID accepted (0.95)"
-"""What the comparison calls the share of ID test images that a detector accepts."""
-
 Groups: TypeAlias = Mapping[str, Sequence[str]]
 """OOD sets by the name of their group, such as near and far."""
 
@@ -56,6 +52,7 @@ def build(
     groups: Mapping[str, Groups] | None = None,
     interval: str = DELONG,
     id_row: str = "",
+    folds: Mapping[str, str] | None = None,
 ) -> Report:
     """Return the report of records.
 
@@ -67,10 +64,18 @@ def build(
         groups: groups of OOD sets to average over, by the name of the ID set.
         interval: whose the intervals of single runs are.
         id_row: what a publication calls the row of accepted ID images, after the ID set's name.
+        folds: names of benchmarks with folds, by the titles of the ID sets of their folds.
     """
     marks = number_footnotes(records, notes, deviations)
     sections, explained, off_target = [], [], {}
-    for (id_dataset, _), own in records.groupby(["id_dataset", "classifier"], sort=False):
+    named = records["id_dataset"].map(lambda title: (folds or {}).get(title, title))
+    for (name, _), own in records.groupby([named, "classifier"], sort=False):
+        id_dataset = own["id_dataset"].iloc[0]
+        if id_dataset in (folds or {}):
+            sections.append(folded_section(str(name), own, metrics, marks))
+            off_target[sections[-1].heading] = acceptance_note(accepted_over_folds(own))
+            explained.append(NOTE)
+            continue
         averaged = _present(own, (groups or {}).get(str(id_dataset), {}))
         tables = (
             _comparison(own, metrics[0], marks, averaged, id_row),
@@ -79,6 +84,8 @@ def build(
         sections.append(Section(_heading(own), tables))
         off_target[sections[-1].heading] = acceptance_note(_accepted(own, metrics))
         explained += [_explain(averaged)] if averaged else []
+    if set(records["id_dataset"]) <= set(folds or ()):
+        interval = ""  # which means over folds have not
     general = general_footnotes(records, metrics, interval)
     footnotes = (
         *marks.footnotes,
@@ -145,22 +152,22 @@ def _comparison(
     averaged = dict(groups) | ({"mean": ood_datasets} if len(ood_datasets) > 1 else {})
     means = _means(records, [metric], averaged)
 
-    def row(label: Cell, found: Lines, dataset: str, measure: str) -> tuple[Cell, ...]:
+    def row(heading: Cell, found: Lines, dataset: str, measure: str) -> tuple[Cell, ...]:
         own = [found.get((dataset, name)) for name in detectors]
         cells = _figures(own, measure)
         return (
-            label,
-            *(_with_marks(cell, _dagger(line)) for cell, line in zip(cells, own, strict=True)),
+            heading,
+            *(with_marks(cell, _dagger(line)) for cell, line in zip(cells, own, strict=True)),
         )
 
     name = f"{id_dataset} {id_row}" if id_row else ID_ACCEPTED
     accepted = Cell(clean(name), marks=marks.datasets.get(id_dataset, ()))
     meaning = "Accuracy (0.95)" if id_row else "the target is 95"
-    rows = tuple(row(_label(name, marks.datasets), lines, name, metric) for name in ood_datasets)
+    rows = tuple(row(label(name, marks.datasets), lines, name, metric) for name in ood_datasets)
     averages = tuple(row(Cell(clean(name)), means, name, metric) for name in averaged)
     return Table(
         f"{COLUMNS[metric].title} in % on each OOD set; {accepted.text}: {meaning}",
-        (Cell("Test set"), *(_label(name, marks.detectors) for name in detectors)),
+        (Cell("Test set"), *(label(name, marks.detectors) for name in detectors)),
         tuple(block for block in ((row(accepted, lines, "", "acc95"),), rows, averages) if block),
     )
 
@@ -175,13 +182,13 @@ def _details(records: pd.DataFrame, metrics: Sequence[str], marks: Marks, groups
     if with_interval:
         titles.insert(metrics.index("auroc") + 1, "95 % interval")
 
-    def block(label: Cell, found: Lines, dataset: str) -> tuple[tuple[Cell, ...], ...]:
+    def block(heading: Cell, found: Lines, dataset: str) -> tuple[tuple[Cell, ...], ...]:
         own = [found.get((dataset, name)) for name in detectors]
         columns = [_figures(own, name) for name in metrics]
         if with_interval:
             columns.insert(metrics.index("auroc") + 1, [_interval(line) for line in own])
         # The data set is named once, in the first row of its block.
-        labels = [label, *[Cell("")] * (len(own) - 1)]
+        labels = [heading, *[Cell("")] * (len(own) - 1)]
         names = [
             Cell(clean(name), marks=_dagger(line))
             for name, line in zip(detectors, own, strict=True)
@@ -190,7 +197,7 @@ def _details(records: pd.DataFrame, metrics: Sequence[str], marks: Marks, groups
 
     header = tuple(Cell(title) for title in ("Test set", "Detector", *titles))
     blocks = [
-        block(_label(name or id_dataset, marks.datasets), lines, name)
+        block(label(name or id_dataset, marks.datasets), lines, name)
         for name in ["", *ood_datasets]
     ]
     blocks += [block(Cell(clean(name)), means, name) for name in groups]
@@ -217,16 +224,9 @@ def _means(records: pd.DataFrame, metrics: Sequence[str], groups: Groups) -> Lin
     return means
 
 
-def _label(name: str, marks: Mapping[str, tuple[str, ...]]) -> Cell:
-    return Cell(clean(name), marks=marks.get(name, ()))
-
-
 def _figure(line: Line | None, metric: str) -> Cell:
     """Return mean and deviation of a measure; `MISSING` where no run of the detector has it."""
-    if line is None or math.isnan(line[f"{metric}_mean"]):
-        return Cell(MISSING)
-    mean, std = line[f"{metric}_mean"], line[f"{metric}_std"]
-    return Cell(percent(mean), spread="" if math.isnan(std) else f"({percent(std)})")
+    return Cell(MISSING) if line is None else figure(line[f"{metric}_mean"], line[f"{metric}_std"])
 
 
 def _interval(line: Line | None) -> Cell:
@@ -236,11 +236,7 @@ def _interval(line: Line | None) -> Cell:
 
 
 def _dagger(line: Line | None) -> tuple[str, ...]:
-    return (DAGGER,) if line is not None and line["ties"] > TIES_WORTH_A_MARK else ()
-
-
-def _with_marks(cell: Cell, marks: tuple[str, ...]) -> Cell:
-    return cell if cell.text == MISSING else replace(cell, marks=(*marks, *cell.marks))
+    return () if line is None else ties_marks(line["ties"])
 
 
 def _figures(lines: Sequence[Line | None], metric: str) -> list[Cell]:
@@ -250,17 +246,8 @@ def _figures(lines: Sequence[Line | None], metric: str) -> list[Cell]:
     """
     cells = [_figure(line, metric) for line in lines]
     if any(line is not None and line["ood_dataset"] for line in lines):
-        return _with_best(cells, metric)
+        return with_best(cells, metric)
     return [
-        _with_marks(cell, () if line is None else marks_of(metric, line[f"{metric}_mean"]))
+        with_marks(cell, () if line is None else marks_of(metric, line[f"{metric}_mean"]))
         for cell, line in zip(cells, lines, strict=True)
     ]
-
-
-def _with_best(cells: Sequence[Cell], metric: str) -> list[Cell]:
-    """Mark the best of two or more figures; those that look equal are equally good."""
-    figures = [float(cell.text) for cell in cells if cell.text != MISSING]
-    if len(figures) < 2:
-        return list(cells)
-    best = max(figures) if COLUMNS[metric].larger_is_better else min(figures)
-    return [replace(cell, best=cell.text == f"{best:.2f}") for cell in cells]

@@ -123,7 +123,10 @@ def compare(first: Run, second: Run) -> Comparison:
     equal = [
         name for name in names if name in cells[0] and name in cells[1] and _equal(cells, name)
     ]
-    scored = [_components(run) for run in (first, second)]
+    scored = [
+        {name: own for part in run.in_folds() for name, own in _components(part).items()}
+        for run in (first, second)
+    ]
     changed = [name for name in names if name not in equal]
     tested = sum(all(name in own for own in scored) for name in changed)
     return Comparison(
@@ -137,7 +140,8 @@ def compare(first: Run, second: Run) -> Comparison:
 
 def report(comparison: Comparison) -> Report:
     """Return a comparison as a table of what changed, and the inputs that differ beneath it."""
-    rows = tuple(_row(change) for change in comparison.changes)
+    has_folds = len({change.name[0] for change in comparison.changes}) > 1
+    rows = tuple(_row(change, has_folds) for change in comparison.changes)
     titles = ("Test set", "Detector", "First", "Second", "Difference", "95 % interval", "Verdict")
     tables = (Table("AUROC in %", tuple(map(Cell, titles)), (rows,), labels=2),) if rows else ()
     changed = len(rows)
@@ -176,8 +180,10 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield clean(f"No input that differs explains the changes of {names}.")
 
 
-def _row(change: Change) -> tuple[Cell, ...]:
-    _, dataset, detector, _ = change.name
+def _row(change: Change, has_folds: bool) -> tuple[Cell, ...]:
+    id_dataset, dataset, detector, _ = change.name
+    if has_folds:
+        dataset = f"{id_dataset} / {dataset}"
     figures = [
         Cell(MISSING if math.isnan(value) else percent(value))
         for value in (change.first, change.second)

@@ -173,7 +173,7 @@ def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
 def _definitions(records: pd.DataFrame, metrics: Sequence[str], interval: str) -> str:
     # The comparison shows acc95 of the ID set, whatever else is shown.
     definitions = list(dict.fromkeys(COLUMNS[name].definition for name in (*metrics, "acc95")))
-    if "auroc" in metrics and has_single_runs(records):
+    if "auroc" in metrics and interval and has_single_runs(records):
         way = f"{interval}, over the choice of images, for single runs"
         definitions.append(f"95 % interval: {way}")
     return "; ".join(definitions) + "."

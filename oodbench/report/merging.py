@@ -34,7 +34,7 @@ def combine(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def texts_of(runs: Iterable[Run]) -> dict[str, Any]:
-    """Return the notes, deviations and groups of runs, as `oodbench.report.tables.render` wants.
+    """Return the notes, deviations, groups and folds of runs, as `render` of tables wants them.
 
     Where two runs say different things about one data set or detector, both are said.
     """
@@ -46,7 +46,13 @@ def texts_of(runs: Iterable[Run]) -> dict[str, Any]:
             for name, text in run.info.get(kind, {}).items():
                 found.setdefault(name, {})[text] = None
         said[kind] = {name: " ".join(filter(None, texts)) for name, texts in found.items()}
-    return {**said, "groups": _groups(runs)}
+    folds = {
+        title: run.info["benchmark"]
+        for run in runs
+        if "folds" in run.info
+        for title in run.records["id_dataset"].unique()
+    }
+    return {**said, "groups": _groups(runs), "folds": folds}
 
 
 def _groups(runs: Iterable[Run]) -> dict[str, dict[str, list[str]]]:
@@ -110,11 +116,12 @@ def _basis(run: Run) -> _Basis:
     request = run.info["request"]
     conditions = conditions_of(request)
     rows = run.records[run.records["ood_dataset"] == ""].dropna(subset="id_accuracy")
-    accuracies = zip(rows["classifier_seed"], rows["id_accuracy"], strict=True)
+    names = zip(rows["id_dataset"], rows["classifier_seed"], strict=True)
+    accuracies = zip(names, rows["id_accuracy"], strict=True)
     return _Basis(
         {"id_dataset": run.records["id_dataset"].iloc[0], **vars(conditions), "fingerprints": None},
         {("images", path): value for path, value in flatten(conditions.fingerprints)}
-        | {("accuracy", seed): accuracy for seed, accuracy in accuracies}
+        | {("accuracy", name): accuracy for name, accuracy in accuracies}
         | {("precision", name): value for name, value in _precision(request).items()},
     )
 

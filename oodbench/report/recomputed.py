@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from oodbench.errors import InvalidData
 from oodbench.measures.evaluation import recompute
 from oodbench.report.merging import texts_of
 from oodbench.report.tables import table_files
-from oodbench.results.columns import KEY, MEASURES, RECORD
+from oodbench.results.columns import KEY, MEASURES, RECORD, with_fold
 from oodbench.results.run import Run, read_outcomes, rewrite_records
 
 _COMPUTED = [*MEASURES, "n_id", "n_ood", "ties"]
@@ -28,8 +30,7 @@ def recompute_run(directory: str | Path) -> Run:
     """
     kept = read_outcomes(directory)
     try:
-        id_dataset = str(kept.records["id_dataset"].iloc[0])
-        found = recompute(kept.scores(), kept.predictions(), id_dataset)[[*KEY, *_COMPUTED]]
+        found = pd.concat([_recomputed(part) for part in kept.in_folds()])
     except ValueError as error:
         raise InvalidData(f"'{kept.directory}' has ill-formed scores: {error}") from error
     outcomes = kept.records.drop(columns=[name for name in _COMPUTED if name in kept.records])
@@ -44,6 +45,13 @@ def recompute_run(directory: str | Path) -> Run:
         )
     failed = records["status"] != "ok"
     records.loc[failed, _COMPUTED] = None
-    run = Run(kept.directory, kept.info, records[list(RECORD)].astype(RECORD))
+    columns = with_fold(RECORD, "folds" in kept.info)
+    run = Run(kept.directory, kept.info, records[list(columns)].astype(columns))
     rewrite_records(run, run.records, table_files(run.records, **texts_of([run])))
     return run
+
+
+def _recomputed(run: Run) -> pd.DataFrame:
+    """Return the measures of a run without folds."""
+    id_dataset = str(run.records["id_dataset"].iloc[0])
+    return recompute(run.scores(), run.predictions(), id_dataset)[[*KEY, *_COMPUTED]]

@@ -11,16 +11,23 @@ from typing import Any
 from oodbench.report.build import build
 from oodbench.report.columns import shown_by_default
 from oodbench.report.footnotes import prevalence_note
-from oodbench.report.gallery import Images, make_galleries
+from oodbench.report.gallery import Gallery, Images, make_galleries
 from oodbench.report.layout import Cell, Table, clean
 from oodbench.report.merging import texts_of
-from oodbench.report.plots import draw_plots
+from oodbench.report.plots import Plots, draw_plots
 from oodbench.report.prevalence import prevalence_table
 from oodbench.report.samples import read_shown
 from oodbench.results.run import Run
 
 _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_seconds")
 """What a page says of ``run.json``, where it is there; the file itself has all."""
+
+
+_UNDRAWN = Plots(
+    *([],) * 4,
+    missing=["Plots and images are of one fold each: oodbench report RUN --fold NAME shows them."],
+)
+"""The plots of a run with folds."""
 
 
 def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
@@ -38,10 +45,14 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     report = build(run.records, shown_by_default(run.records), **texts_of([run]))
     content = {**run.info.get("request", {}), **run.info}
-    shown = read_shown(run)
-    plots = draw_plots(run.records, shown)
+    plots = _UNDRAWN
+    galleries: list[Gallery] = []
+    unseen: list[str] = []
+    if "folds" not in run.info:
+        shown = read_shown(run)
+        plots = draw_plots(run.records, shown)
+        galleries, unseen = make_galleries(shown, images or {})
     missing = list(plots.missing)
-    galleries, unseen = make_galleries(shown, images or {})
     if unseen:
         missing.append(
             f"No images of {', '.join(unseen)} are shown: they are not available as the run saw "
@@ -67,9 +78,9 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
 
 
 def _prevalence(run: Run) -> tuple[str, list[Table]]:
-    """Return a sentence on AUPR, and its tables; nothing if no detector succeeded."""
+    """Return a sentence on AUPR, and its tables; nothing of folds, or if no detector succeeded."""
     ood = run.records[run.records["ood_dataset"] != ""]
-    if not (ood["status"] == "ok").any():
+    if "folds" in run.info or not (ood["status"] == "ok").any():
         return "", []
     return prevalence_note(run.records), [prevalence_table(run.records, run.scores())]
 

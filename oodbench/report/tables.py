@@ -30,6 +30,7 @@ def render(
     notes: Mapping[str, str] | None = None,
     deviations: Mapping[str, str] | None = None,
     groups: Mapping[str, Groups] | None = None,
+    folds: Mapping[str, str] | None = None,
     metrics: Sequence[str] | None = None,
     like: str | None = None,
     interval: str = DELONG,
@@ -51,6 +52,8 @@ def render(
         notes: a sentence about a data set, by its name in the records; shown as a footnote.
         deviations: how a detector deviates from its paper, by its name; shown as a footnote.
         groups: groups of OOD sets, by the name of the ID set; the mean over each is shown.
+        folds: names of benchmarks with folds, by the ID sets of their folds; these stand in one
+            comparison, with their mean and its spreads over folds and over seeds.
         metrics: names of measures to show, the compared one first; by default AUROC, FPR95 and
             accuracies, and in ``csv`` all that the records have.
         like: a published table, such as ``"table11"``, whose rows and order to show.
@@ -70,7 +73,7 @@ def render(
         return _csv(records, checked(metrics or tuple(name for name in COLUMNS if name in records)))
     shown = checked(metrics or shown_by_default(records))
     id_row = "" if published is None else published.id_row
-    report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row)
+    report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row, folds)
     if published is not None:
         report = comparisons_alone(report)
     return write(report, format, width)
@@ -86,7 +89,7 @@ def table_files(records: pd.DataFrame, **texts: Any) -> dict[str, str]:
 
     Args:
         records: columns as in `oodbench.results.columns.RECORD`.
-        texts: notes, deviations and groups, as `render` takes them.
+        texts: notes, deviations, groups and folds, as `render` takes them.
     """
     styles = {"table.md": "markdown", "table.csv": "csv"}
     return {name: render(records, format=style, **texts) for name, style in styles.items()}

@@ -37,6 +37,7 @@ class Request:
         weights: shipped weights to take in place of training, by the key of what was trained.
         validation: ID images that nothing is trained on, for fits that ask for some; None if there
             are none.
+        fold: which fold of a benchmark it is; empty without folds.
     """
 
     train: Source
@@ -56,6 +57,7 @@ class Request:
     gpus: int = 0
     weights: Mapping[str, tuple[Weights, ...]] = field(default_factory=dict)
     validation: Source | None = None
+    fold: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -6,20 +6,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from oodbench import hardware
 from oodbench.contracts import Benchmark, Detector
-from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.errors import InvalidParameter, UnknownName, UserError
 from oodbench.images.sources import locate
 from oodbench.images.subsets import split_classes
-from oodbench.images.userdata import is_path
-from oodbench.registry.benchmarks import load_benchmark
+from oodbench.registry.benchmarks import why_unfit
 from oodbench.registry.composition import parts_of
 from oodbench.registry.lookup import Registry
-from oodbench.request.arrays import define, find_arrays, set_aside
+from oodbench.request.arrays import find_arrays, set_aside
 from oodbench.request.classifiers import (
     NoClassifier,
     leave_out_unclassified,
@@ -32,14 +29,14 @@ from oodbench.request.datasets import (
     locate_ood,
     make_dataset,
     make_ood,
-    refuse_bare_path,
     refuse_copies,
     titles_by_group,
 )
+from oodbench.request.definitions import find_benchmark
 from oodbench.request.detectors import find_detectors, leave_out_unvalidated, make_detectors
 from oodbench.request.options import Options
 from oodbench.request.request import Request
-from oodbench.store.paths import as_name, data_folder, expanded
+from oodbench.store.paths import data_folder
 from oodbench.store.validation import BITS
 
 Parameters = Mapping[str, Mapping[str, Any]]
@@ -95,6 +92,31 @@ class Resolved:
         )
 
 
+def resolve_folds(options: Options, registry: Registry) -> dict[str, Resolved]:
+    """Find everything that the options name, by fold; without folds, by an empty name.
+
+    Raises:
+        UserError: if something that cannot be left out is unknown, unusable or not to be had.
+    """
+    benchmark = find_benchmark(options, registry)
+    by_fold = benchmark.by_fold()
+    if not by_fold:
+        return {"": _resolve(options, registry, benchmark)}
+    if reason := why_unfit(benchmark):
+        raise UserError(f"the folds of benchmark '{benchmark.name}': {reason}")
+    found = {name: _resolve(options, registry, own) for name, own in by_fold.items()}
+    named: dict[str, str] = {}
+    for fold, own in found.items():
+        title = own.request.titles()[0]
+        if title in named:
+            raise UserError(f"the folds {named[title]} and {fold} have the ID set {title}")
+        named[title] = fold
+    return {
+        name: dataclasses.replace(own, request=dataclasses.replace(own.request, fold=name))
+        for name, own in found.items()
+    }
+
+
 def resolve(options: Options, registry: Registry, split: str = "test") -> Resolved:
     """Find everything that the options name.
 
@@ -105,15 +127,29 @@ def resolve(options: Options, registry: Registry, split: str = "test") -> Resolv
             sets that have it.
 
     Raises:
-        UserError: if something that cannot be left out is unknown, unusable or not to be had.
+        UserError: if something that cannot be left out is unknown, unusable or not to be had, or
+            the benchmark has folds.
     """
+    benchmark = find_benchmark(options, registry)
+    if by_fold := benchmark.by_fold():
+        first = next(iter(by_fold.values()))
+        raise UserError(
+            f"benchmark '{benchmark.name}' has folds; name what one is made of: --id '{first.id}' "
+            f"--ood '{','.join(first.ood)}' --classifier {benchmark.classifier}"
+        )
+    return _resolve(options, registry, benchmark, split)
+
+
+def _resolve(
+    options: Options, registry: Registry, benchmark: Benchmark, split: str = "test"
+) -> Resolved:
+    """Find everything that the options and a definition without folds name."""
     if options.batch_size is not None and options.batch_size < 1:
         raise UserError(f"the batch size must be at least 1, not {options.batch_size}")
     if options.images is not None and options.images < 1:
         raise UserError(f"a set needs at least 1 image, not {options.images}")
     if options.validation_images is not None and options.validation_images < 0:
         raise UserError(f"{options.validation_images} images cannot be held out; 0 holds none out")
-    benchmark = find_benchmark(options, registry)
     if benchmark.arrays:
         return _resolve_arrays(options, benchmark, registry)
     classifier_seeds = _seeds(options.classifier_seeds, "classifier seeds")
@@ -241,57 +277,6 @@ def _resolve_arrays(options: Options, benchmark: Benchmark, registry: Registry) 
         _distributions((registry.detectors, found)),
         unsuited,
         arrays.head,
-    )
-
-
-def find_benchmark(options: Options, registry: Registry) -> Benchmark:
-    """Return the benchmark that the options name, with their ID set, OOD sets and classifier.
-
-    Raises:
-        UserError: if there is none, or no way to make one up.
-    """
-    name = str(options.benchmark or options.id or "")
-    if options.arrays is not None and name:
-        raise UserError(f"name a folder of arrays or '{name}', not both")
-    if not name and options.arrays is None:
-        raise UserError("name a benchmark or an ID data set: --id mnist, or --benchmark my.toml")
-    changes: dict[str, Any] = {}
-    if options.arrays is not None:
-        benchmark = define(expanded(str(options.arrays)))
-    elif name.endswith(".toml"):
-        benchmark = load_benchmark(expanded(name))
-    elif name in registry.benchmarks or options.benchmark:
-        benchmark = registry.benchmarks[name].target
-    else:
-        benchmark = _made_up(name, options, registry)
-    if options.benchmark and options.id:
-        changes["id"] = str(options.id)
-    if options.ood is not None:
-        benchmark = benchmark.with_ood([str(each) for each in options.ood])
-    if options.classifier is not None:
-        changes["classifier"] = str(options.classifier)
-    if options.images is not None:
-        changes["images_per_set"] = options.images
-    if options.validation_images is not None:
-        changes |= {"validation_images": options.validation_images, "validation_set": ""}
-    return dataclasses.replace(benchmark, **changes)
-
-
-def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
-    """Return a benchmark for an ID set that no definition is about."""
-    whole, _ = split_classes(name)
-    if not is_path(name) and whole not in registry.datasets:
-        refuse_bare_path(name)
-        known = {*registry.benchmarks, *registry.datasets}
-        raise UnknownName("benchmark or ID data set", name, known)
-    if options.ood is None or options.classifier is None:
-        known_classifiers = "|".join([*registry.classifiers, NO_CLASSIFIER])
-        raise UserError(
-            f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
-            f"classifier: --ood NAME,... --classifier {known_classifiers}"
-        )
-    return Benchmark(
-        name=as_name(Path(name).stem), id=name, ood=(), classifier=str(options.classifier)
     )
 
 

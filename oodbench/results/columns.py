@@ -99,6 +99,13 @@ one of our benchmarks has sets of the same names and the same measures, ``benchm
 ``measured_by`` our detector."""
 
 
+def with_fold(columns: Mapping[str, str], has_folds: bool) -> dict[str, str]:
+    """Return the columns of a file; in a run with folds, the first one names the fold."""
+    if not has_folds:
+        return dict(columns)
+    return {"fold": "str" if "status" in columns else "category", **columns}
+
+
 def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return records with all columns and their dtypes, in the order given.
 

@@ -61,20 +61,25 @@ def records_limit(info: Mapping[str, Any]) -> int:
     """Return how many records a run can have, by what its ``run.json`` says was compared."""
     request = info["request"]
     detectors = len(request["detectors"]) + len(info.get("broken", {}))
-    return min(RECORDS, detectors * _fits(request) * _sets(request))
+    return min(RECORDS, detectors * _fits(request) * _sets(request) * _folds(info))
 
 
 def rows_limit(info: Mapping[str, Any]) -> int:
     """Return how many images a run can have scored or predicted."""
     request = info["request"]
     images = request["calibration_images"] + request["images_per_set"] * _sets(request)
-    return int(min(ROWS, max(len(request["detectors"]), 1) * _fits(request) * images))
+    fits = max(len(request["detectors"]), 1) * _fits(request) * _folds(info)
+    return int(min(ROWS, fits * images))
 
 
 def require_readable(rows: int) -> None:
     """Raise `UserError` if a run with so many scores could not be read."""
     if rows > ROWS:
         raise UserError(f"the run has {rows:,} scores, more than {_said(ROWS, ROWS)}")
+
+
+def _folds(info: Mapping[str, Any]) -> int:
+    return len(info.get("folds", ())) or 1
 
 
 def _fits(request: Mapping[str, Any]) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,15 @@ import pandas as pd
 import pyarrow
 
 from oodbench.errors import InvalidData, UnknownName
-from oodbench.results.columns import BOUNDS, KEY, MEASURES, PREDICTION, RECORD, SCORE
+from oodbench.results.columns import (
+    BOUNDS,
+    KEY,
+    MEASURES,
+    PREDICTION,
+    RECORD,
+    SCORE,
+    with_fold,
+)
 from oodbench.results.exchange import exchanged
 from oodbench.results.files import (
     read_columns,
@@ -38,6 +46,9 @@ from oodbench.results.files import (
 
 _RECORDS, _SCORES, _PREDICTIONS = "records.csv", "scores.parquet", "predictions.parquet"
 
+FOLD_REQUEST = ("id", "ood", "groups", "fingerprints")
+"""What the request of a fold says in place of that of the run."""
+
 _NULLABLE = {pyarrow.int64(): pd.Int64Dtype()}
 
 
@@ -48,16 +59,31 @@ class Run:
     Attributes:
         directory: where it lies.
         info: the content of ``run.json``.
-        records: the records, columns and dtypes as in `RECORD`.
+        records: the records, columns and dtypes as in `RECORD`; with folds also ``fold``.
+        fold: which fold of the run on disk it is; None for all of it.
     """
 
     directory: Path
     info: dict[str, Any]
     records: pd.DataFrame
+    fold: str | None = None
+
+    def in_folds(self) -> list[Run]:
+        """Return each fold as a run without folds; without folds, the run itself."""
+        return [self._fold(name) for name in self.info.get("folds", ())] or [self]
+
+    def _fold(self, name: str) -> Run:
+        about = self.info["folds"][name]
+        request = self.info["request"] | {key: about[key] for key in FOLD_REQUEST}
+        info = {key: value for key, value in self.info.items() if key != "folds"}
+        info |= {"request": request, "artifacts": about["artifacts"]}
+        return replace(self, info=info, records=_only(self.records, name), fold=name)
 
     def __repr__(self) -> str:
         detectors, sets = self.table().shape
         names = " and ".join(self.records["id_dataset"].unique())
+        if folds := self.info.get("folds"):
+            names = f"{len(folds)} folds of {self.info['benchmark']}"
         return f"<Run '{self.directory}': {detectors} detectors, {names} against {sets} OOD sets>"
 
     def _repr_html_(self) -> str:
@@ -91,7 +117,7 @@ class Run:
         Raises:
             InvalidData: if the file is missing, damaged or something else.
         """
-        return _read_parquet(self.directory, _SCORES, self.info, SCORE)
+        return self._read(_SCORES, SCORE)
 
     def predictions(self) -> pd.DataFrame:
         """Read the predictions, columns and dtypes as in `PREDICTION`.
@@ -99,7 +125,18 @@ class Run:
         Raises:
             InvalidData: if the file is missing, damaged or something else.
         """
-        return _read_parquet(self.directory, _PREDICTIONS, self.info, PREDICTION)
+        return self._read(_PREDICTIONS, PREDICTION)
+
+    def _read(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
+        has_folds = self.fold is not None or "folds" in self.info
+        frame = _read_parquet(self.directory, name, self.info, with_fold(columns, has_folds))
+        return frame if self.fold is None else _only(frame, self.fold)
+
+
+def _only(frame: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """Return the rows of a fold, without its column."""
+    own: pd.DataFrame = frame[frame["fold"] == fold].drop(columns="fold")
+    return own.reset_index(drop=True)
 
 
 def write_run(
@@ -125,9 +162,10 @@ def write_run(
         UserError: if the directory cannot be written to.
     """
     with exchanged(directory, info, {}) as new:
-        _write_records(new, records, texts or {})
-        _write_parquet(_conform(scores, SCORE), new / _SCORES)
-        _write_parquet(_conform(predictions, PREDICTION), new / _PREDICTIONS)
+        has_folds = "folds" in info
+        _write_records(new, records, texts or {}, has_folds)
+        _write_parquet(_conform(scores, with_fold(SCORE, has_folds)), new / _SCORES)
+        _write_parquet(_conform(predictions, with_fold(PREDICTION, has_folds)), new / _PREDICTIONS)
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -159,11 +197,13 @@ def rewrite_records(run: Run, records: pd.DataFrame, texts: Mapping[str, str]) -
         UserError: if its directory cannot be written to.
     """
     with exchanged(run.directory, run.info, run.info["files"]) as new:
-        _write_records(new, records, texts)
+        _write_records(new, records, texts, "folds" in run.info)
 
 
-def _write_records(folder: Path, records: pd.DataFrame, texts: Mapping[str, str]) -> None:
-    records[list(RECORD)].to_csv(
+def _write_records(
+    folder: Path, records: pd.DataFrame, texts: Mapping[str, str], has_folds: bool
+) -> None:
+    records[list(with_fold(RECORD, has_folds))].to_csv(
         folder / _RECORDS, index=False, lineterminator="\n", errors="backslashreplace"
     )
     for name, text in texts.items():
@@ -179,8 +219,7 @@ def read_run(directory: str | Path) -> Run:
     """
     folder = Path(directory).expanduser()
     info = read_info(folder)
-    path = verified(folder, _RECORDS, info)
-    return Run(folder, info, _read_frame(path, RECORD, records_limit(info)))
+    return Run(folder, info, _read_frame(folder, RECORD, info))
 
 
 def read_outcomes(directory: str | Path) -> Run:
@@ -195,8 +234,7 @@ def read_outcomes(directory: str | Path) -> Run:
     folder = Path(directory).expanduser()
     info = read_info(folder)
     columns = {name: dtype for name, dtype in RECORD.items() if name not in MEASURES}
-    path = verified(folder, _RECORDS, info)
-    return Run(folder, info, _read_frame(path, columns, records_limit(info)))
+    return Run(folder, info, _read_frame(folder, columns, info))
 
 
 def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -212,8 +250,7 @@ def read_rows(directory: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         InvalidData: if the file is missing, damaged or something else.
     """
-    path = verified(directory, _RECORDS, info)
-    values = _record_columns(path, RECORD, records_limit(info))
+    values = _record_columns(directory, RECORD, info)
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
@@ -223,7 +260,8 @@ def read_score_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
     Raises:
         InvalidData: if the file is missing, damaged or something else.
     """
-    return read_table(verified(directory, _SCORES, info), SCORE, rows_limit(info))
+    columns = with_fold(SCORE, "folds" in info)
+    return read_table(verified(directory, _SCORES, info), columns, rows_limit(info))
 
 
 def read_prediction_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.Table:
@@ -232,31 +270,47 @@ def read_prediction_table(directory: Path, info: Mapping[str, Any]) -> pyarrow.T
     Raises:
         InvalidData: if the file is missing, damaged or something else.
     """
-    return read_table(verified(directory, _PREDICTIONS, info), PREDICTION, rows_limit(info))
+    columns = with_fold(PREDICTION, "folds" in info)
+    return read_table(verified(directory, _PREDICTIONS, info), columns, rows_limit(info))
 
 
-def _read_frame(path: Path, columns: Mapping[str, str], limit: int) -> pd.DataFrame:
-    values = _record_columns(path, columns, limit)
-    return pd.DataFrame({name: pd.Series(values[name], dtype=columns[name]) for name in columns})
+def _read_frame(
+    directory: Path, columns: Mapping[str, str], info: Mapping[str, Any]
+) -> pd.DataFrame:
+    values = _record_columns(directory, columns, info)
+    dtypes = with_fold(columns, "folds" in info)
+    return pd.DataFrame({name: pd.Series(values[name], dtype=dtypes[name]) for name in dtypes})
 
 
-def _record_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[str, list[Any]]:
-    values = read_columns(path, columns, limit)
+def _record_columns(
+    directory: Path, columns: Mapping[str, str], info: Mapping[str, Any]
+) -> dict[str, list[Any]]:
+    path = verified(directory, _RECORDS, info)
+    values = read_columns(path, with_fold(columns, "folds" in info), records_limit(info))
     if not {*values["status"]} <= {"ok", "failed"}:
         raise InvalidData(f"'{path}', column status: expected ok or failed in every row")
     for name in ("id_dataset", "detector", "classifier"):
         if "" in values[name]:
             raise InvalidData(f"'{path}', column {name}: a name is missing")
-    if len(set(values["id_dataset"])) != 1:
-        raise InvalidData(
-            f"'{path}' has records of {len(set(values['id_dataset']))} ID sets, not 1"
-        )
+    _require_folds(path, values, info)
     keys = list(zip(*(values[name] for name in KEY), strict=True))
     if len(keys) != len(set(keys)):
         raise InvalidData(f"'{path}' has two records of one detector, set and seeds")
     for name, bounds in BOUNDS.items():
         require_bounds(values.get(name, ()), *bounds, f"'{path}', column {name}")
     return values
+
+
+def _require_folds(path: Path, values: Mapping[str, list[Any]], info: Mapping[str, Any]) -> None:
+    """Raise `InvalidData` unless there is one ID set, or one for each fold."""
+    sets = set(values["id_dataset"])
+    folds = list(info.get("folds", [""]))
+    named = values.get("fold", [""] * len(values["id_dataset"]))
+    if {*named} != {*folds}:
+        raise InvalidData(f"'{path}' has not the folds that run.json names: {', '.join(folds)}")
+    pairs = {*zip(named, values["id_dataset"], strict=True)}
+    if not len(pairs) == len(sets) == len(folds):
+        raise InvalidData(f"'{path}' has records of {len(sets)} ID sets, not {len(folds)}")
 
 
 def _read_parquet(

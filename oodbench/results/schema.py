@@ -178,6 +178,18 @@ class Artifacts(TypedDict):
     detectors: list[FittedDetector]
 
 
+class Fold(TypedDict):
+    """A fold of a run: what its request says in place of that of the run, and its networks."""
+
+    __pydantic_config__ = _LENIENT  # type: ignore[misc]
+
+    id: Name
+    ood: list[Name]
+    groups: dict[Name, list[Name]]
+    fingerprints: Fingerprints
+    artifacts: Artifacts
+
+
 class RunInfo(TypedDict):
     """The content of ``run.json``. Older runs lack what is not required.
 
@@ -186,6 +198,7 @@ class RunInfo(TypedDict):
         engine: that ran them.
         benchmark: name of the benchmark.
         request: what was compared.
+        folds: the folds of the benchmark by name, in its order, if it has some.
         given: scores that the figures were computed from, where no detector was run.
         missing: why OOD sets were left out, by name.
         broken: why detectors could not be made, by name.
@@ -218,6 +231,7 @@ class RunInfo(TypedDict):
     engine: NotRequired[Name]
     benchmark: Name
     request: Request
+    folds: NotRequired[Annotated[dict[Name, Fold], Field(min_length=1)]]
     given: NotRequired[GivenScores]
     missing: dict[Name, Text]
     broken: NotRequired[dict[Name, Text]]

@@ -42,11 +42,9 @@ PACKAGES = (
 )
 """Packages whose versions a run notes down."""
 
-
 SEEN = "the classifier was trained elsewhere, and may have seen the validation images that"
 
 MIRRORED = "the classifier was trained on mirrored images too, which may be of another class"
-
 
 UNCLASSIFIED = "not applicable, since there is no classifier"
 
@@ -200,6 +198,10 @@ class Collector:
             return []
         detectors = self._resolved.request.detectors.items()
         return [name for name, detector in detectors if asks_for(detector, Need.VALIDATION)]
+
+    def texts(self) -> dict[str, Any]:
+        """Return notes, deviations and groups, as tables show them."""
+        return {"notes": self.notes, "deviations": self.deviations(), "groups": self.groups()}
 
     def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return the groups of OOD sets to average over, by the title of the ID set."""

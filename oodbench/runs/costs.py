@@ -58,7 +58,7 @@ def _costs(jobs: list[Job], plan: Plan, store: Store) -> Costs:
     return {
         "peak_memory": _most(work, "peak_memory"),
         "peak_gpu_memory": _most(work, "peak_gpu_memory"),
-        "parameters": _largest([_count(_find(fit, store)) for fit in fits]) if fits else 0,
+        "parameters": largest([_count(_find(fit, store)) for fit in fits]) if fits else 0,
         "forward_passes": shared + (called / images if images else 0.0),
     }
 
@@ -81,7 +81,7 @@ def _find(ref: Ref, store: Store) -> Artifact | None:
 
 def _most(artifacts: Iterable[Artifact | None], name: str) -> float | None:
     """Return the largest figure of some jobs; None if one has none, or took shipped weights."""
-    return _largest(
+    return largest(
         [
             None if each is None or "shipped" in each.meta else each.meta.get(name)
             for each in artifacts
@@ -89,7 +89,8 @@ def _most(artifacts: Iterable[Artifact | None], name: str) -> float | None:
     )
 
 
-def _largest(values: Collection[float | None]) -> float | None:
+def largest(values: Collection[float | None]) -> float | None:
+    """Return the largest of some figures; None if one is not known, or there are none."""
     known = [value for value in values if value is not None]
     return max(known) if known and len(known) == len(values) else None
 

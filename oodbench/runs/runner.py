@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from oodbench.contracts import Benchmark
 from oodbench.engine import Observer, Outcomes, find_pending
 from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
@@ -19,8 +20,9 @@ from oodbench.plan.jobs import Job, Plan, Ref
 from oodbench.plan.planning import make_plan
 from oodbench.registry.lookup import load_registry
 from oodbench.report.tables import table_files
+from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import ENGINES, Options, taking
-from oodbench.request.resolution import Resolved, resolve
+from oodbench.request.resolution import Resolved, resolve_folds
 from oodbench.results.run import Run
 from oodbench.runs.collector import Collector
 from oodbench.runs.folder import (
@@ -30,6 +32,7 @@ from oodbench.runs.folder import (
     try_to_write,
     write_new_run,
 )
+from oodbench.runs.folds import Folds
 from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
 from oodbench.store.artifacts import Store
@@ -44,24 +47,44 @@ class Planned:
     """A planned request, and the part of it that is already in the store.
 
     Attributes:
-        resolved: the request.
-        plan: its jobs.
-        pending: the jobs that are still to be run.
+        benchmark: the definition, with its folds.
+        folds: the request and its jobs, by the name of the fold; one of no name without folds.
+        pending: the jobs that are still to be run; those that folds share occur once.
         found: the jobs whose artifacts are in the store.
     """
 
-    resolved: Resolved
-    plan: Plan
+    benchmark: Benchmark
+    folds: Mapping[str, tuple[Resolved, Plan]]
     pending: list[Job]
     found: set[Ref]
+
+    @property
+    def resolved(self) -> Resolved:
+        """Return the request, of the first fold."""
+        return next(iter(self.folds.values()))[0]
+
+    @property
+    def plan(self) -> Plan:
+        """Return the jobs of the first fold."""
+        return next(iter(self.folds.values()))[1]
+
+    def targets(self) -> Iterator[Ref]:
+        """Yield the jobs whose artifacts the files of the run are made of."""
+        for _, plan in self.folds.values():
+            yield from plan.targets()
 
 
 def plan_options(options: Options, store: Store) -> Planned:
     """Resolve and plan a request, and look up what is in the store; nothing is run."""
-    resolved = resolve(options, load_registry())
-    plan = make_plan(resolved.request)
-    pending, found = find_pending(plan, store, plan.targets())
-    return Planned(resolved, plan, pending, found)
+    registry = load_registry()
+    folds = {
+        name: (resolved, make_plan(resolved.request))
+        for name, resolved in resolve_folds(options, registry).items()
+    }
+    jobs = {ref: job for _, plan in folds.values() for ref, job in plan.jobs.items()}
+    targets = [ref for _, plan in folds.values() for ref in plan.targets()]
+    pending, found = find_pending(Plan(jobs), store, targets)
+    return Planned(find_benchmark(options, registry), folds, pending, found)
 
 
 @taking(RunOptions)
@@ -94,18 +117,18 @@ def _run(options: RunOptions) -> Run:
     out = None if options.out is None else expanded(options.out)
     try_to_write(out or RUNS)
     planned = plan_options(options, store)
-    key = digest([[*ref] for ref in planned.plan.targets()])
-    directory = out or default_directory(planned.resolved.benchmark.name, key)
+    key = digest([[*ref] for ref in planned.targets()])
+    directory = out or default_directory(planned.benchmark.name, key)
     refuse_other_runs(directory, key, options.force)
     make_directory(directory)
     results = Outcomes(reused=planned.found)
     if engine == "auto":
         engine = "ray" if options.ray_address or _pays_off(planned) else "inline"
-    title = f"{planned.resolved.benchmark.name}, {engine}, store {store.root}"
+    title = f"{planned.benchmark.name}, {engine}, store {store.root}"
     observer = options.observer or Progress(quiet=True)
     with RunLog(directory / "run.log", title, observer) as log:
         _compute(planned, store, engine, options.ray_address, timeout, log, results)
-        collector = _collect(planned.resolved, planned.plan, store, results)
+        collector = _collect_all(planned, store, results)
         try:
             return _write(collector, directory, key, engine, options.force, started)
         except UserError as error:
@@ -113,6 +136,25 @@ def _run(options: RunOptions) -> Run:
         except Exception as error:  # whatever it is, hours of work are not to seem lost
             reason = f"the run's files cannot be made: {describe(error)}"
             raise OodbenchError(f"{reason}; {KEPT}") from error
+
+
+def _collect_all(planned: Planned, store: Store, results: Outcomes) -> Collector | Folds:
+    """Return what collects the results of all folds."""
+    if "" in planned.folds:
+        return _collect(*planned.folds[""], store, results)
+    collectors = {}
+    counted: set[Ref] = set()
+    for name, (resolved, plan) in planned.folds.items():
+        own = plan.jobs.keys()
+        mine = Outcomes(
+            (results.reused & own) - counted,
+            (results.done & own) - counted,
+            {ref: outcome for ref, outcome in results.failed.items() if ref in own},
+            {ref: culprit for ref, culprit in results.blamed.items() if ref in own},
+        )
+        counted |= own
+        collectors[name] = _collect(resolved, plan, store, mine)
+    return Folds(planned.benchmark, collectors)
 
 
 def _collect(resolved: Resolved, plan: Plan, store: Store, results: Outcomes) -> Collector:
@@ -193,15 +235,15 @@ def _pays_off(planned: Planned) -> bool:
 
 
 def _write(
-    collector: Collector, directory: Path, key: str, engine: str, force: bool, started: float
+    collector: Collector | Folds,
+    directory: Path,
+    key: str,
+    engine: str,
+    force: bool,
+    started: float,
 ) -> Run:
     records = collector.records()
-    texts = table_files(
-        records,
-        notes=collector.notes,
-        deviations=collector.deviations(),
-        groups=collector.groups(),
-    )
+    texts = table_files(records, **collector.texts())
     info = {"key": key, "engine": engine, **collector.info()}
     info["wall_seconds"] = round(time.perf_counter() - started, 3)
     scores, predictions = collector.scores(), collector.predictions()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from oodbench.errors import InvalidData
 from oodbench.registry.lookup import load_registry
+from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import Options
-from oodbench.request.resolution import find_benchmark
 from oodbench.results.run import Run, read_run
 from oodbench.submission.definition import Definition, define
 from oodbench.submission.pack import extract_pack
-from oodbench.submission.verify import Verdict, verify
+from oodbench.submission.verify import Verdict, verify_folds
 
 
 class Verifier:
@@ -63,7 +63,7 @@ class Verifier:
                 f"run.json names {named!r}, which is not an installed benchmark; name it by "
                 "--benchmark"
             )
-        return verify(run, self._define(named))
+        return verify_folds(run, self._define(named))
 
     @contextmanager
     def open(self, pack: Path) -> Iterator[Path]:
@@ -81,6 +81,7 @@ class Verifier:
                 raise InvalidData("; ".join(reasons))
             yield run.directory
 
-    def _definition(self, name: str) -> Definition:
+    def _definition(self, name: str) -> dict[str, Definition]:
         benchmark = find_benchmark(Options(benchmark=name, data=self._data), self._registry)
-        return define(benchmark, self._registry, self._data)
+        folds = benchmark.by_fold() or {"": benchmark}
+        return {fold: define(own, self._registry, self._data) for fold, own in folds.items()}

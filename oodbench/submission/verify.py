@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,36 @@ class Verdict:
     misfits: tuple[str, ...]
     unchecked: tuple[str, ...]
     figures: int
+
+
+def verify_folds(run: Run, definitions: Mapping[str, Definition]) -> Verdict:
+    """Verify each fold of a run, see `verify`.
+
+    Args:
+        run: with or without folds.
+        definitions: of the benchmark's folds by name; of one without folds by an empty name.
+
+    Raises:
+        InvalidData: if a file of the run is missing, damaged or something else.
+    """
+    parts = {part.fold or "": part for part in run.in_folds()}
+    misfits = [_about(name, "was left out") for name in definitions if name not in parts]
+    misfits += [_about(name, "is not the benchmark's") for name in parts if name not in definitions]
+    verdicts = {
+        name: verify(part, definitions[name]) for name, part in parts.items() if name in definitions
+    }
+
+    def said(kind: str) -> Iterator[str]:
+        for name, verdict in verdicts.items():
+            for sentence in getattr(verdict, kind):
+                yield f"fold {name}: {sentence}" if name else sentence
+
+    figures = sum(verdict.figures for verdict in verdicts.values())
+    return Verdict((*misfits, *said("misfits")), tuple(said("unchecked")), figures)
+
+
+def _about(fold: str, what: str) -> str:
+    return f"the fold {fold} {what}" if fold else f"the run without folds {what}"
 
 
 def verify(run: Run, definition: Definition) -> Verdict:

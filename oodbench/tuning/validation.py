@@ -15,8 +15,9 @@ from oodbench.errors import UserError
 from oodbench.images.folders import SPLITS
 from oodbench.images.userdata import is_path
 from oodbench.registry.lookup import Registry
+from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import Options
-from oodbench.request.resolution import Resolved, find_benchmark, resolve
+from oodbench.request.resolution import Resolved, resolve
 from oodbench.store.paths import data_folder
 
 

@@ -19,6 +19,7 @@ from oodbench.measures.paired import (
     delong_test,
     independent_runs,
     mean_components,
+    side_by_side,
     two_sided_p,
 )
 
@@ -181,3 +182,15 @@ def test_intervals_that_hold_together_exclude_0_where_the_corrected_test_rejects
         estimate = Estimate(float(value), 1.0, freedom)
         low, _ = estimate.interval(together)
         assert (low > 0) == (together * estimate.p_value < 0.05)
+
+
+def test_folds_side_by_side_have_the_mean_and_the_variance_of_independent_ones() -> None:
+    random = np.random.default_rng(5)
+    folds = [
+        components(random.normal(0, 1, n), [random.normal(1, 1, m)])
+        for n, m in ((300, 500), (200, 400), (100, 900))
+    ]
+    together = side_by_side(folds)
+    np.testing.assert_allclose(together.areas, [fold.area for fold in folds])
+    expected = sum(float(covariance([fold])[0, 0]) for fold in folds) / 9
+    assert float(covariance([together])[0, 0]) == pytest.approx(expected, rel=0.02)

@@ -1,6 +1,7 @@
 """The benchmark definitions are found in a checkout and in a wheel, and say what the paper says."""
 
 import importlib.util
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import oodbench_benchmarks
 import oodbench_ganad
 import oodbench_openood
 from oodbench.registry.benchmarks import load_benchmark
+from oodbench.registry.lookup import load_registry
+from oodbench.request.datasets import make_dataset
 from oodbench_datasets import oodbench_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,18 +27,25 @@ DATASETS = {
     )
 }
 PATHS = sorted(FOLDER.glob("*.toml"))
+LOADED = load_registry()
 
 
 def test_checkout_definitions_are_found():
     assert oodbench_benchmarks.oodbench_benchmarks() == PATHS
     assert [path.stem for path in PATHS] == [
         "cifar10-ganad",
+        "cifar10-one-class",
+        "cifar10-open-set",
         "cifar10",
         "cifar100",
         "digits",
+        "fashionmnist-one-class",
         "fashionmnist",
         "kmnist",
         "mnist-ganad",
+        "mnist-leave-one-out",
+        "mnist-one-class",
+        "mnist-open-set",
         "mnist",
         "openood-cifar10",
         "openood-cifar100",
@@ -57,21 +67,25 @@ def test_wheel_definitions_are_found_beside_the_module(tmp_path):
     assert module.oodbench_benchmarks() == [installed / "mnist.toml"]
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+FOLDED = [path for path in PATHS if load_benchmark(path).folds]
+PLAIN = [path for path in PATHS if path not in FOLDED]
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
 def test_definition_is_named_as_its_file_and_its_id_set(path):
     benchmark = load_benchmark(path)
     assert benchmark.name == path.stem
     assert benchmark.id == path.stem.removesuffix("-ganad").removesuffix("-fs")
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
 def test_id_set_can_be_trained_on(path):
     dataset = DATASETS[load_benchmark(path).id]
     assert {"train", "test"} <= set(dataset.splits)
     assert dataset.num_classes > 1
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
 def test_ood_sets_have_a_test_split_and_differ_from_the_id_set(path):
     benchmark = load_benchmark(path)
     assert all("test" in DATASETS[name].splits for name in benchmark.ood)
@@ -124,3 +138,27 @@ def test_digits_needs_no_files(tmp_path):
     benchmark = load_benchmark(FOLDER / "digits.toml")
     for name in (benchmark.id, *benchmark.ood):
         assert not DATASETS[name]().files(tmp_path, "test")
+
+
+@pytest.mark.parametrize("path", FOLDED, ids=lambda path: path.stem)
+def test_every_fold_divides_the_classes_of_one_set_in_two(path):
+    benchmark = load_benchmark(path)
+    for fold in benchmark.by_fold().values():
+        sets = [make_dataset(name, LOADED) for name in (fold.id, *fold.ood)]
+        labels = sorted(label for each in sets for label in each.classes.values())
+        assert labels == [*range(10)]
+        assert {type(each.whole) for each in sets} == {DATASETS[path.stem.split("-")[0]]}
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_open_set_splits_are_drawn_by_five_seeds(name):
+    benchmark = load_benchmark(FOLDER / f"{name}-open-set.toml")
+    drawn = [sorted(random.Random(seed).sample(range(10), 6)) for seed in range(5)]
+    assert benchmark.folds == {"known": tuple(",".join(map(str, each)) for each in drawn)}
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashionmnist", "cifar10"])
+def test_one_class_problems_learn_all_training_images_of_a_class(name):
+    benchmark = load_benchmark(FOLDER / f"{name}-one-class.toml")
+    assert (benchmark.classifier, benchmark.held_out) == ("none", 0)
+    assert len(benchmark.by_fold()) == 10

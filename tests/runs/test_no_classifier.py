@@ -14,8 +14,8 @@ from oodbench.errors import UserError
 from oodbench.plot.view import StoredRun
 from oodbench.registry.lookup import load_registry
 from oodbench.report.recomputed import recompute_run
+from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import Options
-from oodbench.request.resolution import find_benchmark
 from oodbench.results.run import Run, read_run
 from oodbench.store.artifacts import Store
 from oodbench.submission.definition import define

@@ -1,0 +1,122 @@
+"""The outputs of a run with folds: those of each fold, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from oodbench.contracts import Benchmark
+from oodbench.identity.keys import digest
+from oodbench.results.columns import PREDICTION, RECORD, SCORE, with_fold
+from oodbench.results.run import FOLD_REQUEST
+from oodbench.runs.collector import Collector
+from oodbench.runs.costs import Costs, largest
+
+_JOINED = ("missing", "broken", "unsuited", "notes", "shipped", "failures", "plugins", "jobs")
+"""The mappings of ``run.json`` in which the folds stand side by side."""
+
+_SUMMED = (
+    "jobs_run",
+    "jobs_reused",
+    "distinct_images",
+    "images_forwarded",
+    "images_forwarded_by_detectors",
+    "images_forwarded_by_probes",
+)
+"""The counts of ``run.json`` that are those of all folds together."""
+
+
+class Folds:
+    """Read the artifacts of a run with folds; methods are those of `Collector`.
+
+    Args:
+        benchmark: the definition, with its folds.
+        collectors: of each fold, by its name.
+    """
+
+    def __init__(self, benchmark: Benchmark, collectors: Mapping[str, Collector]) -> None:
+        self._benchmark = benchmark
+        self._collectors = collectors
+
+    def records(self) -> pd.DataFrame:
+        """Return the records of all folds, with that of each in the first column."""
+        return self._joined(Collector.records, RECORD)
+
+    def scores(self) -> pd.DataFrame:
+        """Return the score of every image, with the fold in the first column."""
+        return self._joined(Collector.scores, SCORE)
+
+    def predictions(self) -> pd.DataFrame:
+        """Return label and predicted class of every image, with the fold in the first column."""
+        return self._joined(Collector.predictions, PREDICTION)
+
+    def _joined(
+        self, read: Callable[[Collector], pd.DataFrame], columns: Mapping[str, str]
+    ) -> pd.DataFrame:
+        frames = [read(each).assign(fold=name) for name, each in self._collectors.items()]
+        filled = [frame for frame in frames if len(frame)] or frames[:1]
+        return pd.concat(filled, ignore_index=True)[list(with_fold(columns, has_folds=True))]
+
+    def texts(self) -> dict[str, Any]:
+        """Return notes, deviations, groups and folds, as tables show them."""
+        texts = [each.texts() for each in self._collectors.values()]
+        titles = [title for each in texts for title in each["groups"]]
+        return {
+            "notes": _union(each["notes"] for each in texts),
+            "deviations": _said(each["deviations"] for each in texts),
+            "groups": {},
+            "folds": dict.fromkeys(titles, self._benchmark.name),
+        }
+
+    def info(self) -> dict[str, Any]:
+        """Return the entries of ``run.json``: of all folds together, and what differs in each."""
+        infos = {name: each.info() for name, each in self._collectors.items()}
+        found = list(infos.values())
+        folds = {
+            name: {key: each["request"][key] for key in FOLD_REQUEST}
+            | {"artifacts": each["artifacts"]}
+            for name, each in infos.items()
+        }
+        prints = [each["fingerprints"] for each in folds.values()]
+        request = {
+            "id": self._benchmark.id,
+            "ood": list(self._benchmark.ood),
+            "groups": {},
+            "fingerprints": {
+                **{part: digest([each[part] for each in prints]) for part in ("train", "test")},
+                "ood": _union(each["ood"] for each in prints),
+            },
+        }
+        return {
+            **{key: value for key, value in found[0].items() if key != "artifacts"},
+            **{key: _union(each[key] for each in found) for key in _JOINED},
+            **{key: sum(each[key] for each in found) for key in _SUMMED},
+            "deviations": _said(each["deviations"] for each in found),
+            "costs": _largest_costs([each["costs"] for each in found]),
+            "request": found[0]["request"] | request,
+            "folds": folds,
+        }
+
+
+def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: value for mapping in mappings for key, value in mapping.items()}
+
+
+def _said(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the different texts about each name, one after the other."""
+    found: dict[str, dict[str, None]] = {}
+    for mapping in mappings:
+        for name, text in mapping.items():
+            found.setdefault(name, {})[text] = None
+    return {name: " ".join(texts) for name, texts in found.items()}
+
+
+def _largest_costs(folds: list[Mapping[str, Costs]]) -> dict[str, Costs]:
+    """Return the largest costs over the folds of each detector that scored in all of them."""
+    names = [name for name in folds[0] if all(name in costs for costs in folds)]
+    return {
+        name: {cost: largest([costs[name][cost] for costs in folds]) for cost in folds[0][name]}
+        for name in names
+    }
