@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oodbench import hardware
-from oodbench.runs.collector import versions
+from oodbench.runs.versions import versions
 
 Figures = dict[str, float | int | str]
 

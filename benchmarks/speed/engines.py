@@ -32,7 +32,7 @@ from oodbench.plan.planning import make_plan
 from oodbench.registry.lookup import load_registry
 from oodbench.request.options import Options
 from oodbench.request.resolution import resolve
-from oodbench.runs.collector import versions
+from oodbench.runs.versions import versions
 from oodbench.store.artifacts import Store
 from oodbench.store.paths import data_folder
 

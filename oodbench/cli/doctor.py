@@ -32,7 +32,7 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.images.sources import locate
     from oodbench.registry.isolation import isolated
     from oodbench.registry.lookup import load_registry
-    from oodbench.runs.collector import versions
+    from oodbench.runs.versions import versions
     from oodbench.store.paths import data_folder, store_folder
 
     root = data_folder(options.data)

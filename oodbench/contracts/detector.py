@@ -198,6 +198,14 @@ class Detector(Trainable):
     family: ClassVar[str] = ""
     """What kind of detector it is: ``--detectors all-posthoc`` asks for the family "posthoc"."""
 
+    def without_classifier(self) -> Detector | None:
+        """Return the detector to use in its place where there is no classifier.
+
+        A detector that reads a classifier's outputs may have one that reads images; its parameters
+        are the same, and its deviations say so. By default there is none.
+        """
+        return None
+
     @abstractmethod
     def score(self, batch: Batch) -> Tensor:
         """Return one score for each image: (n,) float; larger = more likely OOD.

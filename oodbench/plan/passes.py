@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from oodbench.contracts import Need, Trainable, parameters
+from oodbench.contracts import Detector, Need, Trainable, parameters
 from oodbench.identity.keys import digest
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Ref, Resources
@@ -50,6 +50,13 @@ class Extracted:
 def suffix(seed: int | None) -> str:
     """Return what follows the name of what draws with a seed in titles."""
     return "" if seed is None else f" (seed {seed})"
+
+
+def seed_of_part(part: Trainable, seed: int | None) -> int | None:
+    """Return the seed that a part draws with, given that of the detector that asks for it."""
+    if not part.stochastic:
+        return None
+    return seed or 0 if isinstance(part, Detector) else 0
 
 
 def describe(split: Split, part: str) -> str:

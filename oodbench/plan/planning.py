@@ -21,7 +21,16 @@ from oodbench.identity.pretrained import Weights, identity_of
 from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job, Plan, Predicted, Ref, Resources, Row, Scored
-from oodbench.plan.passes import FROM_CLASSIFIER, PASSES, Extracted, Passes, Split, describe, suffix
+from oodbench.plan.passes import (
+    FROM_CLASSIFIER,
+    PASSES,
+    Extracted,
+    Passes,
+    Split,
+    describe,
+    seed_of_part,
+    suffix,
+)
 from oodbench.plan.probes import probe_of
 from oodbench.plan.specs import (
     FitSpec,
@@ -43,13 +52,6 @@ HEAVY_CPUS = 4
 def make_plan(request: Request) -> Plan:
     """Return the plan of a request: a pure function of it and of the code of plugins and stages."""
     return _Planner(request).plan
-
-
-def _seed_of_part(part: Trainable, seed: int | None) -> int | None:
-    """Return the seed that a part draws with, given that of the detector that asks for it."""
-    if not part.stochastic:
-        return None
-    return seed or 0 if isinstance(part, Detector) else 0
 
 
 class _Planner:
@@ -204,15 +206,9 @@ class _Planner:
 
     def _list_predictions(self, extracted: Extracted) -> None:
         for split, ref in extracted.splits.items():
-            self.plan.predicted.append(
-                Predicted(
-                    self._classifier,
-                    extracted.seed,
-                    split.title,
-                    "calibration" if split == self._train else "test",
-                    ref,
-                )
-            )
+            part = "calibration" if split == self._train else "test"
+            predicted = Predicted(self._classifier, extracted.seed, split.title, part, ref)
+            self.plan.predicted.append(predicted)
 
     def _fit(self, name: str, trainable: Trainable, seed: int | None, extracted: Extracted) -> Ref:
         """Plan the fit of a detector or part, after the parts that it asks for."""
@@ -261,7 +257,7 @@ class _Planner:
     ) -> dict[str, Ref]:
         return {
             f"part:{role}": self._fit(
-                f"{role} of {name}", part, _seed_of_part(part, seed), extracted
+                f"{role} of {name}", part, seed_of_part(part, seed), extracted
             )
             for role, part in owner.parts().items()
         }

@@ -86,5 +86,6 @@ def _draw(
         description += f" The {MOST_CLASSES} of {len(classes)} classes with the largest mean."
         classes, values = [classes[number] for number in worst], values[:, worst]
     largest = max(10.0, float(np.nanmax(values)))
-    figure = heat_map(values, list(found), list(map(str, classes)), label="%", largest=largest)
+    names = [shown.class_name(title, label) for label in classes]
+    figure = heat_map(values, list(found), names, label="%", largest=largest)
     return [finish(figure, heading, description)]

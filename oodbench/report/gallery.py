@@ -92,7 +92,7 @@ def _strips(shown: Shown, title: str, images: Images) -> Iterator[Strip]:
             continue
         wrong, chosen = most_wrong(judged, is_id=title == shown.id_dataset)
         png = _side_by_side(images(judged.indices[chosen])) if len(chosen) else b""
-        details = tuple(_describe(judged, int(number)) for number in chosen)
+        details = tuple(_describe(shown, title, judged, int(number)) for number in chosen)
         yield Strip(clean(detector), wrong, len(judged.scores), details, png)
 
 
@@ -109,10 +109,11 @@ def most_wrong(judged: Judged, *, is_id: bool) -> tuple[int, npt.NDArray[np.intp
     return int(wrong.sum()), order[wrong[order]][:IN_A_ROW]
 
 
-def _describe(judged: Judged, number: int) -> str:
-    label, prediction = judged.labels[number], judged.predictions[number]
-    own = f"class {label}, " if label >= 0 else ""
-    taken = f"taken for {prediction}, " if prediction >= 0 else ""
+def _describe(shown: Shown, title: str, judged: Judged, number: int) -> str:
+    label, prediction = int(judged.labels[number]), int(judged.predictions[number])
+    own = f"class {shown.class_name(title, label)}, " if label >= 0 else ""
+    known = shown.class_name(shown.id_dataset, prediction)
+    taken = f"taken for {known}, " if prediction >= 0 else ""
     return f"image {judged.indices[number]}: {own}{taken}score {judged.scores[number]:.4g}"
 
 

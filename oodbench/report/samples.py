@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,19 @@ class Shown:
         sets: titles of the OOD sets.
         detectors: names, in the order of the records.
         judged: by detector and title of a data set; a detector may lack some.
+        classes: names of classes by their labels, by the title of a set of some classes of another.
     """
 
     id_dataset: str
     sets: tuple[str, ...]
     detectors: tuple[str, ...]
     judged: Mapping[tuple[str, str], Judged]
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def class_name(self, title: str, label: int) -> str:
+        """Return what to call a class of a data set."""
+        names = self.classes.get(title, ())
+        return names[label] if label < len(names) else str(label)
 
     def pairs(self, title: str) -> Iterator[tuple[str, Values, Values]]:
         """Yield detector, ID scores and scores of an OOD set, where there are both."""
@@ -93,7 +100,8 @@ def read_shown(run: Run) -> Shown:
     }
     sets = records.loc[records["ood_dataset"] != "", "ood_dataset"].unique()
     detectors = tuple(map(str, records["detector"].unique()))
-    return Shown(id_dataset, tuple(map(str, sets)), detectors, judged)
+    classes = run.info.get("classes", {})
+    return Shown(id_dataset, tuple(map(str, sets)), detectors, judged, classes)
 
 
 def _first_fit(own: pd.DataFrame) -> pd.DataFrame:

@@ -68,11 +68,22 @@ class NoClassifier(Classifier):
 def leave_out_unclassified(detectors: dict[str, Detector]) -> dict[str, str]:
     """Remove the detectors that need a classifier; return them with the reason, by name.
 
+    Those that have another one for this are replaced by that.
+
     Raises:
         UserError: if none is left.
     """
-    reasons = {name: why_unclassified(each) for name, each in detectors.items()}
-    unsuited = {name: reason for name, reason in reasons.items() if reason}
+    unsuited: dict[str, str] = {}
+    for name, detector in list(detectors.items()):
+        try:
+            with isolated():
+                other = detector.without_classifier() if why_unclassified(detector) else None
+        except Exception as error:  # third-party code may raise anything
+            unsuited[name] = describe(error)
+        else:
+            detectors[name] = other or detector
+            unsuited[name] = why_unclassified(detectors[name])
+    unsuited = {name: reason for name, reason in unsuited.items() if reason}
     for name in unsuited:
         del detectors[name]
     if unsuited and not detectors:

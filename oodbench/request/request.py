@@ -10,6 +10,7 @@ from oodbench.identity.pretrained import Weights
 from oodbench.images.arrays import ArraySet
 from oodbench.images.geometry import title_in
 from oodbench.images.sources import Source
+from oodbench.images.subsets import ClassSubset
 from oodbench.request.user_weights import UserCheckpoints
 
 
@@ -83,6 +84,15 @@ class Request:
         """Return the titles of the data sets: the ID set, then the OOD sets."""
         ood = (title_in(source.dataset, self.shape) for source in self.ood)
         return [self.train.dataset.info.label, *ood]
+
+    def classes(self) -> dict[str, list[str]]:
+        """Return the names of the classes of sets that have some classes of another, by title."""
+        sets = zip(self.titles(), (self.test, *self.ood), strict=True)
+        return {
+            title: list(source.dataset.classes)
+            for title, source in sets
+            if isinstance(source.dataset, ClassSubset)
+        }
 
     def describe_images(self) -> dict[str, str]:
         """Return a description of a user's own images, by set."""

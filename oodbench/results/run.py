@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,15 @@ class Run:
         directory: where it lies.
         info: the content of ``run.json``.
         records: the records, columns and dtypes as in `RECORD`; with folds also ``fold``.
-        fold: which fold of the run on disk it is; None for all of it.
+        fold: which fold it is of the run on disk; None for all of that.
+        whole: the run on disk, of a fold.
     """
 
     directory: Path
     info: dict[str, Any]
     records: pd.DataFrame
     fold: str | None = None
+    whole: Run | None = None
 
     def in_folds(self) -> list[Run]:
         """Return each fold as a run without folds; without folds, the run itself."""
@@ -77,7 +79,7 @@ class Run:
         request = self.info["request"] | {key: about[key] for key in FOLD_REQUEST}
         info = {key: value for key, value in self.info.items() if key != "folds"}
         info |= {"request": request, "artifacts": about["artifacts"]}
-        return replace(self, info=info, records=_only(self.records, name), fold=name)
+        return Run(self.directory, info, _only(self.records, name), name, self)
 
     def __repr__(self) -> str:
         detectors, sets = self.table().shape
@@ -128,15 +130,17 @@ class Run:
         return self._read(_PREDICTIONS, PREDICTION)
 
     def _read(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
-        has_folds = self.fold is not None or "folds" in self.info
-        frame = _read_parquet(self.directory, name, self.info, with_fold(columns, has_folds))
-        return frame if self.fold is None else _only(frame, self.fold)
+        if self.whole is not None:
+            return _only(self.whole._read(name, columns), str(self.fold))
+        columns = with_fold(columns, "folds" in self.info)
+        return _read_parquet(self.directory, name, self.info, columns)
 
 
 def _only(frame: pd.DataFrame, fold: str) -> pd.DataFrame:
-    """Return the rows of a fold, without its column."""
-    own: pd.DataFrame = frame[frame["fold"] == fold].drop(columns="fold")
-    return own.reset_index(drop=True)
+    """Return the rows of a fold, without its column and the names of other folds' sets."""
+    own: pd.DataFrame = frame[frame["fold"] == fold].drop(columns="fold").reset_index(drop=True)
+    names = own.select_dtypes("category")
+    return own.assign(**{str(each): names[each].cat.remove_unused_categories() for each in names})
 
 
 def write_run(

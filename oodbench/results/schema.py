@@ -203,6 +203,7 @@ class RunInfo(TypedDict):
         missing: why OOD sets were left out, by name.
         broken: why detectors could not be made, by name.
         unsuited: why detectors were left out of a run on arrays or without a classifier, by name.
+        classes: names of classes by their labels, by the title of a set of some classes of another.
         notes: what is worth knowing of a set, by title.
         papers: publications by the detector's name.
         deviations: how detectors deviate from them, by name.
@@ -236,6 +237,7 @@ class RunInfo(TypedDict):
     missing: dict[Name, Text]
     broken: NotRequired[dict[Name, Text]]
     unsuited: NotRequired[dict[Name, Text]]
+    classes: NotRequired[dict[Name, list[Name]]]
     notes: dict[Name, Text]
     papers: NotRequired[dict[Name, Publication]]
     deviations: dict[Name, Text]

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -27,20 +26,9 @@ from oodbench.runs.costs import classifier_parameters, costs_of
 from oodbench.runs.networks import list_artifacts
 from oodbench.runs.overlaps import Overlaps
 from oodbench.runs.remarks import remarks_of
+from oodbench.runs.versions import versions
 from oodbench.store.artifacts import Artifact, Store
 from oodbench.store.validation import LENGTH
-
-PACKAGES = (
-    "numpy",
-    "oodbench",
-    "pandas",
-    "pytorch-ood",
-    "ray",
-    "scikit-learn",
-    "torch",
-    "torchvision",
-)
-"""Packages whose versions a run notes down."""
 
 SEEN = "the classifier was trained elsewhere, and may have seen the validation images that"
 
@@ -249,6 +237,7 @@ class Collector:
             "missing": self._resolved.missing,
             "broken": self._resolved.broken,
             "unsuited": self._resolved.unsuited,
+            "classes": self._resolved.request.classes(),
             "notes": self.notes,
             "papers": self.papers(),
             "deviations": self.deviations(),
@@ -345,14 +334,3 @@ def _chosen(plugin: object) -> list[str]:
 
 def _joined(frames: list[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
-
-
-def versions() -> dict[str, str]:
-    """Return the installed versions of `PACKAGES`."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue  # Ray may be left out where the inline engine is all that is used
-    return found

@@ -19,7 +19,6 @@ from oodbench.measures.evaluation import recompute
 from oodbench.report.tables import table_files
 from oodbench.results.columns import KEY, RECORD
 from oodbench.results.run import Run
-from oodbench.runs.collector import versions
 from oodbench.runs.folder import (
     default_directory,
     make_directory,
@@ -28,6 +27,7 @@ from oodbench.runs.folder import (
     write_new_run,
 )
 from oodbench.runs.given import Given, conform, read_scores
+from oodbench.runs.versions import versions
 from oodbench.store.paths import RUNS, as_name, expanded
 
 Values: TypeAlias = Sequence[float] | np.ndarray | Mapping[str, Sequence[float] | np.ndarray]

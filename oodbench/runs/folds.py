@@ -14,7 +14,17 @@ from oodbench.results.run import FOLD_REQUEST
 from oodbench.runs.collector import Collector
 from oodbench.runs.costs import Costs, largest
 
-_JOINED = ("missing", "broken", "unsuited", "notes", "shipped", "failures", "plugins", "jobs")
+_JOINED = (
+    "missing",
+    "broken",
+    "unsuited",
+    "classes",
+    "notes",
+    "shipped",
+    "failures",
+    "plugins",
+    "jobs",
+)
 """The mappings of ``run.json`` in which the folds stand side by side."""
 
 _SUMMED = (

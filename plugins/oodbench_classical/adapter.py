@@ -37,9 +37,31 @@ class Classical(Detector):
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Fit the estimator on the features of some training images."""
-        self.features_ = _sampled(train, self.sample)
+        self.features_ = self._sampled(train)
         self.fitted_ = self._estimated(self.features_)
         return self
+
+    def _sampled(self, train: Stream) -> Tensor:
+        """Return the features of ``sample`` images at random, or of all if there are fewer: (m, d).
+
+        Those of the others are not kept: of ImageNet's training images they would be 10 GB.
+        """
+        import torch
+
+        chosen = torch.arange(len(train))
+        if len(train) > self.sample:
+            generator = torch.Generator().manual_seed(RANDOM_STATE)
+            chosen = torch.randperm(len(train), generator=generator)[: self.sample]
+        wanted = torch.zeros(len(train), dtype=torch.bool)
+        wanted[chosen] = True
+        rows: list[Tensor] = []
+        done = 0
+        for batch in train:
+            features = self.read(batch)
+            rows.append(features[wanted[done : done + len(batch)].to(features.device)])
+            done += len(batch)
+        found = torch.cat(rows)
+        return found[chosen.argsort().argsort().to(found.device)]
 
     def _estimated(self, features: Tensor) -> Any:
         """Return a new estimator, fitted on features (m, d)."""
@@ -52,8 +74,19 @@ class Classical(Detector):
         """Return the outlier score of the features: (n,) float64."""
         import torch
 
-        scores = self.judge(self.fitted_, _array(batch.features))
-        return torch.from_numpy(scores).double().to(batch.features.device)
+        features = self.read(batch)
+        scores = self.judge(self.fitted_, _array(features))
+        return torch.from_numpy(scores).double().to(features.device)
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the features that images are judged by: (n, d) float32."""
+        return batch.features
+
+    def without_classifier(self) -> Detector | None:
+        """Return the same detector on pixels."""
+        from oodbench_classical.pixels import on_pixels
+
+        return on_pixels(self)
 
     def judge(self, estimator: Any, features: np.ndarray) -> np.ndarray:
         """Return how much features (n, d) float64 are outliers: (n,); larger means more so."""
@@ -103,28 +136,6 @@ class Parametric(Classical):
             value: Any = state[name]
             setattr(self.fitted_, name, value.cpu().numpy())
         return self
-
-
-def _sampled(train: Stream, count: int) -> Tensor:
-    """Return the features of ``count`` images at random, or of all if there are fewer: (m, d).
-
-    Those of the others are not kept: of ImageNet's training images they would be 10 GB.
-    """
-    import torch
-
-    chosen = torch.arange(len(train))
-    if len(train) > count:
-        generator = torch.Generator().manual_seed(RANDOM_STATE)
-        chosen = torch.randperm(len(train), generator=generator)[:count]
-    wanted = torch.zeros(len(train), dtype=torch.bool)
-    wanted[chosen] = True
-    rows: list[Tensor] = []
-    done = 0
-    for batch in train:
-        rows.append(batch.features[wanted[done : done + len(batch)].to(batch.features.device)])
-        done += len(batch)
-    features = torch.cat(rows)
-    return features[chosen.argsort().argsort().to(features.device)]
 
 
 def _array(features: Tensor) -> np.ndarray:

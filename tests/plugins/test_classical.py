@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn import covariance, decomposition, ensemble, mixture, neighbors, svm
 
-from oodbench.contracts import InvalidParameter, parameters
+from oodbench.contracts import InvalidParameter, Need, parameters
 from oodbench.testing import fit, toy_problem
 from oodbench_classical.deep_isolation_forest import DeepIsolationForest, expected_depth
 from oodbench_classical.elliptic_envelope import EllipticEnvelope
@@ -126,3 +126,19 @@ def test_numbers_that_make_no_sense_are_refused():
         EllipticEnvelope(support=0.5)
     with pytest.raises(InvalidParameter, match="variance must be greater than 0"):
         PrincipalComponents(variance=1.0)
+
+
+@pytest.mark.parametrize("detector", ALL, ids=name)
+def test_without_a_classifier_the_same_parameters_judge_pixels(detector):
+    found = detector.without_classifier()
+    assert parameters(found) == parameters(detector)
+    assert found.needs == {Need.INPUTS}
+    assert found.info.deviations[-1] == "On pixels, since there is no classifier."
+
+
+def test_pixels_are_scored_as_scikit_learn_does():
+    pixels = [each.flatten(1).double().numpy() for each in (PROBLEM.train_images, IMAGES)]
+    expected = -svm.OneClassSVM(nu=0.05).fit(pixels[0]).score_samples(pixels[1])
+    fitted = fit(OneClassSvm(outside=0.05).without_classifier(), PROBLEM)
+    for detector in (fitted.trainable, fitted.restored()):
+        np.testing.assert_allclose(detector.score(fitted.batch(IMAGES)), expected, rtol=1e-9)

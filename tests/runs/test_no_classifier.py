@@ -45,8 +45,8 @@ def compare(folder: Path, definition: Path, **options: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def one_class(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return a run with two detectors that judge images alone, and two that do not."""
-    detectors = [Brightness(), "autoencoder", Confidence(), "ganad"]
+    """Return a run with detectors that judge images alone, and two that do not."""
+    detectors = [Brightness(), "autoencoder", "isolation-forest", Confidence(), "ganad"]
     few = {"autoencoder": {"steps": 5}, "ganad": {"recipe": "tiny"}}
     folder = tmp_path_factory.mktemp("run")
     return compare(folder, definition, detectors=detectors, parameters=few)
@@ -54,7 +54,7 @@ def one_class(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 def test_detectors_of_images_are_compared_and_no_image_passes(one_class: Run) -> None:
     records = one_class.records
-    assert list(records["detector"].unique()) == ["brightness", "autoencoder"]
+    assert list(records["detector"].unique()) == ["brightness", "autoencoder", "isolation-forest"]
     assert set(records["status"]) == {"ok"}
     assert set(records["classifier"]) == {"none"}
     assert records.loc[records["ood_dataset"] != "", "auroc"].notna().all()
@@ -71,6 +71,7 @@ def test_detectors_that_need_a_classifier_are_named_and_did_not_fail(one_class: 
     table = (one_class.directory / "table.md").read_text()
     assert "not applicable, since there is no classifier: confidence, ganad" in table
     assert "Digits, class 3, no classifier" in table
+    assert "On pixels, since there is no classifier." in table
 
 
 def test_its_run_verifies_and_can_be_recomputed(one_class: Run, definition: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import oodbench
 from oodbench.plot.images import find_images
 from oodbench.registry.lookup import load_registry
+from oodbench.report.gallery import make_galleries
 from oodbench.report.samples import read_shown
 from oodbench.results.run import Run
 from oodbench_datasets.digits import Digits
@@ -52,4 +54,8 @@ def test_its_galleries_show_images_of_these_classes(known_six: Run, tmp_path: Pa
     whole = Digits().load(tmp_path, "test")
     shown = read_shown(known_six).judged["msp", "Digits, classes 6-9"]
     found = images["Digits, classes 6-9"](shown.indices)
+    galleries, _ = make_galleries(read_shown(known_six), images)
+    details = [each for strip in galleries[1].strips for each in strip.details]
+    assert details
+    assert all(re.match(r"image \d+: class [6-9], taken for [0-5], ", each) for each in details)
     np.testing.assert_array_equal(found[:, 0], whole.images[whole.labels >= 6])
