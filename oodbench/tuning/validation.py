@@ -13,8 +13,10 @@ from pathlib import Path
 from oodbench.contracts import Benchmark
 from oodbench.errors import UserError
 from oodbench.images.folders import SPLITS
+from oodbench.images.subsets import ClassSubset, split_classes
 from oodbench.images.userdata import is_path
 from oodbench.registry.lookup import Registry
+from oodbench.request.datasets import make_dataset
 from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import Options
 from oodbench.request.resolution import Resolved, resolve
@@ -76,9 +78,8 @@ def _choose_outliers(
     chosen = chosen or [name for name in shipped if name not in benchmark.ood]
     if not chosen:
         raise UserError("there are no outliers to tune against: name some, --validation-outliers A")
-    tested = [place for name in (benchmark.id, *benchmark.ood) for place in _places(name, data)]
     for name in chosen:
-        if any(_overlap(place, other) for place in _places(name, data) for other in tested):
+        if any(_overlap(name, tested, registry, data) for tested in (benchmark.id, *benchmark.ood)):
             raise UserError(
                 f"'{name}' is the ID set or an OOD test set of benchmark '{benchmark.name}'; tune "
                 "against another one: --validation-outliers NAME"
@@ -86,13 +87,25 @@ def _choose_outliers(
     return chosen
 
 
+def _overlap(one: str, other: str, registry: Registry, data: Path) -> bool:
+    """Return whether two data sets may have images in common, other classes of one set apart."""
+    if not any(
+        place.is_relative_to(tested) or tested.is_relative_to(place)
+        for place in _places(one, data)
+        for tested in _places(other, data)
+    ):
+        return False
+    if split_classes(one)[1] is None or split_classes(other)[1] is None:
+        return True
+    sets = (make_dataset(name, registry) for name in (one, other))
+    first, second = ({*each.classes} for each in sets if isinstance(each, ClassSubset))
+    return not first.isdisjoint(second)
+
+
 def _places(name: str, data: Path) -> Iterator[Path]:
     """Yield the places where the images of a data set may be, without reading them."""
-    base = Path(name) if is_path(name) else data / name
+    whole, _ = split_classes(name)
+    base = Path(whole) if is_path(whole) else data / whole
     yield base.resolve()
     for split in SPLITS:
         yield Path(f"{base}-{split}.npz").resolve()
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)

@@ -84,3 +84,16 @@ def test_training_images_of_outliers_are_taken_where_there_are_any(find, tmp_pat
 def test_no_images_are_refused(find) -> None:
     with pytest.raises(UserError, match="at least 1 image of each set, not 0"):
         find(images=0)
+
+
+@pytest.mark.parametrize("name", ["digits[3-6]", "digits[8]", "digits"])
+def test_classes_that_are_known_or_tested_are_refused_as_outliers(find, name: str) -> None:
+    options = {"id": "digits[0-4]", "ood": ["digits[8-9]"], "classifier": "preact-resnet"}
+    with pytest.raises(UserError, match="is the ID set or an OOD test set of benchmark"):
+        find([name], benchmark=None, **options)
+
+
+def test_other_classes_of_the_id_set_serve_as_outliers(find) -> None:
+    options = {"id": "digits[0-4]", "ood": ["digits[8-9]"], "classifier": "preact-resnet"}
+    titles = find(["digits[5-7]"], benchmark=None, **options).resolved.request.titles()
+    assert titles == ["Digits, classes 0-4", "Digits, classes 5-7"]
