@@ -57,13 +57,13 @@ class Cavga(System):
             "describe it. Its networks are pretrained on CelebA; these start from random weights.",
             "The error is a cross-entropy, the adversarial loss is non-saturating, the sigmoid of "
             "the attention is taken without scaling, and the code has 64 channels.",
-            "Recipe fast: a quarter of the channels, a code of 8 channels, and 1,200 steps whose "
-            "learning rate falls from 0.002 to 0.",
+            "Recipe fast: a quarter of the channels, a code of 4 channels of 2x2 places for images "
+            "of 28x28, and 800 steps whose learning rate falls from 0.002 to 0.",
         ),
     )
     recipes: ClassVar = {
         "paper": CavgaRecipe(width=64, latent=64, smallest=4, epochs=100, last_learning_rate=2e-4),
-        "fast": CavgaRecipe(width=16, latent=8, smallest=4, steps=1200, learning_rate=2e-3),
+        "fast": CavgaRecipe(width=16, latent=4, smallest=2, steps=800, learning_rate=2e-3),
         "tiny": CavgaRecipe(width=8, latent=2, smallest=4, steps=60, learning_rate=1e-2),
     }
 

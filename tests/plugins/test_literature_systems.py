@@ -344,11 +344,15 @@ def test_the_loss_of_attention_makes_it_rise(problem):
     assert with_loss > without + 0.1
 
 
-def test_the_judges_of_ulslm_add_up(problem):
-    scores = [
-        fit(Ulslm(recipe="tiny", steps=5, judge=judge), problem).trainable.network_.score(
-            problem.id_images
-        )
-        for judge in ("comparator", "indicator", "both")
-    ]
-    torch.testing.assert_close(scores[0] + scores[1], scores[2])
+def test_the_judges_of_ulslm_are_its_functions(problem):
+    network = fitted(Ulslm(recipe="tiny", steps=5), problem)
+    images = problem.id_images
+    rivals = network.rival(images)
+    expected = {
+        "distance": (rivals - images).square().flatten(1).mean(dim=1),
+        "comparator": -network.comparator(torch.cat([images, rivals], dim=1)),
+        "indicator": -network.indicator(images),
+    }
+    for judge, scores in expected.items():
+        network.judge = judge
+        torch.testing.assert_close(network.score(images), scores)

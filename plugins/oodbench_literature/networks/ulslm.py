@@ -12,12 +12,13 @@ from oodbench_literature.blocks import (
     Discriminator,
     Encoder,
     fake_loss,
+    image_mean,
     real_loss,
 )
 from oodbench_literature.system import Recipe
 from oodbench_literature.training import Losses, Network, Training
 
-CLOSENESS = 10.0
+CLOSENESS = 100.0
 """mu, of the mean absolute distance of a made image from the one it is made of."""
 
 
@@ -105,9 +106,11 @@ class UlslmNetwork(Network):
 
     def score(self, images: Tensor) -> Tensor:
         """Return how far each image is from a local maximum inside the set: (n,)."""
-        scores = torch.zeros(len(images), device=images.device)
-        if self.judge != "comparator":
-            scores = scores - self.indicator(images)
-        if self.judge != "indicator":
-            scores = scores - self.compare(images, self.rival(images))
-        return scores
+        match self.judge:
+            case "comparator":
+                return -self.compare(images, self.rival(images))
+            case "indicator":
+                value: Tensor = self.indicator(images)
+                return -value
+            case _:
+                return image_mean((self.rival(images) - images).square())
