@@ -66,6 +66,8 @@ class GammaVaeGrad(System):
             "The paper finds anomalous pixels; the score of an image is ours.",
             "The step is in units of gamma, and is halved and taken back for an image whose energy "
             "it would raise; the number of steps is fixed.",
+            "Recipe fast: 24 channels, codes of 12 numbers, 1,500 steps of 128 images whose "
+            "learning rate falls from 0.003 to 0, and 8 long steps of the search.",
         ),
     )
     recipes: ClassVar = {
@@ -80,14 +82,14 @@ class GammaVaeGrad(System):
             iterations=100,
         ),
         "fast": GammaVaeRecipe(
-            width=16,
-            latent=16,
+            width=24,
+            latent=12,
             batch_size=128,
             learning_rate=3e-3,
             betas=(0.9, 0.999),
             steps=1500,
-            iterations=12,
-            step=16.0,
+            iterations=8,
+            step=40.0,
         ),
         "tiny": GammaVaeRecipe(
             width=8,

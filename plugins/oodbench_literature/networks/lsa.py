@@ -204,7 +204,7 @@ class LsaNetwork(Network):
         self.eval()
         with torch.no_grad():
             terms = torch.cat([self.terms(batch.inputs) for batch in train], dim=1)
-            self.scales.copy_(terms.quantile(terms.new_tensor(LEVELS), dim=1).T)
+            self.scales.copy_(terms.quantile(torch.tensor(LEVELS, device=terms.device), dim=1).T)
 
     def score(self, images: Tensor) -> Tensor:
         """Return the sum of both terms, each brought to its scale: (n,)."""
