@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from oodbench.contracts import (
@@ -120,6 +120,7 @@ class Capsules(Trainable):
         """
         import torch
 
+        context = replace(context, seed=self.network_seed)
         torch.manual_seed(self.network_seed)
         recipe = self.recipes[self.recipe]
         self._place(context)
