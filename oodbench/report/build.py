@@ -66,7 +66,7 @@ def build(
         id_row: what a publication calls the row of accepted ID images, after the ID set's name.
         folds: names of benchmarks with folds, by the titles of the ID sets of their folds.
     """
-    marks = number_footnotes(records, notes, deviations)
+    marks = number_footnotes(records, notes, deviations, folds)
     sections, explained, off_target = [], [], {}
     named = records["id_dataset"].map(lambda title: (folds or {}).get(title, title))
     for (name, _), own in records.groupby([named, "classifier"], sort=False):

@@ -32,7 +32,10 @@ class Marks:
 
 
 def number_footnotes(
-    records: pd.DataFrame, notes: Mapping[str, str], deviations: Mapping[str, str]
+    records: pd.DataFrame,
+    notes: Mapping[str, str],
+    deviations: Mapping[str, str],
+    folds: Mapping[str, str] | None = None,
 ) -> Marks:
     """Number the footnotes on detectors and data sets in the order in which a reader meets them.
 
@@ -40,6 +43,7 @@ def number_footnotes(
         records: columns as in `oodbench.results.columns.RECORD`.
         notes: a sentence about a data set, by its name.
         deviations: how a detector deviates from its paper, by its name.
+        folds: names of benchmarks with folds, by the titles of the ID sets of their folds.
     """
     texts = {"detector": deviations, "dataset": notes}
     names: dict[str, list[str]] = {
@@ -52,10 +56,22 @@ def number_footnotes(
         own = [(name, texts[kind].get(name, "")) for name in dict.fromkeys(names[kind])]
         for about, text in by_sentence(own):
             mark = str(len(footnotes) + 1)
-            footnotes.append(Footnote(clean(f"{', '.join(about)}: {text}"), mark))
+            named = ", ".join(_with_benchmarks(about, folds or {}))
+            footnotes.append(Footnote(clean(f"{named}: {text}"), mark))
             for name in about:
                 marks[kind][name] = (*marks[kind].get(name, ()), mark)
     return Marks(marks["detector"], marks["dataset"], tuple(footnotes))
+
+
+def _with_benchmarks(titles: Sequence[str], folds: Mapping[str, str]) -> list[str]:
+    """Return titles, with the name of a benchmark in place of the ID sets of all its folds."""
+    found = dict.fromkeys(titles)
+    for benchmark in dict.fromkeys(folds.values()):
+        own = [title for title, name in folds.items() if name == benchmark]
+        if all(title in found for title in own):
+            rest = [title for title in found if title not in own]
+            found = dict.fromkeys([benchmark, *rest])
+    return list(found)
 
 
 def by_sentence(texts: Iterable[tuple[str, str]]) -> list[tuple[tuple[str, ...], str]]:

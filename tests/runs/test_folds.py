@@ -103,6 +103,7 @@ def test_folds_share_what_is_equal(folded: Run) -> None:
 def test_the_table_has_each_fold_and_the_mean_with_both_spreads(folded: Run) -> None:
     table = (folded.directory / "table.md").read_text()
     assert "three, no classifier" in table
+    assert "three: not applicable, since there is no classifier: confidence" in table
     rows = {
         cells[1].strip(): [cell.strip() for cell in cells[2:-1]]
         for line in table.splitlines()
