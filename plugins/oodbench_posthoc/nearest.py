@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 ROWS = 65_536
 """Rows of a bank that are compared with at once."""
 
-GROUP = 128
+GROUP = 32
 """Values of a group of which just the largest is looked at first."""
 
 SPARE = 50
