@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
@@ -32,6 +33,7 @@ def add(commands: Any) -> None:
         if name == "plan":
             parser.add_argument("--json", action="store_true", help="print JSON")
             continue
+        arguments.add(what, "locked")
         arguments.add(how, "engine", "ray_address", "timeout")
         arguments.add(where, "out", "force")
         parser.add_argument("--dry-run", action="store_true", help="the same as 'plan'")
@@ -51,7 +53,23 @@ def execute_run(options: argparse.Namespace) -> int:
         finished = run(**arguments.read(options, RunOptions), observer=progress)
     if not options.quiet:
         _print_run(finished)
-    return 1 if (finished.records["status"] == "failed").any() else 0
+    failed = (finished.records["status"] == "failed").any()
+    agrees = options.locked is None or _agrees(finished, options.locked, quiet=options.quiet)
+    return 1 if failed or not agrees else 0
+
+
+def _agrees(finished: Run, locked: Path, *, quiet: bool) -> bool:
+    """Print how a run differs from the one that it repeats; return whether only by noise."""
+    from oodbench.report.comparison import compare, report
+    from oodbench.report.terminal import terminal
+    from oodbench.results.run import read_run
+
+    found = compare(read_run(locked), finished)
+    if not quiet and found.changes:
+        print_ansi(terminal(report(found), width()))
+    elif not quiet:
+        say(f"all figures are those of {locked}")
+    return all(change.verdict == "within noise" for change in found.changes)
 
 
 def _print_run(finished: Run) -> None:

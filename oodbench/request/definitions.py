@@ -25,7 +25,8 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
     Raises:
         UserError: if there is none, or no way to make one up.
     """
-    name = str(options.benchmark or options.id or "")
+    given = options.benchmark if isinstance(options.benchmark, Benchmark) else None
+    name = given.name if given else str(options.benchmark or options.id or "")
     if options.arrays is not None and name:
         raise UserError(f"name a folder of arrays or '{name}', not both")
     if not name and options.arrays is None:
@@ -33,6 +34,8 @@ def find_benchmark(options: Options, registry: Registry) -> Benchmark:
     changes: dict[str, Any] = {}
     if options.arrays is not None:
         benchmark = define(expanded(str(options.arrays)))
+    elif given:
+        benchmark = given
     elif name.endswith(".toml"):
         benchmark = load_benchmark(expanded(name))
     elif name in registry.benchmarks or options.benchmark:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from oodbench.contracts import Detector
+    from oodbench.contracts import Benchmark, Detector
 
 ALL = "all"
 """Names every registered detector."""
@@ -55,8 +55,8 @@ class Options:
         "A,B",
     )
     _: KW_ONLY
-    benchmark: str | Path | None = option(
-        None, "benchmark, or path to the TOML file of one", "NAME"
+    benchmark: str | Path | Benchmark | None = option(
+        None, "benchmark, or path to the TOML file of one; in Python also an object", "NAME"
     )
     arrays: str | Path | Mapping[str, Mapping[str, Any]] | None = option(
         None,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class RunOptions(Options):
     """What to compare, and where and by what means it is run."""
 
+    locked: str | Path | None = option(
+        None, "finished run whose whole request is repeated, and compared", "RUN"
+    )
     store: str | Path | None = option(None, "artifact store (default: a cache folder)", "DIR")
     out: str | Path | None = option(
         None, "output folder (default: results/runs/<id>-<date>-<key>)", "DIR"

@@ -35,6 +35,7 @@ from oodbench.runs.folder import (
 from oodbench.runs.folds import Folds
 from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
+from oodbench.runs.repeated import repeat
 from oodbench.store.artifacts import Store
 from oodbench.store.paths import RUNS, expanded, store_folder
 
@@ -97,6 +98,8 @@ def run(options: RunOptions) -> Run:
     Raises:
         UserError: if the request cannot be served.
     """
+    if options.locked is not None:
+        options = repeat(options, load_registry())
     if isinstance(options.arrays, Mapping):
         with tempfile.TemporaryDirectory() as folder:
             (path := Path(folder) / "arrays").mkdir()

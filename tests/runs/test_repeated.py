@@ -1,0 +1,120 @@
+"""A finished run is repeated from its ``run.json`` alone, and its figures are compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import oodbench
+from oodbench.cli import main
+from oodbench.errors import UserError
+
+FOLDED = """
+name = "halves"
+id = "digits[{classes}]"
+ood = ["digits[!{classes}]"]
+classifier = "preact-resnet"
+images_per_set = 60
+calibration_images = 50
+validation_images = 20
+[folds]
+classes = ["0-4", "5-9"]
+[parameters.preact-resnet]
+epochs = 1
+width = 4
+"""
+
+
+def again(run: Path, out: Path, store: Path, **options) -> oodbench.Run:
+    return oodbench.run(locked=run, out=out, store=store, engine="inline", device="cpu", **options)
+
+
+def equal(first: oodbench.Run, second: oodbench.Run) -> None:
+    left, right = (
+        run.records.drop(columns=["fit_seconds", "score_seconds"]) for run in (first, second)
+    )
+    pd.testing.assert_frame_equal(left, right)
+
+
+def test_a_run_with_objects_and_parameters_is_repeated(tiny, store, tmp_path) -> None:
+    first = oodbench.run(
+        benchmark=str(tiny),
+        detectors=["react+knn", "energy", "isolation-forest"],
+        parameters={"react+knn": {"knn_neighbours": 7}, "energy": {"temperature": 2.0}},
+        seeds=[1, 3],
+        images=100,
+        ood=["uniform"],
+        store=store,
+        out=tmp_path / "first",
+        engine="inline",
+        device="cpu",
+    )
+    second = again(first.directory, tmp_path / "second", store)
+    equal(first, second)
+    for part in ("request", "benchmark", "key"):
+        assert second.info[part] == first.info[part], part
+    assert second.info["jobs_run"] == 0
+
+
+def test_a_run_with_folds_is_repeated(store, tmp_path) -> None:
+    (tmp_path / "halves.toml").write_text(FOLDED)
+    first = oodbench.run(
+        benchmark=tmp_path / "halves.toml",
+        detectors=["msp"],
+        store=store,
+        out=tmp_path / "first",
+        engine="inline",
+        device="cpu",
+    )
+    (tmp_path / "halves.toml").unlink()
+    second = again(first.directory, tmp_path / "second", store)
+    equal(first, second)
+    assert second.info["jobs_run"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        ({"detectors": ["msp"]}, "--detectors"),
+        ({"images": 20}, "--images"),
+        ({"seeds": 2}, "--seeds"),
+        ({"classifier": "resnet18"}, "--classifier"),
+        ({"parameters": {"msp": {"temperature": 2}}}, "--parameters"),
+    ],
+)
+def test_a_locked_request_is_repeated_whole_or_not_at_all(
+    drawable, store, tmp_path, options, flag
+) -> None:
+    with pytest.raises(UserError, match=f"repeats a whole request: leave out {flag}"):
+        again(drawable, tmp_path / "again", store, **options)
+
+
+def test_the_command_says_that_figures_agree(drawable, store, tmp_path, capsys) -> None:
+    command = ["run", "--locked", str(drawable), "--store", str(store), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "again"), "--engine", "inline"]) == 0
+    assert f"all figures are those of {drawable}" in capsys.readouterr().out
+
+
+def test_the_command_fails_where_figures_differ_beyond_noise(
+    drawable, store, tmp_path, capsys
+) -> None:
+    run = oodbench.read_run(drawable)
+    scores = run.scores()
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    for name in ("records.csv", "predictions.parquet", "run.json"):
+        (forged / name).write_bytes((drawable / name).read_bytes())
+    scores["score"] = -scores["score"]
+    scores.to_parquet(forged / "scores.parquet", index=False)
+    info = json.loads((forged / "run.json").read_text())
+    from oodbench.store.artifacts import digest_file
+
+    info["files"]["scores.parquet"] = digest_file(forged / "scores.parquet")
+    (forged / "run.json").write_text(json.dumps(info))
+    assert main(["recompute", str(forged)]) == 0
+    command = ["run", "--locked", str(forged), "--store", str(store), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "again"), "--engine", "inline"]) == 1
+    assert "beyond noise" in capsys.readouterr().out
