@@ -1,10 +1,13 @@
-"""The two shares of the ID training images: those to learn from, and validation images."""
+"""Shares of the images of a split: those to learn from, validation images, and samples."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+
+from oodbench.images.geometry import select
 
 VALIDATION_STREAM = 2
 """Separates the draw of validation images from other draws by the same seed."""
@@ -31,6 +34,31 @@ class Share:
         """Return the positions of its images, (m,) int64 and ascending, given all labels (n,)."""
         held_out = draw_validation(labels, self.validation_images, self.seed)
         return held_out if self.is_validation else np.setdiff1d(np.arange(len(labels)), held_out)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some of the images of a test set that a run scores.
+
+    Attributes:
+        at_most: how many images the run scores at most.
+        selection_seed: draws these.
+        count: how many of them are meant.
+        seed: draws those.
+    """
+
+    at_most: int
+    selection_seed: int
+    count: int
+    seed: int
+
+    is_validation: ClassVar = False
+
+    def positions(self, labels: np.ndarray) -> np.ndarray:
+        """Return the positions of the images, (m,) int64 and ascending, given all labels (n,)."""
+        scored = select(len(labels), self.at_most, self.selection_seed)
+        found: np.ndarray = scored[select(len(scored), self.count, self.seed)]
+        return found
 
 
 def draw_validation(labels: np.ndarray, at_most: int, seed: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from oodbench.errors import (
 )
 from oodbench.identity.keys import Identified, digest, plugin_key
 from oodbench.images.geometry import check_images, read_pack
-from oodbench.images.shares import Share
+from oodbench.images.shares import Sample, Share
 from oodbench.images.subsets import ClassSubset
 from oodbench.images.userdata import UserImages
 from oodbench.registry.isolation import isolated
@@ -54,7 +54,7 @@ class Source(Identified):
     fingerprint: str
     contents: frozenset[str] = frozenset()
     files_digest: str = ""
-    share: Share | None = None
+    share: Share | Sample | None = None
     whole: Source | None = None
 
     def identity(self) -> dict[str, Any]:

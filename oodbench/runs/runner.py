@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from oodbench.registry.lookup import load_registry
 from oodbench.report.tables import table_files
 from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import ENGINES, Options, taking
+from oodbench.request.request import Request
 from oodbench.request.resolution import Resolved, resolve_folds
 from oodbench.results.run import Run
 from oodbench.runs.collector import Collector
@@ -75,13 +76,22 @@ class Planned:
             yield from plan.targets()
 
 
-def plan_options(options: Options, store: Store) -> Planned:
-    """Resolve and plan a request, and look up what is in the store; nothing is run."""
+def plan_options(
+    options: Options, store: Store, change: Callable[[Request], Request] | None = None
+) -> Planned:
+    """Resolve and plan a request, and look up what is in the store; nothing is run.
+
+    Args:
+        options: what is asked for.
+        store: where artifacts are.
+        change: is given the request of each fold, and returns the one to plan.
+    """
     registry = load_registry()
-    folds = {
-        name: (resolved, make_plan(resolved.request))
-        for name, resolved in resolve_folds(options, registry).items()
-    }
+    folds = {}
+    for name, resolved in resolve_folds(options, registry).items():
+        if change:
+            resolved = dataclasses.replace(resolved, request=change(resolved.request))
+        folds[name] = (resolved, make_plan(resolved.request))
     jobs = {ref: job for _, plan in folds.values() for ref, job in plan.jobs.items()}
     targets = [ref for _, plan in folds.values() for ref in plan.targets()]
     pending, found = find_pending(Plan(jobs), store, targets)
@@ -130,8 +140,8 @@ def _run(options: RunOptions) -> Run:
     title = f"{planned.benchmark.name}, {engine}, store {store.root}"
     observer = options.observer or Progress(quiet=True)
     with RunLog(directory / "run.log", title, observer) as log:
-        _compute(planned, store, engine, options.ray_address, timeout, log, results)
-        collector = _collect_all(planned, store, results)
+        compute(planned, store, engine, options.ray_address, timeout, log, results)
+        collector = collect_all(planned, store, results)
         try:
             return _write(collector, directory, key, engine, options.force, started)
         except UserError as error:
@@ -141,7 +151,7 @@ def _run(options: RunOptions) -> Run:
             raise OodbenchError(f"{reason}; {KEPT}") from error
 
 
-def _collect_all(planned: Planned, store: Store, results: Outcomes) -> Collector | Folds:
+def collect_all(planned: Planned, store: Store, results: Outcomes) -> Collector | Folds:
     """Return what collects the results of all folds."""
     if "" in planned.folds:
         return _collect(*planned.folds[""], store, results)
@@ -183,7 +193,7 @@ def _unread(plan: Plan, results: Outcomes) -> dict[str, str]:
     }
 
 
-def _compute(
+def compute(
     planned: Planned,
     store: Store,
     engine: str,
@@ -192,6 +202,11 @@ def _compute(
     observer: Observer,
     results: Outcomes,
 ) -> None:
+    """Run what a plan has to run; ``results`` is filled in, the other arguments are those of `run`.
+
+    Raises:
+        UserError: if the request or the data is at fault.
+    """
     if not planned.pending:
         return
     request = planned.resolved.request
