@@ -20,7 +20,7 @@ from oodbench.registry.loading import is_shipped
 from oodbench.store.artifacts import Store
 
 IN_PROCESS = "OODBENCH_IN_PROCESS"
-"""The environment variable that, if it is set, keeps all jobs in this process, for debuggers."""
+"""The environment variable that, set to 1, keeps all jobs in this process, for debuggers."""
 
 
 def run_inline(
@@ -44,7 +44,7 @@ def run_inline(
     Raises:
         UserError: if the request or the data is at fault.
     """
-    in_process = bool(os.environ.get(IN_PROCESS)) and timeout is None
+    in_process = os.environ.get(IN_PROCESS) == "1" and timeout is None
     with Child(timeout) as child, Agenda(jobs, store, observer, results) as agenda:
         while agenda.unfinished:
             job = agenda.take()

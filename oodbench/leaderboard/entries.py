@@ -91,6 +91,7 @@ class Entry:
         detector: its name.
         parameters: as JSON.
         plugin: distribution that it came from, with its version.
+        precision: of the networks; empty for older runs, which do not tell it.
         paper: the publication, as it is cited, and its address; empty where there is none.
         deviations: how it deviates from that.
         runs: folders of runs, and packs that were verified.
@@ -107,6 +108,7 @@ class Entry:
     detector: str
     parameters: str
     plugin: str
+    precision: str
     paper: tuple[str, str]
     deviations: str
     runs: tuple[Path, ...]
@@ -116,9 +118,9 @@ class Entry:
     attempts: tuple[Attempt, ...]
 
     @property
-    def identity(self) -> tuple[Protocol, str, str, str]:
+    def identity(self) -> tuple[Protocol, str, str, str, str]:
         """Return the identity that entries share if they differ only in their seeds."""
-        return self.protocol, self.detector, self.parameters, self.plugin
+        return self.protocol, self.detector, self.parameters, self.plugin, self.precision
 
 
 def share_protocols(entries: Sequence[Entry]) -> list[Entry]:

@@ -141,6 +141,7 @@ def _entries(
             detector=name,
             parameters=_as_json(request["detectors"].get(name, {})),
             plugin=info["plugins"].get(name, "unknown"),
+            precision=request.get("precision", ""),
             paper=(paper.get("citation", ""), paper.get("url", "")),
             deviations=info["deviations"].get(name, ""),
             runs=(source,),

@@ -51,15 +51,16 @@ def columns(board: Board) -> list[Column]:
 
 
 def labels(board: Board) -> list[str]:
-    """Return a label for each standing; detectors that occur more than once have parameters."""
-    names = [standing.entry.detector for standing in board.standings]
+    """Return a label for each standing; detectors that occur more than once say what differs."""
+    entries = [standing.entry for standing in board.standings]
+    names = [entry.detector for entry in entries]
     return [
         clean(
-            name
-            if names.count(name) == 1
-            else f"{name} {standing.entry.parameters} {standing.entry.plugin}"
+            entry.detector
+            if names.count(entry.detector) == 1
+            else f"{entry.detector} {entry.parameters} {entry.plugin} {entry.precision}".rstrip()
         )
-        for name, standing in zip(names, board.standings, strict=True)
+        for entry in entries
     ]
 
 

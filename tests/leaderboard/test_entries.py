@@ -9,7 +9,9 @@ import pytest
 from made_runs import SETS, make_run
 
 from oodbench.errors import UserError
+from oodbench.leaderboard.boards import build_boards
 from oodbench.leaderboard.finding import find_entries
+from oodbench.leaderboard.standings import labels
 
 
 def test_runs_are_found_wherever_they_lie(tmp_path: Path) -> None:
@@ -58,6 +60,19 @@ def test_seeds_of_several_runs_are_one_entry(tmp_path: Path) -> None:
     assert sorted(each.seeds for each in entry.attempts) == [(0, 0), (0, 1), (0, 2)]
     assert entry.runs == (tmp_path / "first", tmp_path / "second")
     assert len(entry.records) == 3 * (1 + len(SETS))
+
+
+def test_seeds_of_another_precision_are_an_entry_of_their_own(tmp_path: Path) -> None:
+    for name, precision, seed in (("a", "float32", 0), ("b", "bfloat16", 1), ("c", "float32", 2)):
+        request = {"precision": precision}
+        make_run(tmp_path / name, {"ganad": 1.0}, seeds=(seed,), request=request)
+    entries, _ = find_entries([tmp_path])
+    assert [sorted(each.seeds for each in entry.attempts) for entry in entries] == [
+        [(0, 0), (0, 2)],
+        [(0, 1)],
+    ]
+    (board,) = build_boards(entries)
+    assert [label.rpartition(" ")[2] for label in sorted(labels(board))] == ["bfloat16", "float32"]
 
 
 def test_a_run_that_contradicts_another_is_an_entry_of_its_own(tmp_path: Path) -> None:
