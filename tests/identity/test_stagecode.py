@@ -16,10 +16,14 @@ from oodbench.identity.stagecode import BORDER, stage_files
 from oodbench.store.paths import PACKAGE
 
 ROOT = PACKAGE.parent
-STAGES = (
-    *("prepare", "train", "generate", "extract", "reduce", "rows", "arrays", "combine"),
-    *("fit", "score", "probe", "evaluate"),
+STAGES = tuple(
+    sorted(
+        path.stem
+        for path in (PACKAGE / "stages").glob("*.py")
+        if "\ndef run(spec" in path.read_text(encoding="utf-8")
+    )
 )
+"""The kinds of job, each a module with a function ``run``."""
 
 
 def modules(stage: str) -> set[str]:
