@@ -105,6 +105,7 @@ def _describe(entry: Entry[Any]) -> dict[str, Any]:
             "ood": list(benchmark.ood),
             "groups": {name: list(members) for name, members in benchmark.groups.items()},
             "classifier": benchmark.classifier,
+            "folds": {key: list(values) for key, values in benchmark.folds.items()},
         }
     info = entry.target.info
     row |= {
