@@ -11,12 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Objective = Callable[[Tensor], Tensor]
+PointLosses = Callable[[Tensor], Tensor]
 """From points (n, ...) to their losses (n,)."""
 
 
 def adam_search(
-    objective: Objective,
+    objective: PointLosses,
     start: Tensor,
     steps: int,
     rate: float,
@@ -81,7 +81,7 @@ def careful_descent(
     return image, loss
 
 
-def differentiate(objective: Objective, point: Tensor) -> tuple[Tensor, Tensor]:
+def differentiate(objective: PointLosses, point: Tensor) -> tuple[Tensor, Tensor]:
     """Return the losses at points and their gradients."""
     with torch.enable_grad():
         point = point.detach().requires_grad_()

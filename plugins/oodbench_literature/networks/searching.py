@@ -13,8 +13,7 @@ from oodbench_literature.adgan import AdganSearch
 from oodbench_literature.blocks import image_sum
 from oodbench_literature.gan import GanRecipe, Objective, Search
 from oodbench_literature.networks.gan import GanNetwork
-from oodbench_literature.search import Objective as Loss
-from oodbench_literature.search import adam_search
+from oodbench_literature.search import PointLosses, adam_search
 from oodbench_literature.training import Network
 
 FEATURES = 0.1
@@ -63,7 +62,7 @@ class Searching(Network):
         return starts
 
     @abstractmethod
-    def loss(self, images: Tensor) -> Loss:
+    def loss(self, images: Tensor) -> PointLosses:
         """Return the loss of latent vectors (n, d) by how their images differ from given ones."""
 
     def search(self, images: Tensor) -> Tensor:
@@ -85,7 +84,7 @@ class Searching(Network):
 class AnoganNetwork(Searching):
     """The search of AnoGAN, by pixels and features."""
 
-    def loss(self, images: Tensor) -> Loss:
+    def loss(self, images: Tensor) -> PointLosses:
         """Return (1 - lambda) |x - G(z)|_1 + lambda |f(x) - f(G(z))|_1 as a function of z."""
         features = self.gan.discriminator.features(images)
 
@@ -108,7 +107,7 @@ class AdganNetwork(Searching):
 
     numbers: AdganSearch
 
-    def loss(self, images: Tensor) -> Loss:
+    def loss(self, images: Tensor) -> PointLosses:
         """Return the mean squared error of G(z) as a function of z."""
         return lambda vectors: (self.gan.generator(vectors) - images).square().mean(dim=(1, 2, 3))
 
