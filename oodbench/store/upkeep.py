@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from oodbench.errors import UserError
 from oodbench.store.artifacts import ABANDONED_DAYS, DAY_SECONDS, Store
 from oodbench.store.leases import file_time, is_held
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+"""The name of an artifact's folder."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,31 @@ def open_store(root: Path) -> Store:
     """Return the store in a folder.
 
     Raises:
-        UserError: if there is none, or it cannot be written to.
+        UserError: if there is none, or it cannot be read or written to.
     """
     if not (root / "tmp").is_dir():
         raise UserError(f"there is no artifact store in '{root}'")
+    try:
+        entries = (path for stage in _stages(root) for path in _visible(stage))
+        foreign = next((path for path in entries if not _KEY.fullmatch(path.name)), None)
+    except OSError as error:
+        raise UserError(f"the store {root} cannot be read: {error.strerror}") from error
+    if foreign is not None:  # any folder may have one called tmp in it
+        raise UserError(f"'{root}' is not an artifact store: '{foreign}' is no artifact")
     return Store(root)
 
 
 def shares(store: Store) -> list[Share]:
     """Return what each stage takes up, and then unfinished work, in alphabetical order."""
-    stages = [Share(path.name, *_extent(path)) for path in _stages(store)]
+    stages = [Share(path.name, *_extent(path)) for path in _stages(store.root)]
     unfinished = [store.root / name for name in sorted(ABANDONED_DAYS)]
     return stages + [Share(path.name, *_extent(path)) for path in unfinished if path.is_dir()]
 
 
 def places(store: Store) -> Iterator[str]:
     """Yield the places of all artifacts, ``stage/key``, in alphabetical order."""
-    for stage in _stages(store):
-        for path in sorted(stage.iterdir()):
+    for stage in _stages(store.root):
+        for path in _visible(stage):
             yield f"{stage.name}/{path.name}"
 
 
@@ -84,7 +95,7 @@ def named(store: Store, name: str) -> list[str]:
     """
     found = [place for place in places(store) if name in (place, place.partition("/")[0])]
     if not found:
-        stages = ", ".join(path.name for path in _stages(store)) or "none"
+        stages = ", ".join(path.name for path in _stages(store.root)) or "none"
         raise UserError(f"the store has no artifact '{name}'; its stages: {stages}")
     return found
 
@@ -108,15 +119,18 @@ def size_of(store: Store, chosen: Collection[str]) -> int:
     return sum(_size(store.root / place) for place in chosen)
 
 
-def _stages(store: Store) -> list[Path]:
-    return sorted(
-        path for path in store.root.iterdir() if path.is_dir() and path.name not in ABANDONED_DAYS
-    )
+def _stages(root: Path) -> list[Path]:
+    return [path for path in _visible(root) if path.is_dir() and path.name not in ABANDONED_DAYS]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in a folder but for hidden files, which file managers leave in any."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _extent(folder: Path) -> tuple[int, int]:
     """Return the number of entries of a folder, and the bytes of all files in them."""
-    entries = list(folder.iterdir())
+    entries = _visible(folder)
     return len(entries), sum(map(_size, entries))
 
 

@@ -121,6 +121,26 @@ def test_a_folder_that_is_no_store_is_refused_and_not_made(tmp_path: Path, capsy
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("action", ["status", "verify", "gc", "rm"])
+def test_a_folder_of_other_files_is_no_store_and_loses_nothing(tmp_path, capsys, action) -> None:
+    own = [tmp_path / "papers" / "thesis" / "text.md", tmp_path / "tmp" / "notes.md"]
+    for path in own:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    os.utime(tmp_path / "papers" / "thesis", (0, 0))
+    names = ["papers"] if action == "rm" else []
+    assert main(["store", action, *names, "--store", str(tmp_path)]) == 2
+    assert f"'{tmp_path / 'papers' / 'thesis'}' is no artifact" in capsys.readouterr().err
+    assert all(path.read_text() == "mine" for path in own)
+
+
+def test_hidden_files_in_a_store_are_no_artifacts(filled, command) -> None:
+    (filled.root / "fit" / ".DS_Store").write_bytes(b"x")
+    assert command("verify")[:2] == (0, "verified: 3 artifacts are sound\n")
+    assert "removed 3 artifacts" in command("gc", "--older", "0d")[1]
+
+
 def test_an_age_that_is_none_is_refused(capsys) -> None:
     with pytest.raises(SystemExit) as exit_code:
         main(["store", "gc", "--older", "month"])
