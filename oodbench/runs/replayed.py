@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Replay:
 
     Attributes:
         misfits: what scores otherwise than it should, one sentence each.
-        unchecked: detectors that could not be replayed, one sentence each.
+        unchecked: detectors and sets that could not be replayed, one sentence each.
         scores: number of scores that were compared.
     """
 
@@ -101,12 +101,49 @@ def replay(
         planned = plan_options(dataclasses.replace(options, detectors=left), store, sampled)
     compute(planned, store, "inline", None, None, observer, results := Outcomes())
     again = collect_all(planned, store, results)
-    scores, predictions = again.scores(), again.predictions()
-    misfits = (
-        *check_predictions(run.predictions(), predictions),
-        *check_scores(run.scores(), scores),
-    )
-    return Replay(misfits, tuple(unchecked), len(scores))
+    scores, predictions, told = again.scores(), again.predictions(), run.scores()
+    misfits: list[str] = []
+    if len(predictions):  # there are none without a classifier
+        misfits += check_predictions(run.predictions(), predictions)
+    if len(scores):
+        misfits += check_scores(told, scores)
+    expected = told[~told["detector"].isin(trained)]
+    unchecked += _lacking(expected, scores, _reasons(planned, results))
+    return Replay(tuple(misfits), tuple(unchecked), len(scores))
+
+
+def _reasons(planned: Planned, results: Outcomes) -> dict[str, str]:
+    """Return why detectors and sets could not be had, by name."""
+    reasons: dict[str, str] = {}
+    for resolved, plan in planned.folds.values():
+        for scored in plan.scored:
+            culprit = results.blamed.get(scored.score, results.blamed.get(scored.probe))
+            if culprit is not None:
+                reasons[scored.detector] = results.failed[culprit].error
+        reasons |= resolved.missing | resolved.broken | resolved.unsuited
+    return reasons
+
+
+def _lacking(told: pd.DataFrame, again: pd.DataFrame, reasons: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each detector, each set, and each of one in the other, without scores.
+
+    Args:
+        told: the scores of a run.
+        again: those of some of its images, computed anew.
+        reasons: why some detectors and sets have none, by name.
+    """
+    lost: set[str] = set()
+    for column in ("detector", "dataset"):
+        found = set(again[column].unique())
+        names = [str(name) for name in told[column].unique() if name not in found]
+        lost.update(names)
+        yield from (f"{name}: {reasons.get(name, 'could not be scored here')}" for name in names)
+    pairs = [column for column in ("fold", "detector", "dataset") if column in told]
+    done = {*again[pairs].drop_duplicates().itertuples(index=False, name=None)}
+    for pair in told[pairs].drop_duplicates().itertuples(index=False, name=None):
+        if pair not in done and lost.isdisjoint(pair):
+            *_, detector, dataset = pair
+            yield f"{detector} on {dataset}: {reasons.get(detector, 'could not be scored here')}"
 
 
 def _trained(planned: Planned) -> Iterator[str]:

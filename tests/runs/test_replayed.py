@@ -12,6 +12,7 @@ import pytest
 import oodbench
 from oodbench.cli import main
 from oodbench.engine.progress import Progress
+from oodbench.registry.lookup import load_registry
 from oodbench.runs.replayed import check_predictions, check_scores, replay
 from oodbench.store.artifacts import Store
 from oodbench.store.paths import data_folder
@@ -163,6 +164,36 @@ def test_what_was_trained_in_the_run_is_named(drawable, store) -> None:
         f"{name}: was trained in the run, and its weights do not ship"
         for name in ("energy", "ganad")
     ]
+
+
+def test_what_cannot_be_scored_here_is_named(run, shared, monkeypatch) -> None:
+    def fail(self, batch):
+        raise RuntimeError("no such processor")
+
+    monkeypatch.setattr(type(load_registry().detectors["msp"].create()), "score", fail)
+    found = replayed(run, shared / "store", seed=6, count=20)
+    assert found.misfits == ()
+    (sentence,) = found.unchecked
+    assert sentence.startswith("msp: ")
+    assert "no such processor" in sentence
+    assert found.scores == (len(DETECTORS) - 1) * (3 * 20 + 1000)
+
+
+def test_a_run_without_a_classifier_is_replayed(shared) -> None:
+    run = oodbench.run(
+        benchmark=oodbench.contracts.Benchmark(
+            name="one-class", id="digits[3]", ood=("digits[!3]",), classifier="none"
+        ),
+        detectors=["brightness"],
+        store=shared / "store",
+        out=shared / "one-class",
+        engine="inline",
+        device="cpu",
+    )
+    found = replayed(run, shared / "store", seed=5, count=10)
+    assert found.misfits == ()
+    assert found.unchecked == ()
+    assert found.scores > 20
 
 
 def test_the_command_verifies_and_replays(shared, run, tmp_path, capsys) -> None:
