@@ -77,7 +77,7 @@ class Ocgan(System):
             "normalised in contrast nor centred; mining takes place in the last quarter of the "
             "steps, each of which has the length 0.1.",
             "Recipe fast: a quarter of the channels, codes of 12 numbers, batches of 64, 800 steps "
-            "whose learning rate falls from 0.002 to 0, and the weight 100 of the mean error.",
+            "whose learning rate falls from 0.002 to 0, and the weight 400 of the mean error.",
         ),
     )
     recipes: ClassVar = {
@@ -91,7 +91,7 @@ class Ocgan(System):
             epochs=201,
         ),
         "fast": OcganRecipe(
-            width=16, judging_width=8, latent=12, steps=800, learning_rate=2e-3, error_weight=100.0
+            width=16, judging_width=8, latent=12, steps=800, learning_rate=2e-3, error_weight=400.0
         ),
         "tiny": OcganRecipe(
             width=8,
