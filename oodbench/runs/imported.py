@@ -6,6 +6,7 @@ The tests of all detectors on one network make one run, and folders of seeds its
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ def import_openood(
         folder: such as OpenOOD's ``results``, or a part of it.
         id_dataset: name of the ID set, where neither labels nor the folder's name tell it.
         out: the folder that the folders of runs are put into (default: ``results/runs``).
-        force: whether other runs in these folders may be replaced.
+        force: whether other runs in these folders, and other published figures, may be replaced.
 
     Raises:
         UserError: if there is nothing to import, or it cannot be used.
@@ -102,14 +103,19 @@ def import_openood(
             "for .npz files of conf, pred and label, and for tables such as ood.csv"
         )
     target = RUNS if out is None else expanded(out)
+    published = _published(tables, place, id_dataset)
+    if tables:
+        _refuse_other_figures(target / FIGURES, published, force)
     groups: dict[str, list[_Part]] = {}
     for each in scored:
         part = _read(each, each.id_set(id_dataset))
         groups.setdefault(f"{each.test.trained or part.id_set} {each.test.scheme}", []).append(part)
     names = distinct_names(groups, as_name)
     runs = [_run(parts, place, target / names[title], force) for title, parts in groups.items()]
-    figures = _publish(tables, place, target / FIGURES, id_dataset) if tables else None
-    return Imported(runs, figures, pickles)
+    if not tables:
+        return Imported(runs, None, pickles)
+    _publish(target / FIGURES, published)
+    return Imported(runs, target / FIGURES, pickles)
 
 
 def _read(scored: Scored, id_set: str) -> _Part:
@@ -213,7 +219,7 @@ def _disagreements(parts: Iterable[_Part]) -> dict[str, str]:
     for part in parts:
         scores = -part.scores.set_index("dataset")["score"]
         for name, printed in part.tested.aurocs.items():
-            if name not in part.tested.sets or name == part.id_set:
+            if name not in scores.index or name == part.id_set:
                 continue
             own = 100 * auroc(scores[part.id_set].to_numpy(), scores[name].to_numpy())
             if abs(own - printed) > ROUNDING:
@@ -224,22 +230,44 @@ def _disagreements(parts: Iterable[_Part]) -> dict[str, str]:
     return {name: "; ".join(said) for name, said in found.items()}
 
 
-def _publish(tables: Sequence[Printed], place: Path, path: Path, id_dataset: str) -> Path:
-    """Write the figures of tables as published figures, which `oodbench leaderboard` reads.
+def _published(tables: Sequence[Printed], place: Path, id_dataset: str) -> str:
+    """Return the figures of tables as a file of published figures, for `oodbench leaderboard`.
 
     Raises:
-        UserError: if the ID set of one is unknown, or the file cannot be written.
+        UserError: if the ID set of one is unknown.
     """
-    lines = [line for table in tables for line in _figures(table, place, id_dataset)]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, PUBLISHED, restval="", lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        writer.writerows(_figures(table, place, id_dataset))
+    return file.getvalue()
+
+
+def _refuse_other_figures(path: Path, text: str, force: bool) -> None:
+    """Raise `UserError` if a file holds other figures, unless it may be replaced."""
+    try:
+        is_other = path.read_bytes() != text.encode()
+    except OSError:
+        return  # there is none, or writing it will say what is wrong
+    if is_other and not force:
+        raise UserError(
+            f"'{path}' holds the figures of other tables; name another --out, or use --force to "
+            "replace it"
+        )
+
+
+def _publish(path: Path, text: str) -> None:
+    """Write a file of published figures.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, PUBLISHED, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(lines)
+        path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise UserError(f"cannot write to '{path}': {reason_of(error)}") from error
-    return path
 
 
 def _figures(table: Printed, place: Path, id_dataset: str) -> Iterable[Mapping[str, str]]:

@@ -137,7 +137,7 @@ def find_scored(folder: Path) -> list[Scored]:
         if sets:
             above = place.parent if place.name == "scores" else place
             rows = read_table(above / TABLE)
-            aurocs = {row.dataset: float(row.cells["AUROC"].split()[0]) for row in rows}
+            aurocs = {row.dataset: float(row.cells["AUROC"].partition("±")[0]) for row in rows}
             found.append(Scored(place, _named(place), sets, groups_of(rows), aurocs))
     return found
 

@@ -216,6 +216,39 @@ def test_tables_without_scores_become_published_figures(tmp_path: Path, capsys) 
     assert "neither intervals nor paired tests" in found["msp", "AUROC"].protocol
 
 
+def test_figures_of_other_tables_are_not_replaced_unasked(tmp_path: Path, capsys) -> None:
+    for name, detector in (("one", "msp"), ("two", "ebo")):
+        for path in (leave_test(tmp_path / name, detector) / "scores").iterdir():
+            path.unlink()
+
+    def type_in(folder: str, *more: str) -> int:
+        words = ["import", "openood-results", str(tmp_path / folder), "--out", f"{tmp_path}/runs"]
+        return main([*words, *more])
+
+    assert [type_in("one"), type_in("one"), type_in("two")] == [0, 0, 2]
+    assert "holds the figures of other tables" in capsys.readouterr().err
+    assert {each.detector for each in find_published([tmp_path / "runs"])} == {"msp"}
+    assert type_in("two", "--force") == 0
+    assert {each.detector for each in find_published([tmp_path / "runs"])} == {"ebo"}
+
+
+def test_the_spread_of_a_figure_may_follow_it_without_a_space(tmp_path: Path) -> None:
+    folder = leave_test(tmp_path / "results", "msp")
+    table = folder / "ood.csv"
+    table.write_text(table.read_text().replace(f"{auroc(folder, 'svhn'):.2f}", "12.34±0.10"))
+    notes = imported(tmp_path / "results", tmp_path / "runs").info["notes"]
+    assert notes["svhn"].startswith("the table of msp has AUROC 12.34,")
+
+
+def test_a_table_may_name_sets_that_are_left_out(tmp_path: Path) -> None:
+    folder = leave_test(tmp_path / "results", "msp")
+    np.savez(folder / "scores" / "cifar10-c.npz", **arrays_of("cifar10-c", "msp", 0, 0.5))
+    with (folder / "ood.csv").open("a") as file:
+        file.write("cifar10-c,10.00,50.00,90.00,80.00,90.00\n")
+    run = imported(tmp_path / "results", tmp_path / "runs")
+    assert "shift of covariates" in run.info["missing"]["cifar10-c"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
