@@ -10,7 +10,7 @@ from typing import Any
 
 from oodbench.contracts import Benchmark
 from oodbench.contracts.benchmark import NO_CLASSIFIER
-from oodbench.errors import UserError
+from oodbench.errors import InvalidData, UserError
 from oodbench.registry.lookup import Registry
 from oodbench.request.arrays import GivenClassifier
 from oodbench.request.classifiers import BASE, remake
@@ -22,6 +22,11 @@ from oodbench.store.paths import expanded
 
 ALLOWED = frozenset({"data", "device", "download", "retrain", "batch_size", "classifier"})
 """Options beside ``--locked`` that say how or where, and where a user's weights are."""
+
+ELSEWHERE = (
+    "runs on arrays, and of scores computed elsewhere, cannot be repeated: nothing in them says "
+    "how the arrays or scores were computed"
+)
 
 
 def repeat(options: RunOptions, registry: Registry) -> RunOptions:
@@ -36,6 +41,8 @@ def repeat(options: RunOptions, registry: Registry) -> RunOptions:
             flag = each.name.replace("_", "-")
             raise UserError(f"--locked repeats a whole request: leave out --{flag}")
     info = read_info(expanded(str(options.locked)))
+    if "given" in info:
+        raise UserError(ELSEWHERE)
     request = info["request"]
     classifier, parameters = _classifier(request["classifier"], options, registry)
     return dataclasses.replace(
@@ -57,10 +64,16 @@ def repeat(options: RunOptions, registry: Registry) -> RunOptions:
 
 
 def _benchmark(info: Mapping[str, Any], registry: Registry) -> Benchmark:
-    """Return the definition of a run's benchmark, with what the run changed."""
+    """Return the definition of a run's benchmark, with what the run changed.
+
+    Raises:
+        InvalidData: if it has folds that its ID set does not depend on.
+    """
     request, name = info["request"], info["benchmark"]
     folds = tuple(info.get("folds", ()))
-    placeholders = re.findall(r"\{(\w+)\}", request["id"])
+    placeholder = re.search(r"\{([^{}]+)\}", request["id"])
+    if folds and placeholder is None:
+        raise InvalidData(f"the run has folds, and its ID set '{request['id']}' none")
     known = Benchmark(name=name, id="", ood=(), classifier="")
     if name in registry.benchmarks:
         known = registry.benchmarks[name].target
@@ -72,7 +85,7 @@ def _benchmark(info: Mapping[str, Any], registry: Registry) -> Benchmark:
         validation_images=request["validation_images"],
         validation_set="" if request["validation_images"] else known.validation_set,
         selection_seed=request["selection_seed"],
-        folds={placeholders[0]: folds} if folds else {},
+        folds={placeholder[1]: folds} if folds and placeholder else {},
     )
 
 
@@ -89,7 +102,7 @@ def _classifier(
         return name, {}
     made = remake(recorded, registry)
     if isinstance(made, GivenClassifier):
-        raise UserError("runs on arrays, and of scores computed elsewhere, cannot be repeated so")
+        raise UserError(ELSEWHERE)
     if isinstance(made, UserCheckpoint | UserCheckpoints):
         if options.classifier is None:
             raise UserError(f"the run is of the weights {name}: name them, --classifier FILE")

@@ -10,18 +10,18 @@ import pytest
 
 import oodbench
 from oodbench.cli import main
-from oodbench.errors import UserError
+from oodbench.errors import InvalidData, UserError
 
 FOLDED = """
 name = "halves"
-id = "digits[{classes}]"
-ood = ["digits[!{classes}]"]
+id = "digits[{known-classes}]"
+ood = ["digits[!{known-classes}]"]
 classifier = "preact-resnet"
 images_per_set = 60
 calibration_images = 50
 validation_images = 20
 [folds]
-classes = ["0-4", "5-9"]
+known-classes = ["0-4", "5-9"]
 [parameters.preact-resnet]
 epochs = 1
 width = 4
@@ -90,6 +90,23 @@ def test_a_locked_request_is_repeated_whole_or_not_at_all(
 ) -> None:
     with pytest.raises(UserError, match=f"repeats a whole request: leave out {flag}"):
         again(drawable, tmp_path / "again", store, **options)
+
+
+def test_scores_computed_elsewhere_are_not_taken_for_a_request(store, tmp_path) -> None:
+    columns = {"detector": "msp", "dataset": ["digits", "glyphs"] * 5, "split": ["id", "ood"] * 5}
+    table = pd.DataFrame(columns | {"score": range(10), "classifier": "preact-resnet"})
+    given = oodbench.evaluate(table, larger_is="ood", out=tmp_path / "given")
+    with pytest.raises(UserError, match="of scores computed elsewhere, cannot be repeated"):
+        again(given.directory, tmp_path / "again", store)
+
+
+def test_folds_that_the_id_set_does_not_depend_on_are_refused(drawable, store, tmp_path) -> None:
+    info = json.loads((drawable / "run.json").read_text())
+    request = {key: info["request"][key] for key in ("id", "ood", "groups", "fingerprints")}
+    info["folds"] = {"1": request | {"artifacts": info["artifacts"]}}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    with pytest.raises(InvalidData, match="the run has folds"):
+        again(tmp_path, tmp_path / "again", store)
 
 
 def test_the_command_says_that_figures_agree(drawable, store, tmp_path, capsys) -> None:
