@@ -201,10 +201,7 @@ def _standing(
     ok = [row for row in entry.records if row["status"] == "ok"]
     id_rows = [row for row in ok if not row["ood_dataset"]]
     ood_rows = [row for row in ok if row["ood_dataset"]]
-    by_run: dict[Seeds, list[float]] = {}
-    for row in ood_rows:
-        by_run.setdefault((row["classifier_seed"], row["seed"]), []).append(row["fpr95"])
-    whole = [float(np.mean(own)) for own in by_run.values() if len(own) == len(order)]
+    folds = len({row["id_dataset"] for row in entry.records})
 
     def area(titles: Sequence[str]) -> Figure:
         chosen = [places[title] for title in titles]
@@ -220,8 +217,8 @@ def _standing(
         auroc=area(entry.sets),
         groups={name: area(titles) for name, titles in groups.items()},
         sets={title: area([title]) for title in entry.sets},
-        fpr95=_figure(over_seeds(whole)),
-        accepted=_figure(over_seeds(_known(id_rows, "acc95"))),
+        fpr95=_figure(over_seeds(_by_run(ood_rows, "fpr95", len(order)))),
+        accepted=_figure(over_seeds(_by_run(id_rows, "acc95", folds))),
         runs=len(entry.attempts),
         costs=_costs(entry.costs, id_rows, ood_rows),
         risks=_mean_risks(entry.attempts),
@@ -241,6 +238,14 @@ def _costs(noted: Sequence[Row], id_rows: Sequence[Row], ood_rows: Sequence[Row]
         images_per_second=images / seconds if seconds > 0 else math.nan,
         **{name: _mean(_known(noted, name)) for name in COSTS},
     )
+
+
+def _by_run(rows: Sequence[Row], name: str, count: int) -> list[float]:
+    """Return the mean of a measure for each run that has it in so many rows."""
+    values: dict[Seeds, list[float]] = {}
+    for row in rows:
+        values.setdefault((row["classifier_seed"], row["seed"]), []).extend(_known([row], name))
+    return [_mean(own) for own in values.values() if len(own) == count]
 
 
 def _known(rows: Sequence[Row], name: str) -> list[float]:

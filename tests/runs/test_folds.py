@@ -242,6 +242,16 @@ def test_equal_runs_compare_equal_and_a_changed_fold_is_found(copied: Run, folde
     assert {change.name[0] for change in found} == {"Digits, class 8"}
 
 
+def test_the_leaderboard_averages_accepted_id_images_over_folds_before_runs(folded: Run) -> None:
+    (board,) = read_leaderboard([folded.directory.parent]).boards
+    kept = folded.records[folded.records["ood_dataset"] == ""]
+    for standing in board.standings:
+        own = kept[kept["detector"] == standing.entry.detector]
+        runs = own.groupby("seed", dropna=False)["acc95"].mean()
+        assert standing.accepted.mean == pytest.approx(runs.mean())
+        assert standing.accepted.std == pytest.approx(runs.std(), nan_ok=True)
+
+
 def test_the_leaderboard_has_a_column_for_each_fold(folded: Run) -> None:
     (board,) = read_leaderboard([folded.directory.parent]).boards
     assert board.name == "three"
