@@ -14,18 +14,11 @@ from oodbench.results.run import FOLD_REQUEST
 from oodbench.runs.collector import Collector
 from oodbench.runs.costs import Costs, largest
 
-_JOINED = (
-    "missing",
-    "broken",
-    "unsuited",
-    "classes",
-    "notes",
-    "shipped",
-    "failures",
-    "plugins",
-    "jobs",
-)
+_JOINED = ("classes", "papers", "shipped", "failures", "plugins", "jobs")
 """The mappings of ``run.json`` in which the folds stand side by side."""
+
+_SAID = ("missing", "broken", "unsuited", "notes")
+"""The mappings of ``run.json`` to texts that may differ from fold to fold."""
 
 _SUMMED = (
     "jobs_run",
@@ -71,11 +64,11 @@ class Folds:
 
     def texts(self) -> dict[str, Any]:
         """Return notes, deviations, groups and folds, as tables show them."""
-        texts = [each.texts() for each in self._collectors.values()]
-        titles = [title for each in texts for title in each["groups"]]
+        texts = {name: each.texts() for name, each in self._collectors.items()}
+        titles = [title for each in texts.values() for title in each["groups"]]
         return {
-            "notes": _union(each["notes"] for each in texts),
-            "deviations": _said(each["deviations"] for each in texts),
+            "notes": _said({name: each["notes"] for name, each in texts.items()}),
+            "deviations": _together(each["deviations"] for each in texts.values()),
             "groups": {},
             "folds": dict.fromkeys(titles, self._benchmark.name),
         }
@@ -103,7 +96,8 @@ class Folds:
             **{key: value for key, value in found[0].items() if key != "artifacts"},
             **{key: _union(each[key] for each in found) for key in _JOINED},
             **{key: sum(each[key] for each in found) for key in _SUMMED},
-            "deviations": _said(each["deviations"] for each in found),
+            **{key: _said({name: each[key] for name, each in infos.items()}) for key in _SAID},
+            "deviations": _together(each["deviations"] for each in found),
             "costs": _largest_costs([each["costs"] for each in found]),
             "request": found[0]["request"] | request,
             "folds": folds,
@@ -114,7 +108,22 @@ def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for mapping in mappings for key, value in mapping.items()}
 
 
-def _said(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def _said(mappings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the text about each name; where those of folds differ, each with its folds."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for fold, mapping in mappings.items():
+        for name, text in mapping.items():
+            found.setdefault(name, {}).setdefault(text, []).append(fold)
+    return {
+        name: "; ".join(
+            text if len(texts) == 1 else f"fold{'s' * (len(folds) > 1)} {', '.join(folds)}: {text}"
+            for text, folds in texts.items()
+        )
+        for name, texts in found.items()
+    }
+
+
+def _together(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return the different texts about each name, one after the other."""
     found: dict[str, dict[str, None]] = {}
     for mapping in mappings:

@@ -19,6 +19,7 @@ from oodbench.engine.progress import Progress
 from oodbench.errors import InvalidData, UserError
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.measures.evaluation import recompute
+from oodbench.registry.lookup import load_registry
 from oodbench.report.comparison import compare
 from oodbench.report.folds import summarise_folds
 from oodbench.report.recomputed import recompute_run
@@ -92,6 +93,23 @@ def test_a_fold_is_the_run_of_its_definition_alone(
     pd.testing.assert_frame_equal(part.records, single.records)
     pd.testing.assert_frame_equal(part.scores(), single.scores())
     assert part.info["request"] == single.info["request"]
+
+
+def test_what_differs_from_fold_to_fold_is_said_of_each(
+    folded: Run, definition: Path, tmp_path: Path
+) -> None:
+    images = np.zeros((2, 8, 8), np.uint8)
+    whole = load_registry().datasets["digits"].create().load(tmp_path, "test")
+    images[0] = whole.images[whole.labels == 3][0]
+    np.savez(tmp_path / "some.npz", images=images, labels=np.full(2, -1))
+    text = definition.read_text().replace('"uniform"', f'"{tmp_path / "some.npz"}"')
+    (tmp_path / "some.toml").write_text(text)
+    store = folded.directory.parent / "store"
+    found = start(tmp_path / "some.toml", tmp_path, store=store, detectors=[Brightness()])
+    note = found.info["notes"]["some"]
+    assert "fold 3: 2 images; 1 of its 2 images are ID test images" in note
+    assert "some" not in folded.info["notes"]
+    assert "1 of its 2 images are ID test images" in (found.directory / "table.md").read_text()
 
 
 def test_folds_share_what_is_equal(folded: Run) -> None:
