@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from oodbench.contracts import Context, Need, State, Stream, Trainable
 from oodbench_literature.system import Recipe, RecipeName, System
-
-if TYPE_CHECKING:
-    pass
 
 Objective = Literal["cross-entropy", "wasserstein"]
 """What generator and discriminator play for: as DCGAN, or as WGAN-GP."""
