@@ -17,7 +17,7 @@ import numpy as np
 
 from oodbench.errors import InvalidData, UserError, reason_of
 from oodbench.images.folders import NAMES
-from oodbench.images.pictures import Encoded
+from oodbench.images.pictures import Encoded, Encodings
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,13 +31,17 @@ GROUP_BYTES = 2**31
 """Bytes that a row group may unpack to: one is in memory at a time."""
 
 
-def find_files(place: Path) -> dict[str, list[Path]]:
+def find_files(place: Path, suffix: str = SUFFIX) -> dict[str, list[Path]]:
     """Return the Parquet files in a folder, or the one file, by split; ``test`` if none is named.
+
+    Args:
+        place: the folder or file.
+        suffix: of the files, where others are meant.
 
     Raises:
         InvalidData: if some files name a split and others none.
     """
-    paths = [place] if place.is_file() else sorted(place.rglob(f"*{SUFFIX}"))
+    paths = [place] if place.is_file() else sorted(place.rglob(f"*{suffix}"))
     found: dict[str, list[Path]] = {}
     for path in paths:
         parts = path.relative_to(place.parent if place.is_file() else place).parts
@@ -106,13 +110,13 @@ class Table:
     """The images and labels of a split.
 
     Attributes:
-        rows: the images.
+        rows: the images, each read when it is asked for.
         labels: (N,) int64, not below 0; -1 where there is none.
         values: the different labels in ascending order, without -1.
         classes: the names of those classes.
     """
 
-    rows: Rows
+    rows: Encodings
     labels: np.ndarray
     values: np.ndarray
     classes: list[str]
@@ -161,7 +165,7 @@ def open_table(files: Sequence[Path], image: str = "", label: str = "") -> Table
     rows = Rows(files, columns[0], np.array(starts), groups)
     if not labels:
         return Table(rows, np.full(len(rows), -1), np.arange(0), [])
-    return Table(rows, *_number(labels, names, files[0]))
+    return Table(rows, *number_labels(labels, names, files[0]))
 
 
 def _choose(path: Path, schema: pyarrow.Schema, image: str, label: str) -> tuple[str, str]:
@@ -195,10 +199,15 @@ def _class_names(schema: pyarrow.Schema, column: str) -> list[str] | None:
     return [str(name) for name in names] if isinstance(names, list) else None
 
 
-def _number(
+def number_labels(
     labels: list[Any], names: list[str] | None, path: Path
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return labels as numbers, the different ones, and what these classes are called.
+
+    Args:
+        labels: of each image; None where there is none.
+        names: of the classes, by number, if they are known.
+        path: of the file, for messages.
 
     Raises:
         InvalidData: if labels are neither whole numbers nor texts, or have no name.

@@ -13,15 +13,18 @@ import numpy as np
 
 from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError
+from oodbench.images import parquet, shards
 from oodbench.images.folders import SPLITS, Folder, read_folder, split_folders
 from oodbench.images.geometry import read_pack
-from oodbench.images.parquet import SUFFIX, find_files, open_table
 from oodbench.images.pictures import SUFFIXES, Encodings, Pictures, read_header
 from oodbench.images.subsets import split_classes
 from oodbench.store.paths import expanded, printable
 
 NAMED = 10
 """Classes that are named in a description at most."""
+
+CONTAINERS = (parquet.SUFFIX, shards.SUFFIX)
+"""Suffixes of files that hold many images."""
 
 AS_THEY_ARE = 2**18
 """Pixels that pictures of one size may have at most to be the ID geometry: 512x512."""
@@ -33,17 +36,17 @@ SIDE = 224
 def is_path(name: str) -> bool:
     """Return whether a name on the command line means a path and not a registered data set."""
     whole, _ = split_classes(name)
-    return os.sep in whole or whole.startswith((".", "~")) or whole.endswith((".npz", SUFFIX))
+    return os.sep in whole or whole.startswith((".", "~")) or whole.endswith((".npz", *CONTAINERS))
 
 
 class UserImages(Dataset):
     """The user's own images.
 
-    As an OOD set, ``path`` is an .npz pack, a folder of pictures, or Parquet files in the format of
-    Hugging Face. As an ID set it is a folder with the subfolders ``train`` and ``test``, and
-    optionally ``validation``, the common beginning of packs such as ``<path>-train.npz``, or a
-    folder of Parquet files with these words in their names. Where there are no test images, the
-    validation images are the test images.
+    As an OOD set, ``path`` is an .npz pack, a folder of pictures, Parquet files in the format of
+    Hugging Face, or tar files in that of WebDataset. As an ID set it is a folder with the
+    subfolders ``train`` and ``test``, and optionally ``validation``, the common beginning of packs
+    such as ``<path>-train.npz``, or a folder of Parquet or tar files with these words in their
+    names. Where there are no test images, the validation images are the test images.
 
     Folders within are classes, in alphabetical order; pictures without one have no label. They are
     ordered by path. Labels of an ID set are renumbered unless they are 0 to k - 1.
@@ -103,7 +106,7 @@ class UserImages(Dataset):
         return fitted
 
     def files(self, root: Path, split: str) -> Sequence[Path]:
-        """Name the packs or Parquet files, or the pictures of the folder in order."""
+        """Name the packs, Parquet or tar files, or the pictures of the folder in order."""
         return self._parts[split].files
 
     def load(self, root: Path, split: str) -> ImageSet:
@@ -169,8 +172,8 @@ class _Part:
     """One split of a user's images.
 
     Attributes:
-        base: the folder, the pack, the one picture or the first of the Parquet files.
-        files: the pack or Parquet files, or the pictures in order.
+        base: the folder, the pack, the one picture or the first of the Parquet or tar files.
+        files: the pack, the Parquet or tar files, or the pictures in order.
         channels: 1 if all images are grey, else 3.
         sizes: of the images.
         labels: (N,) int64, as in the files, or positions in ``values``; -1 where there is none.
@@ -242,19 +245,20 @@ def _find_sources(place: Path) -> dict[str, Sequence[Path]]:
     found = {split: [pack] for split, pack in packs.items() if pack.is_file()}
     if found:
         return {**found}
-    if _is_parquet(place):
-        files = find_files(place)
+    if suffix := _container(place):
+        files = parquet.find_files(place, suffix)
         return {split: files[split] for split in SPLITS if split in files}
     if place.is_dir():
         return {split: [folder] for split, folder in split_folders(place).items()}
     return {"test": [place]} if place.is_file() else {}
 
 
-def _is_parquet(place: Path) -> bool:
-    """Return whether images are in Parquet files, and not in pictures, which may have tables."""
+def _container(place: Path) -> str:
+    """Return the suffix of the files that hold many images each; empty where pictures are files."""
     if not place.is_dir():
-        return place.suffix == SUFFIX and place.is_file()
-    return any(place.rglob(f"*{SUFFIX}")) and not read_folder(place).pictures
+        return place.suffix if place.suffix in CONTAINERS and place.is_file() else ""
+    found = [suffix for suffix in CONTAINERS if any(place.rglob(f"*{suffix}"))]
+    return found[0] if found and not read_folder(place).pictures else ""
 
 
 def _read_part(sources: Sequence[Path], image: str, label: str) -> _Part:
@@ -273,8 +277,9 @@ def _read_part(sources: Sequence[Path], image: str, label: str) -> _Part:
         sizes = _Sizes(1, (width, height), (width, height), min(width, height))
         names = [str(each) for each in values]
         return _Part(base, (base,), channels, sizes, pack.labels, values, names)
-    if base.suffix == SUFFIX:
-        table = open_table(sources, image, label)
+    if base.suffix in CONTAINERS and base.is_file():
+        is_tar = base.suffix == shards.SUFFIX
+        table = shards.open_shards(sources) if is_tar else parquet.open_table(sources, image, label)
         channels, sizes, stacks = _look_at(table.rows)
         found = (table.labels, table.values, table.classes, table.rows)
         return _Part(base, sources, channels, sizes, *found, stacks=stacks)
@@ -305,7 +310,7 @@ def _look_at(pictures: Encodings) -> tuple[int, _Sizes, int]:
         are_grey &= header.is_grey
         stacks += header.has_frames
     if not sizes:
-        raise InvalidData("Parquet files without any image")
+        raise InvalidData("files without any image")
     ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     found = _Sizes(len(sizes), ordered[0], ordered[-1], min(map(min, sizes)))
     return (1 if are_grey else 3), found, stacks
