@@ -170,13 +170,7 @@ def open_table(files: Sequence[Path], image: str = "", label: str = "") -> Table
 
 def _choose(path: Path, schema: pyarrow.Schema, image: str, label: str) -> tuple[str, str]:
     """Return the names of the columns of images and labels; an empty one without labels."""
-    import pyarrow
-
-    images = [
-        each.name
-        for each in schema
-        if pyarrow.types.is_struct(each.type) and each.type.get_field_index("bytes") >= 0
-    ]
+    images = [each.name for each in schema if _holds_images(each.type)]
     if image not in images and (image or len(images) != 1):
         found = ", ".join(images) or "none"
         raise UserError(
@@ -187,6 +181,16 @@ def _choose(path: Path, schema: pyarrow.Schema, image: str, label: str) -> tuple
         raise UserError(f"{path}: has no column '{label}' of labels: {', '.join(schema.names)}")
     known = [name for name in LABELS if name in schema.names]
     return image or images[0], label or (known[0] if known else "")
+
+
+def _holds_images(kind: pyarrow.DataType) -> bool:
+    """Return whether a column is of structs with the bytes of a file."""
+    from pyarrow import types
+
+    if not types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        return False
+    content = kind.field("bytes").type
+    return types.is_binary(content) or types.is_large_binary(content)
 
 
 def _class_names(schema: pyarrow.Schema, column: str) -> list[str] | None:

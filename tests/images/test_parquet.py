@@ -145,6 +145,9 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path) -> None:
     write(path, [0.5, 1.5])
     with pytest.raises(InvalidData, match="labels are neither whole numbers nor texts"):
         UserImages(path=str(tmp_path))
+    pq.write_table(pa.table({"image": [{"bytes": "text", "path": ""}]}), path)
+    with pytest.raises(UserError, match="columns of images, with bytes and path: none"):
+        UserImages(path=str(tmp_path))
     pq.write_table(pa.table({"label": [1]}), path)
     with pytest.raises(UserError, match="columns of images, with bytes and path: none"):
         UserImages(path=str(tmp_path))
