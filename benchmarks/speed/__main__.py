@@ -130,8 +130,8 @@ def compare(found: Mapping[str, float], before: Mapping[str, float]) -> Iterator
     }
     for text, now in found.items():
         last = before.get(text)
-        if last is None:
-            yield text, now, None, "", ""
+        if not last or not now:  # Ray's start, which is taken off, may take longer than its jobs
+            yield text, now, last, "", ""
             continue
         worse = last / now if text in larger else now / last
         yield text, now, last, f"{now / last - 1:+.0%}", "worse" if worse > WORSE else ""

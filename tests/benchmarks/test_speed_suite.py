@@ -47,6 +47,12 @@ def test_a_figure_without_one_before_is_shown_alone(suite) -> None:
     assert list(suite.compare({"new": 1.0}, {})) == [("new", 1.0, None, "", "")]
 
 
+def test_a_figure_of_nothing_is_compared_with_nothing(suite) -> None:
+    name = "a small job under Ray / inline"
+    assert list(suite.compare({name: 1.0}, {name: 0.0})) == [(name, 1.0, 0.0, "", "")]
+    assert list(suite.compare({name: 0.0}, {name: 1.0})) == [(name, 0.0, 1.0, "", "")]
+
+
 def test_scripts_have_the_figures_that_are_compared(suite) -> None:
     for each in suite.SUITE:
         text = (FOLDER / f"{each.script}.py").read_text()
