@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from oodbench.contracts import Classifier, Detector
 from oodbench.identity.pretrained import Weights
@@ -92,6 +93,15 @@ class Request:
             title: list(source.dataset.classes)
             for title, source in sets
             if isinstance(source.dataset, ClassSubset)
+        }
+
+    def fingerprints(self) -> dict[str, Any]:
+        """Return the fingerprints of the images: of training, test, and OOD sets by title."""
+        ood = zip(self.titles()[1:], self.ood, strict=True)
+        return {
+            "train": self.train.fingerprint,
+            "test": self.test.fingerprint,
+            "ood": {title: source.fingerprint for title, source in ood},
         }
 
     def describe_images(self) -> dict[str, str]:

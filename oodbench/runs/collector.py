@@ -257,7 +257,6 @@ class Collector:
 
     def _request(self) -> dict[str, Any]:
         request, benchmark = self._resolved.request, self._resolved.benchmark
-        _, *titles = request.titles()
         return {
             "id": benchmark.id,
             "ood": list(benchmark.ood),
@@ -274,14 +273,7 @@ class Collector:
             "selection_seed": request.selection_seed,
             "precision": request.precision,
             "batch_size": request.batch_size,
-            "fingerprints": {
-                "train": request.train.fingerprint,
-                "test": request.test.fingerprint,
-                "ood": {
-                    title: source.fingerprint
-                    for title, source in zip(titles, request.ood, strict=True)
-                },
-            },
+            "fingerprints": request.fingerprints(),
         }
 
     def _count_images(self) -> dict[str, int]:

@@ -88,6 +88,9 @@ def replay(
         return dataclasses.replace(request, test=of(request.test), ood=ood)
 
     planned = plan_options(options, store, sampled)
+    if others := list(_of_other_images(run, planned)):
+        reason = "its images here are not those of the run, or are made with other parameters"
+        return Replay((), tuple(f"{title}: {reason}" for title in others), 0)
     trained = set(_trained(planned))
     left = [
         each
@@ -144,6 +147,19 @@ def _lacking(told: pd.DataFrame, again: pd.DataFrame, reasons: Mapping[str, str]
         if pair not in done and lost.isdisjoint(pair):
             *_, detector, dataset = pair
             yield f"{detector} on {dataset}: {reasons.get(detector, 'could not be scored here')}"
+
+
+def _of_other_images(run: Run, planned: Planned) -> Iterator[str]:
+    """Yield the sets whose images here have other fingerprints than in a run, by title."""
+    for part in run.in_folds():
+        told = part.info["request"]["fingerprints"]
+        request = planned.folds[part.fold or ""][0].request
+        own = request.fingerprints()
+        if any(told[split] != own[split] for split in ("train", "test")):
+            yield request.titles()[0]
+        for title, fingerprint in own["ood"].items():
+            if told["ood"].get(title, fingerprint) != fingerprint:
+                yield title
 
 
 def _trained(planned: Planned) -> Iterator[str]:

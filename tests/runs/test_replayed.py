@@ -84,13 +84,12 @@ def run_on_digits(out: Path, store: Path, **options) -> oodbench.Run:
     return oodbench.run(
         "digits",
         DETECTORS,
-        images=200,
         ood=["glyphs", "uniform"],
         store=store,
         out=out,
         engine="inline",
         device="cpu",
-        **{"precision": "float32"} | options,
+        **{"precision": "float32", "images": 200} | options,
     )
 
 
@@ -177,6 +176,17 @@ def test_what_cannot_be_scored_here_is_named(run, shared, monkeypatch) -> None:
     assert sentence.startswith("msp: ")
     assert "no such processor" in sentence
     assert found.scores == (len(DETECTORS) - 1) * (3 * 20 + 1000)
+
+
+def test_an_honest_run_of_other_images_is_not_suspected(shared) -> None:
+    run = run_on_digits(
+        shared / "drawn", shared / "store", parameters={"uniform": {"seed": 7}}, images=50
+    )
+    found = replayed(run, shared / "store", seed=5, count=10)
+    assert found.misfits == ()
+    (sentence,) = found.unchecked
+    assert sentence.startswith("Uniform: its images here are not those of the run")
+    assert found.scores == 0
 
 
 def test_a_run_without_a_classifier_is_replayed(shared) -> None:
