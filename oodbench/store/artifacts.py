@@ -35,6 +35,8 @@ ABANDONED_DAYS = {"tmp": 2, "leases": 2, "checkpoints": 30}
 From a checkpoint a training goes on, perhaps after a holiday; nothing else is of use again.
 """
 
+_DRAFT = re.compile(r"\w{1,16}-[0-9a-f]{8}")
+_OF_JOB = re.compile(r"\w+-[0-9a-f]{64}(\.[0-9a-f]{8})?")
 
 AGAIN = "run the same command again, which makes it anew"
 
@@ -141,7 +143,10 @@ class Store:
     def _remove_abandoned(self) -> None:
         now = file_time(self.root / "tmp")
         for folder, days in ABANDONED_DAYS.items():
+            ours = _DRAFT if folder == "tmp" else _OF_JOB
             for path in self.root.glob(f"{folder}/*"):
+                if not ours.fullmatch(path.name):
+                    continue  # the folder may be a user's, who has folders of these names
                 try:
                     if now - path.stat().st_mtime < days * DAY_SECONDS:
                         continue

@@ -228,7 +228,9 @@ def test_an_artifact_that_cannot_be_written_is_an_error(store: Store) -> None:
 @pytest.mark.parametrize("folder", ABANDONED_DAYS)
 def test_what_killed_runs_left_is_removed_when_it_is_old(store: Store, folder: str) -> None:
     limit = ABANDONED_DAYS[folder] * DAY_SECONDS
-    old, new = store.root / folder / "old", store.root / folder / "new"
+    names = ("a" * 16, "b" * 16) if folder == "tmp" else (f"fit-{'a' * 64}", f"fit-{'b' * 64}")
+    end = "-0123abcd" if folder == "tmp" else ""
+    old, new = (store.root / folder / f"{name}{end}" for name in names)
     for path, age in ((old, limit + 60), (new, limit - 60)):
         path.mkdir(parents=True)
         (path / "scores.npy").write_text("half")
@@ -236,6 +238,16 @@ def test_what_killed_runs_left_is_removed_when_it_is_old(store: Store, folder: s
         os.utime(path, (moment, moment))
     Store(store.root)
     assert list((store.root / folder).iterdir()) == [new]
+
+
+@pytest.mark.parametrize("folder", ABANDONED_DAYS)
+def test_a_users_folder_named_as_the_store_loses_nothing(tmp_path: Path, folder: str) -> None:
+    own = tmp_path / folder / "resnet18-2024.pt"
+    own.parent.mkdir()
+    own.write_text("weeks of training")
+    os.utime(own, (0, 0))
+    Store(tmp_path)
+    assert own.read_text() == "weeks of training"
 
 
 def test_a_training_goes_on_from_the_checkpoint_of_last_week(store: Store) -> None:
