@@ -190,7 +190,7 @@ def _holds_images(kind: pyarrow.DataType) -> bool:
     if not types.is_struct(kind) or kind.get_field_index("bytes") < 0:
         return False
     content = kind.field("bytes").type
-    return types.is_binary(content) or types.is_large_binary(content)
+    return bool(types.is_binary(content) or types.is_large_binary(content))
 
 
 def _class_names(schema: pyarrow.Schema, column: str) -> list[str] | None:
