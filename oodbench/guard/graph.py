@@ -76,12 +76,11 @@ def write_graph(guard: Guard, images: Tensor, path: Path) -> None:
     obstacle = _obstacle(guard.detector)
     if obstacle is not None:
         raise UserError(f"{refusal}: {obstacle}")
-    inputs = images.float().div(255)
     try:
         with _silent(), torch.no_grad():
-            program = _record(_Judge(guard.module, guard.detector).eval(), inputs[:TRACED])
-            _convert(program, path)
-        found = _scores(path, inputs.numpy())
+            judge = _Judge(guard.module, guard.detector).eval()
+            _convert(_record(judge, images[:TRACED].float().div(255)), path)
+        found = _scores(path, images)
     except Exception as error:  # tracer, converter and runtime each have many ways to fail
         raise UserError(f"{refusal}: {_first_sentence(error)}") from error
     difference = _difference(found, guard(images).scores)
@@ -128,13 +127,12 @@ def _convert(program: torch.export.ExportedProgram, path: Path) -> None:
     )
 
 
-def _scores(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-    """Return the scores (n,) of images by a graph."""
+def _scores(path: Path, images: Tensor) -> npt.NDArray[Any]:
+    """Return the scores (n,) of images (n, c, h, w) uint8 by a graph."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    starts = range(0, len(images), BATCH_SIZES["cpu"])
-    parts = (images[start : start + starts.step] for start in starts)
+    parts = (part.float().div(255).numpy() for part in images.split(BATCH_SIZES["cpu"]))
     return np.concatenate([session.run(["scores"], {"images": part})[0] for part in parts])
 
 
