@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         what = parser.add_argument_group("what to compare")
         arguments.add(what, "id", "benchmark", "arrays", "detectors", "ood", "classifier", "arch")
         arguments.add(what, "images", "validation_images")
-        arguments.add(what, "seeds", "classifier_seeds", "parameters")
+        arguments.add(what, "seeds", "classifier_seeds", "parameters", "locked")
         how = parser.add_argument_group("how")
         arguments.add(how, "device", "precision", "batch_size", "download", "retrain")
         where = parser.add_argument_group("where")
@@ -33,7 +33,6 @@ def add(commands: Any) -> None:
         if name == "plan":
             parser.add_argument("--json", action="store_true", help="print JSON")
             continue
-        arguments.add(what, "locked")
         arguments.add(how, "engine", "ray_address", "timeout")
         arguments.add(where, "out", "force")
         parser.add_argument("--dry-run", action="store_true", help="the same as 'plan'")
@@ -97,12 +96,16 @@ def execute_plan(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from oodbench.request.options import Options
+    from oodbench.registry.lookup import load_registry
+    from oodbench.runs.options import RunOptions
+    from oodbench.runs.repeated import repeat
     from oodbench.runs.runner import plan_options
     from oodbench.store.artifacts import Store
     from oodbench.store.paths import store_folder
 
-    asked = Options(**arguments.read(options) | {"download": False})
+    asked = RunOptions(**arguments.read(options, RunOptions) | {"download": False})
+    if asked.locked is not None:
+        asked = repeat(asked, load_registry())
     planned = plan_options(asked, Store(store_folder(options.store)))
     jobs = [
         {

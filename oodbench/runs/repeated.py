@@ -47,7 +47,6 @@ def repeat(options: RunOptions, registry: Registry) -> RunOptions:
     classifier, parameters = _classifier(request["classifier"], options, registry)
     return dataclasses.replace(
         options,
-        locked=None,
         benchmark=_benchmark(info, registry),
         classifier=classifier,
         arch=parameters.pop("arch", None),
@@ -106,7 +105,8 @@ def _classifier(
     if isinstance(made, UserCheckpoint | UserCheckpoints):
         if options.classifier is None:
             raise UserError(f"the run is of the weights {name}: name them, --classifier FILE")
-        base, parameters = _classifier(values[BASE], options, registry)
+        own = dataclasses.replace(options, classifier=None)
+        base, parameters = _classifier(values[BASE], own, registry)
         return str(options.classifier), {**parameters, "arch": base}
     if options.classifier is not None:
         raise UserError("--locked repeats a whole request: leave out --classifier")

@@ -132,6 +132,8 @@ def _run(options: RunOptions) -> Run:
     planned = plan_options(options, store)
     key = digest([[*ref] for ref in planned.targets()])
     directory = out or default_directory(planned.benchmark.name, key)
+    if options.locked is not None and directory.resolve() == expanded(options.locked).resolve():
+        raise UserError(f"'{directory}' is the run to repeat; name another folder by --out")
     refuse_other_runs(directory, key, options.force)
     make_directory(directory)
     results = Outcomes(reused=planned.found)

@@ -11,6 +11,9 @@ import pytest
 import oodbench
 from oodbench.cli import main
 from oodbench.errors import InvalidData, UserError
+from oodbench.registry.lookup import load_registry
+from oodbench.runs.options import RunOptions
+from oodbench.runs.repeated import repeat
 
 FOLDED = """
 name = "halves"
@@ -135,3 +138,31 @@ def test_the_command_fails_where_figures_differ_beyond_noise(
     command = ["run", "--locked", str(forged), "--store", str(store), "--device", "cpu"]
     assert main([*command, "--out", str(tmp_path / "again"), "--engine", "inline"]) == 1
     assert "beyond noise" in capsys.readouterr().out
+
+
+def test_a_run_of_a_users_weights_is_repeated_with_the_file_named(drawable, tmp_path) -> None:
+    info = json.loads((drawable / "run.json").read_text())
+    base = info["request"]["classifier"]
+    file = {"path": "net.safetensors", "network": "preact-resnet", "sha256": "0" * 64}
+    info["request"]["classifier"] = {"net.safetensors": file | {"base": base}}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    with pytest.raises(UserError, match="name them, --classifier FILE"):
+        repeat(RunOptions(locked=tmp_path), load_registry())
+    asked = repeat(RunOptions(locked=tmp_path, classifier="my.safetensors"), load_registry())
+    assert (asked.classifier, asked.arch) == ("my.safetensors", "preact-resnet")
+    assert asked.parameters == base
+
+
+def test_a_run_is_not_repeated_in_its_own_folder(drawable, store, monkeypatch) -> None:
+    monkeypatch.chdir(drawable.parent)
+    before = (drawable / "run.json").read_bytes()
+    with pytest.raises(UserError, match="is the run to repeat; name another folder by --out"):
+        again(drawable, Path(drawable.name), store)
+    assert (drawable / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run", "--dry-run"]])
+def test_the_plan_of_a_locked_request_is_that_of_the_run(drawable, store, capsys, command) -> None:
+    where = ["--store", str(store), "--device", "cpu"]
+    assert main([*command, "--locked", str(drawable), *where]) == 0
+    assert "\n0 jobs to run" in capsys.readouterr().out
