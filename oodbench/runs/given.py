@@ -229,7 +229,11 @@ def _split(frame: pd.DataFrame, place: str) -> str:
     calibration = frame["split"] == "calibration"
     of_id = set(frame.loc[calibration | (frame["split"] == "id"), "dataset"])
     if len(of_id) != 1:
-        found = f"of {len(of_id)} sets ({', '.join(sorted(of_id))})" if of_id else "no ID scores"
+        found = (
+            f"ID scores of {len(of_id)} sets ({', '.join(sorted(of_id))})"
+            if of_id
+            else "no ID scores"
+        )
         raise InvalidData(
             f"{place} has {found}; scores of one ID set are needed, whose rows have the split id"
         )

@@ -204,7 +204,7 @@ MISTAKES = {
     "detector,dataset,split,score\na,x,id,\na,y,ood,1\n": "row 1 holds ''",
     "detector,dataset,split,score\na,x,id,1\n,y,ood,1\n": "there is no name in row 2",
     "detector,dataset,split,score\na,x,near,1\na,y,ood,1\n": "'near' is not a split",
-    "detector,dataset,split,score\na,x,id,1\na,z,id,1\na,y,ood,1\n": "of 2 sets (x, z)",
+    "detector,dataset,split,score\na,x,id,1\na,z,id,1\na,y,ood,1\n": "ID scores of 2 sets (x, z)",
     "detector,dataset,split,score\na,x,id,1\na,x,ood,1\n": "'x' is the ID set",
     "detector,dataset,split,score,index\na,x,id,1,0\na,x,id,1,0\na,y,ood,1,0\n": "two scores",
     "detector,dataset,split,score,index\na,x,id,1,0.5\na,y,ood,1,0\n": "a whole number from 0",
