@@ -70,6 +70,10 @@ def execute(options: argparse.Namespace) -> int:
         )
     if options.onnx and options.guard is None:
         raise UserError("--onnx is an option of a guard: add --guard DETECTOR DIR")
+    if options.fold is not None and options.folder is not None:
+        raise UserError(
+            f"--fold is for --arrays and --guard: choose weights by --jobs '*, fold {options.fold}'"
+        )
     if options.arrays is not None:
         return _export_arrays(options)
     return _export_weights(options) if options.guard is None else _export_guard(options)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.errors import UserError, reason_of
 from oodbench.images.arrays import HEAD_FILE, OOD, TEST, TRAIN, VALIDATION, write_arrays
 from oodbench.registry.lookup import Registry
@@ -42,8 +43,11 @@ def export_arrays(run: Run, store: Store, registry: Registry, folder: Path) -> P
         The definition of the benchmark.
 
     Raises:
-        UserError: if an artifact is not in the store, or the folder cannot be written to.
+        UserError: if the run has no classifier, an artifact is not in the store, or the folder
+            cannot be written to.
     """
+    if NO_CLASSIFIER in run.info["request"]["classifier"]:
+        raise UserError("the run has no classifier, whose features and logits could be written")
     seed = run.info["request"]["classifier_seeds"][0]
     outputs = {
         (entry["dataset"], entry["split"]): entry["artifact"]
@@ -53,15 +57,18 @@ def export_arrays(run: Run, store: Store, registry: Registry, folder: Path) -> P
     id_dataset = str(run.records["id_dataset"].iloc[0])
     sets = list(run.records.loc[run.records["ood_dataset"] != "", "ood_dataset"].unique())
     names = _names(sets)
+    tests = {
+        part: _open(store, outputs[title, "test"])
+        for title, part in {id_dataset: TEST, **names}.items()
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part, splits in PARTS.items():
             listed = [outputs[id_dataset, each] for each in splits if (id_dataset, each) in outputs]
             if made := [each for each in map(store.find_written, listed) if each is not None]:
                 write_arrays(folder / f"{part}{SUFFIX}", _joined(made))
-        for title, part in {id_dataset: TEST, **names}.items():
-            arrays = _joined([_open(store, outputs[title, "test"])])
-            write_arrays(folder / f"{part}{SUFFIX}", arrays)
+        for part, artifact in tests.items():
+            write_arrays(folder / f"{part}{SUFFIX}", _joined([artifact]))
         if head := _head(run, store, registry, seed):
             write_arrays(folder / f"{HEAD_FILE}{SUFFIX}", head)
         path = folder / DEFINITION

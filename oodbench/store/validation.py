@@ -78,5 +78,5 @@ def describe(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"key '{place}' is unknown"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    text = message[0].lower() + message[1:]
+    text = (message[0].lower() + message[1:]).replace("valid tuple", "valid list")
     return f"key '{place}' {text}" if text.startswith("should") else f"key '{place}': {text}"

@@ -57,6 +57,15 @@ def test_what_was_exported_is_taken_by_another_store(
     }
 
 
+def test_an_export_from_another_store_leaves_no_folder(
+    drawable: Path, tmp_path: Path, capsys
+) -> None:
+    arrays = tmp_path / "arrays"
+    assert main(["export", str(drawable), "--arrays", str(arrays), "--store", str(tmp_path)]) == 2
+    assert "not all in the store" in capsys.readouterr().err
+    assert not arrays.exists()
+
+
 def test_a_pattern_that_fits_nothing_is_refused(
     drawable: Path, store: Path, tmp_path: Path, capsys
 ) -> None:

@@ -301,6 +301,14 @@ def test_commands_of_one_fold_ask_which(folded: Run, capsys: Any) -> None:
     assert "'5' is no fold of the run" in capsys.readouterr().err
 
 
+def test_weights_of_a_fold_are_chosen_by_their_job(
+    folded: Run, tmp_path: Path, capsys: Any
+) -> None:
+    assert main(["export", str(folded.directory), str(tmp_path / "weights"), "--fold", "3"]) == 2
+    assert "choose weights by --jobs '*, fold 3'" in capsys.readouterr().err
+    assert not (tmp_path / "weights").exists()
+
+
 def test_tables_of_measures_are_computed_from_each_folds_scores(folded: Run, capsys: Any) -> None:
     metrics = ["--metrics", "aupr_ood_balanced"]
     assert main(["table", str(folded.directory), "--format", "csv", *metrics]) == 0
@@ -329,6 +337,7 @@ def test_tuning_takes_one_definition(definition: Path, capsys: Any) -> None:
         ('other = ["0"]', r"each has an ID set of its own; 'digits\[{digit}\]' lacks {other}"),
         ('digit = ["0"]\nother = ["1"]', r"has 2 keys \(digit, other\); name one"),
         ("digit = [0]", "key 'folds"),
+        ('digit = "0"', r"key 'folds\.digit' should be a valid list"),
         ('digit = ["12"]', r"'12' in 'digits\[12\]' is no class; 'digits' has the classes 0-9"),
         ('digit = ["0,1", "1,0"]', "the folds 0,1 and 1,0 have the ID set Digits, classes 0, 1"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from sample_detectors import Brightness, Confidence
 
 import oodbench
+from oodbench.cli import main
 from oodbench.contracts import FigureUnavailable
 from oodbench.errors import UserError
 from oodbench.plot.view import StoredRun
@@ -83,6 +84,13 @@ def test_its_run_verifies_and_can_be_recomputed(one_class: Run, definition: Path
     before = one_class.records
     assert recompute_run(one_class.directory).records.equals(before)
     assert read_run(one_class.directory).records.equals(before)
+
+
+def test_it_has_no_features_to_export(one_class: Run, tmp_path: Path, capsys: Any) -> None:
+    arrays = tmp_path / "arrays"
+    assert main(["export", str(one_class.directory), "--arrays", str(arrays)]) == 2
+    assert "the run has no classifier" in capsys.readouterr().err
+    assert not arrays.exists()
 
 
 def test_figures_of_its_classifier_are_unavailable(one_class: Run) -> None:
