@@ -14,7 +14,6 @@ from typing import Any
 
 from oodbench.cli.output import complain
 from oodbench.errors import OodbenchError, UserError
-from oodbench.report.layout import printable
 from oodbench.store.paths import expanded
 
 COMMANDS = (
@@ -115,7 +114,8 @@ class _Parser(argparse.ArgumentParser):
         self.register("type", Path, _path)  # in all commands, ~ is the home folder
 
     def error(self, message: str) -> Any:
-        self.exit(MISUSED, f"oodbench: {printable(message)} (see '{self.prog} --help')\n")
+        complain(f"oodbench: {message} (see '{self.prog} --help')")
+        self.exit(MISUSED)
 
 
 class _Version(argparse.Action):

@@ -63,10 +63,14 @@ def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
         known = {*registry.benchmarks, *registry.datasets}
         raise UnknownName("benchmark or ID data set", name, known)
     if options.ood is None or options.classifier is None:
-        known_classifiers = "|".join([*registry.classifiers, NO_CLASSIFIER])
+        lacking = []
+        if options.ood is None:
+            lacking.append("OOD sets by --ood NAME,...")
+        if options.classifier is None:
+            listed = ", ".join(registry.classifiers)
+            lacking.append(f"a classifier by --classifier NAME ({listed}) or {NO_CLASSIFIER}")
         raise UserError(
-            f"there is no benchmark for the ID set '{name}'; say which OOD sets and which "
-            f"classifier: --ood NAME,... --classifier {known_classifiers}"
+            f"there is no benchmark for the ID set '{name}'; name {' and '.join(lacking)}"
         )
     return Benchmark(
         name=as_name(Path(name).stem), id=name, ood=(), classifier=str(options.classifier)

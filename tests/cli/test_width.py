@@ -65,6 +65,18 @@ def test_what_a_command_says_of_a_run_wraps(
         assert len(each) <= 80 or len(each.split()) == 1  # a path
 
 
+@pytest.mark.parametrize(
+    "line", ["run --id ./images", "store gc --older yesterday", "store list", "import openood here"]
+)
+def test_what_is_said_of_a_mistake_wraps(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code: object = main(line.split())
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
+
+
 def test_a_sentence_is_a_line_where_nothing_says_how_wide(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

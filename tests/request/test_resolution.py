@@ -222,6 +222,10 @@ def test_an_id_set_without_benchmark_needs_ood_sets_and_a_classifier(ask, tmp_pa
     path = str(tmp_path / "mine")
     with pytest.raises(UserError, match=r"no benchmark for the ID set '.*mine'.*--ood.*--class"):
         ask(id=path)
+    with pytest.raises(UserError, match=r"'; name OOD sets by --ood NAME,\.\.\.$"):
+        ask(id=path, classifier="none")
+    with pytest.raises(UserError, match=r"'; name a classifier by .*, preact-resnet, .* or none$"):
+        ask(id=path, ood=["uniform"])
     resolved = ask(id=path, ood=["uniform"], classifier="preact-resnet")
     assert titles(resolved) == ["mine", "Uniform"]
     assert resolved.benchmark.name == "mine"
