@@ -27,6 +27,9 @@ SUFFIX = ".parquet"
 LABELS = ("label", "labels", "fine_label")
 """Names of columns of labels, in the order of preference."""
 
+LARGEST = 2**31
+"""What whole numbers that are labels stay below."""
+
 GROUP_BYTES = 2**31
 """Bytes that a row group may unpack to: one is in memory at a time."""
 
@@ -221,8 +224,8 @@ def number_labels(
         numbers_of = {name: number for number, name in enumerate(classes)} | {None: -1}
         numbers = np.array([numbers_of[each] for each in labels], dtype=np.int64)
         return numbers, np.arange(len(classes)), classes
-    if not all(type(each) is int or each is None for each in labels):
-        raise InvalidData(f"{path}: labels are neither whole numbers nor texts")
+    if not all(each is None or (type(each) is int and each < LARGEST) for each in labels):
+        raise InvalidData(f"{path}: labels are neither texts nor whole numbers below {LARGEST:,}")
     numbers = np.array([-1 if each is None else max(each, -1) for each in labels], dtype=np.int64)
     values = np.unique(numbers[numbers >= 0])
     if names is None:

@@ -310,8 +310,10 @@ def _require_folds(path: Path, values: Mapping[str, list[Any]], info: Mapping[st
     sets = set(values["id_dataset"])
     folds = list(info.get("folds", [""]))
     named = values.get("fold", [""] * len(values["id_dataset"]))
-    if {*named} != {*folds}:
-        raise InvalidData(f"'{path}' has not the folds that run.json names: {', '.join(folds)}")
+    if "folds" in info and {*named} != {*folds}:
+        raise InvalidData(
+            f"'{path}' lacks folds that run.json names, or has others: {', '.join(folds)}"
+        )
     pairs = {*zip(named, values["id_dataset"], strict=True)}
     if not len(pairs) == len(sets) == len(folds):
         raise InvalidData(f"'{path}' has records of {len(sets)} ID sets, not {len(folds)}")

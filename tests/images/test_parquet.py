@@ -143,7 +143,9 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="a label is 5, of 3 names of classes"):
         UserImages(path=str(tmp_path))
     write(path, [0.5, 1.5])
-    with pytest.raises(InvalidData, match="labels are neither whole numbers nor texts"):
+    with pytest.raises(
+        InvalidData, match="labels are neither texts nor whole numbers below 2,147,483,648"
+    ):
         UserImages(path=str(tmp_path))
     pq.write_table(pa.table({"image": [{"bytes": "text", "path": ""}]}), path)
     with pytest.raises(UserError, match="columns of images, with bytes and path: none"):
