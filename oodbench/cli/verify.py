@@ -62,7 +62,7 @@ def execute(options: argparse.Namespace) -> int:
     if misfits:
         return 1
     say(f"verified: {verdict.figures:,} figures follow from the scores")
-    if replayed:
+    if replayed and replayed.scores:
         say(f"replayed: {replayed.scores:,} scores are those of the detectors that the pack names")
     return 0
 
