@@ -11,7 +11,7 @@ from oodbench.contracts import Dataset, ImageSet, Info, InvalidParameter
 SIDE = 32
 """Side of a picture, in pixels."""
 
-POINTS, STEPS, FORGOTTEN = 2000, 40, 10
+POINTS, STEPS, FORGOTTEN = 500, 40, 10
 """Points that move at once, how often they move, and how many of their first places count not."""
 
 EDGE = 0.01
