@@ -112,7 +112,7 @@ def execute_plan(options: argparse.Namespace) -> int:
             "job": job.title,
             "stage": job.ref.stage,
             "key": job.ref.key,
-            "cpus": job.resources.cpus,
+            "cpus": job.bounded(planned.resolved.request.cpus).resources.cpus,
             "gpus": job.resources.gpus,
         }
         for job in planned.pending

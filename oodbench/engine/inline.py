@@ -14,6 +14,7 @@ from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.child import Child
 from oodbench.engine.worker import execute
+from oodbench.hardware import count_cpus
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job
 from oodbench.registry.loading import is_shipped
@@ -44,6 +45,8 @@ def run_inline(
     Raises:
         UserError: if the request or the data is at fault.
     """
+    cpus = count_cpus()
+    jobs = [job.bounded(cpus) for job in jobs]
     in_process = os.environ.get(IN_PROCESS) == "1" and timeout is None
     with Child(timeout) as child, Agenda(jobs, store, observer, results) as agenda:
         while agenda.unfinished:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import socket
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
+from oodbench.engine.cluster import connected, fitted_to_machines, one_line
 from oodbench.engine.worker import Outcome, execute, took_too_long
-from oodbench.errors import UserError, describe
+from oodbench.errors import describe
 from oodbench.plan.jobs import Job, Ref
 from oodbench.registry.isolation import isolated
 from oodbench.store.artifacts import Store
 
 POLL_SECONDS = 0.2
-REACH_SECONDS = 10
+LETTER_SECONDS = 10
+"""How long the mailbox may take to hand over its letters."""
+
 QUEUED = 2
 """Jobs that are handed to Ray at a time, as a multiple of what can run: none waits for us."""
 
@@ -62,89 +61,12 @@ def run_ray(
         timeout: seconds that a job may take; None for any number.
 
     Raises:
-        UserError: if the cluster cannot be reached, is lost or is too small, or the request or
-            the data is at fault.
+        UserError: if the cluster cannot be reached, is lost or has no machine for a job, or the
+            request or the data is at fault.
     """
     with connected(cpus, gpus, address) as ray:
-        _refuse_small_machines(jobs, ray.nodes())
-        _Scheduler(ray, jobs, store, device, observer, results, timeout).run()
-
-
-@contextmanager
-def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
-    """Yield Ray, connected to a cluster or started here, for as long as the block takes.
-
-    Args:
-        cpus: CPUs of this machine to use.
-        gpus: GPUs of this machine to use.
-        address: as of `run_ray`.
-
-    Raises:
-        UserError: if Ray cannot be started or reached, or is lost.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    address = address or os.environ.get("RAY_ADDRESS")
-    ours = not ray.is_initialized()
-    if ours:
-        resources: dict[str, Any] = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
-        try:
-            _try_address(address or "")
-            ray.init(
-                address=address or "local",  # None would join whatever cluster was started here
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **resources,
-            )
-        except Exception as error:  # Ray raises anything, as when its processes start too slowly
-            where = f"reached at {address}" if address else "started on this machine"
-            raise UserError(
-                f"Ray cannot be {where}: {_one_line(error)}; --engine inline does without"
-            ) from error
-    try:
-        yield ray
-    except ray.exceptions.RayError as error:
-        raise UserError(
-            f"Ray was lost: {_one_line(error)}; the same command resumes from here, and "
-            "--engine inline works without Ray"
-        ) from error
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _one_line(error: Exception) -> str:
-    """Return the first line of an exception of Ray's, which has many."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".;: ") if lines else type(error).__name__
-
-
-def _try_address(address: str) -> None:
-    """Raise OSError if nothing listens at ``host:port``, which takes Ray minutes to find out."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
-
-
-def _refuse_small_machines(jobs: Sequence[Job], nodes: Sequence[Mapping[str, Any]]) -> None:
-    """Raise UserError if a job would wait for ever, no machine being large enough for it."""
-    machines = [
-        (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-        for node in nodes
-        if node["Alive"]
-    ]
-    for job in jobs:
-        needed = job.resources
-        if not any(cpus >= needed.cpus and gpus >= needed.gpus for cpus, gpus in machines):
-            cpus, gpus = max(machines, default=(0.0, 0.0))
-            raise UserError(
-                f"'{job.title}' asks for {needed.cpus} CPUs and {needed.gpus:g} GPUs, and the "
-                f"largest machine of the Ray cluster has {cpus:g} and {gpus:g}; start the run on "
-                "a machine like those of the cluster, or use --engine inline"
-            )
+        fitted = fitted_to_machines(jobs, ray.nodes())
+        _Scheduler(ray, fitted, store, device, observer, results, timeout).run()
 
 
 class _Scheduler:
@@ -236,7 +158,7 @@ class _Scheduler:
         """Return the reports that came in; none if the mailbox is slow or lost."""
         try:
             letters: list[Letter] = self._ray.get(
-                self._mailbox.take_all.remote(), timeout=REACH_SECONDS
+                self._mailbox.take_all.remote(), timeout=LETTER_SECONDS
             )
         except self._ray.exceptions.RayError:
             return []
@@ -267,7 +189,7 @@ class _Scheduler:
                 return None
             if isinstance(error, self._ray.exceptions.OutOfMemoryError):
                 return Outcome("was ended because its machine ran out of memory", str(error))
-            reason = f"its process was lost {RETRIES + 1} times: {_one_line(error)}"
+            reason = f"its process was lost {RETRIES + 1} times: {one_line(error)}"
             return Outcome(reason, str(error))
         return outcome
 

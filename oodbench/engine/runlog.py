@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,8 @@ from oodbench.engine import Observer
 from oodbench.engine.progress import Tally
 from oodbench.engine.worker import Outcome
 from oodbench.plan.jobs import Job
+
+_LOGGER = logging.getLogger("oodbench")
 
 
 class RunLog:
@@ -34,8 +37,11 @@ class RunLog:
         self._title = title
         self._observer = observer
         self._tally = Tally()
+        self._handler = _Handler(self._write)
 
     def __enter__(self) -> Self:
+        _LOGGER.addHandler(self._handler)
+        _LOGGER.setLevel(logging.INFO)
         self._began = time.perf_counter()
         self._write(f"{time.strftime('%Y-%m-%d')}  oodbench {version('oodbench')}: {self._title}")
         return self
@@ -46,6 +52,7 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _LOGGER.removeHandler(self._handler)
         seconds = time.perf_counter() - self._began
         if error is None:
             self._write(f"finished after {seconds:.1f} s\n")
@@ -86,3 +93,15 @@ class RunLog:
             self._path.open("a", encoding="utf-8", errors="backslashreplace") as file,
         ):
             file.write(f"{text}\n")
+
+
+class _Handler(logging.Handler):
+    """Writes what is logged in the course of a run."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().rstrip()
+        self._write(f"{time.strftime('%H:%M:%S')}  {textwrap.indent(text, '    ').lstrip()}")

@@ -19,7 +19,7 @@ The kinds of job, and what they take in::
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 
@@ -28,7 +28,11 @@ class Resources:
     """What a job occupies while it runs.
 
     The number of CPUs is also its number of threads, which may change results in the last digit.
-    So it depends on the kind of job and on the machine, never on what else there is to do.
+    So it depends on the kind of job and on the machines, never on what else there is to do.
+
+    Attributes:
+        cpus: as many as the job makes use of; the engine gives it fewer where machines are smaller.
+        gpus: GPUs, or the share of one.
     """
 
     cpus: int
@@ -69,6 +73,10 @@ class Job:
     optional: frozenset[str] = frozenset()
     passes: str = ""
     companions: tuple[Job, ...] = ()
+
+    def bounded(self, cpus: int) -> Job:
+        """Return the job as it runs on a machine of so many CPUs."""
+        return replace(self, resources=replace(self.resources, cpus=min(self.resources.cpus, cpus)))
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class _Planner:
         self.request = request
         self.plan = Plan()
         device_share = 1.0 if request.gpus else 0.0
-        self._heavy = Resources(min(request.cpus, HEAVY_CPUS), device_share)
+        self._heavy = Resources(HEAVY_CPUS, device_share)
         self._light = Resources(1, device_share / 4)
         self._shared = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.engine import Observer, Outcomes
+from oodbench.engine.cluster import connected
 from oodbench.engine.inline import run_inline
 from oodbench.engine.progress import Progress
-from oodbench.engine.ray import connected
 from oodbench.engine.worker import Outcome
 from oodbench.plan.jobs import Job, Ref, Resources
 from oodbench.request.request import Request

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,22 @@ import pytest
 import sample_detectors as sample
 
 from oodbench.engine import Outcomes
+from oodbench.engine.cluster import connected, fitted_to_machines
 from oodbench.engine.progress import Progress
-from oodbench.engine.ray import _refuse_small_machines, _Scheduler, connected, run_ray
+from oodbench.engine.ray import _Scheduler, run_ray
+from oodbench.engine.runlog import RunLog
 from oodbench.errors import UserError
 from oodbench.plan.jobs import Job, Ref, Resources
 from oodbench.store.artifacts import Store
 
 IMAGES = np.arange(10 * 36, dtype=np.uint8).reshape(10, 1, 6, 6)
 MACHINES = [
+    {"Alive": True, "Resources": {"GPU": 8.0, "memory": 1e9}},
     {"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e9}},
-    {"Alive": True, "Resources": {"CPU": 1.0, "GPU": 1.0}},
-    {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    {"Alive": True, "Resources": {"CPU": 3.0, "GPU": 1.0}},
+    {"Alive": False, "Resources": {"CPU": 1.0, "GPU": 8.0}},
 ]
+"""A head that runs no jobs, two machines, and one that was lost."""
 
 
 class Unpicklable(sample.Brightness):
@@ -72,23 +77,57 @@ def score_job(detector, cpus: int = 1, gpus: float = 0.0) -> Job:
     return Job(Ref("score", name), f"score by {name}", spec, images, Resources(cpus, gpus))
 
 
-@pytest.mark.parametrize(("cpus", "gpus"), [(2, 0.0), (1, 0.25), (1, 1.0)])
-def test_a_job_that_fits_one_machine_is_taken(cpus: int, gpus: float) -> None:
-    _refuse_small_machines([score_job(sample.Brightness(), cpus, gpus)], MACHINES)
+@pytest.mark.parametrize(
+    ("gpus", "cpus"), [(0.0, 2), (0.25, 3), (1.0, 3)], ids=["no-gpu", "share", "gpu"]
+)
+def test_a_job_has_the_cpus_of_the_smallest_machine_that_suits_it(gpus: float, cpus: int) -> None:
+    (job,) = fitted_to_machines([score_job(sample.Brightness(), 4, gpus)], MACHINES)
+    assert job.resources == Resources(cpus, gpus)
 
 
-@pytest.mark.parametrize(("cpus", "gpus"), [(4, 0.0), (2, 1.0), (1, 2.0)])
-def test_a_job_that_fits_no_living_machine_is_refused(cpus: int, gpus: float) -> None:
-    expected = rf"asks for {cpus} CPUs and {gpus:g} GPUs, and the largest machine .* has 2 and 0;"
-    with pytest.raises(UserError, match=expected):
-        _refuse_small_machines([score_job(sample.Brightness(), cpus, gpus)], MACHINES)
+def test_a_job_that_needs_few_cpus_is_given_no_more() -> None:
+    (job,) = fitted_to_machines([score_job(sample.Brightness(), 1)], MACHINES)
+    assert job.resources == Resources(1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "machines"),
+    [(2.0, MACHINES), (0.0, MACHINES[:1]), (0.0, [])],
+    ids=["gpus", "no-cpu", "no-machine"],
+)
+def test_a_job_that_no_living_machine_suits_is_refused(gpus: float, machines: list) -> None:
+    with pytest.raises(UserError, match=rf"'score by brightness' asks for 1 CPU and {gpus:g} GPUs"):
+        fitted_to_machines([score_job(sample.Brightness(), 1, gpus)], machines)
 
 
 def test_a_cluster_that_is_too_small_is_found_out_before_any_work(ray, store: Store) -> None:
-    jobs = [score_job(sample.Brightness()), score_job(sample.ReturnsNan(), cpus=2)]
-    with pytest.raises(UserError, match="'score by returns-nan' asks for 2 CPUs"):
+    jobs = [score_job(sample.Brightness()), score_job(sample.ReturnsNan(), gpus=1)]
+    with pytest.raises(UserError, match="'score by returns-nan' asks for 1 CPU and 1 GPUs"):
         run_ray(jobs, store, "cpu", Progress(quiet=True), Outcomes(), cpus=1, gpus=0)
     assert store.find("score", "brightness") is None
+
+
+def test_a_job_that_uses_several_cpus_runs_on_a_machine_of_one(ray, store: Store) -> None:
+    results = Outcomes()
+    jobs = [score_job(sample.Brightness(), cpus=4)]
+    run_ray(jobs, store, "cpu", Progress(quiet=True), results, cpus=1, gpus=0)
+    assert results.done == {jobs[0].ref}
+    assert store.open("score", "brightness").meta["cpus"] == 1
+
+
+def test_what_ray_announces_is_in_the_log_and_not_on_the_terminal(ray, capsys, tmp_path) -> None:
+    from ray._private import utils, worker
+
+    path = tmp_path / "run.log"
+    with RunLog(path, "digits", Progress(quiet=True)), connected(1, 0, None):
+        text = "Raylet is terminated. Last lines:\n  one\n  two"
+        utils.publish_error_to_driver("died", text, gcs_client=worker.global_worker.gcs_client)
+        end = time.monotonic() + 20
+        while "two" not in path.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    assert "Ray: Raylet is terminated. Last lines:\n      one\n      two" in path.read_text()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_detector_that_cannot_be_pickled_fails_alone(ray, store: Store) -> None:

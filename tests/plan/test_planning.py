@@ -408,13 +408,12 @@ def test_the_resources_of_a_job_do_not_depend_on_what_else_is_planned() -> None:
 @pytest.mark.parametrize(
     ("cpus", "gpus", "heavy", "light"),
     [
-        (1, 0, Resources(1, 0.0), Resources(1, 0.0)),
-        (2, 0, Resources(2, 0.0), Resources(1, 0.0)),
+        (1, 0, Resources(4, 0.0), Resources(1, 0.0)),
         (64, 0, Resources(4, 0.0), Resources(1, 0.0)),
         (64, 8, Resources(4, 1.0), Resources(1, 0.25)),
     ],
 )
-def test_passing_over_images_gets_several_cpus_and_a_fit_one(cpus, gpus, heavy, light) -> None:
+def test_passing_over_images_uses_several_cpus_and_a_fit_one(cpus, gpus, heavy, light) -> None:
     made = plan(cpus=cpus, gpus=gpus, detectors={"two": FirstOfTwo()})
     found = {job.title: job.resources for job in made.jobs.values()}
     assert found["train network (seed 0)"] == heavy

@@ -1,0 +1,133 @@
+"""Ray, started here or on a cluster: connecting to it, and fitting jobs to its machines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from oodbench.errors import UserError
+from oodbench.plan.jobs import Job
+
+REACH_SECONDS = 10
+"""How long a cluster may take to answer at all."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
+    """Yield Ray, connected to a cluster or started here, for as long as the block takes.
+
+    Args:
+        cpus: CPUs of this machine to use.
+        gpus: GPUs of this machine to use.
+        address: of a running cluster; None takes ``$RAY_ADDRESS``, and without that starts Ray on
+            this machine.
+
+    Raises:
+        UserError: if Ray cannot be started or reached, or is lost.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS")
+    ours = not ray.is_initialized()
+    with _messages_logged():
+        if ours:
+            _start(ray, cpus, gpus, address)
+        try:
+            yield ray
+        except ray.exceptions.RayError as error:
+            raise UserError(
+                f"Ray was lost: {one_line(error)}; the same command resumes from here, and "
+                "--engine inline works without Ray"
+            ) from error
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+def _start(ray: Any, cpus: int, gpus: int, address: str | None) -> None:
+    resources: dict[str, Any] = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
+    try:
+        _try_address(address or "")
+        ray.init(
+            address=address or "local",  # None would join whatever cluster was started here
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **resources,
+        )
+    except Exception as error:  # Ray raises anything, as when its processes start too slowly
+        where = f"reached at {address}" if address else "started on this machine"
+        raise UserError(
+            f"Ray cannot be {where}: {one_line(error)}; --engine inline does without"
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """Return the first line of an exception of Ray's, which has many."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".;: ") if lines else type(error).__name__
+
+
+def _try_address(address: str) -> None:
+    """Raise OSError if nothing listens at ``host:port``, which takes Ray minutes to find out."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+
+
+@contextmanager
+def _messages_logged() -> Iterator[None]:
+    """Log what the processes of a cluster announce, such as the last lines of one that was lost.
+
+    Ray prints that on the standard output, among the user's own, and no setting prevents it. What
+    it means for a job is an exception besides.
+    """
+    worker: Any = sys.modules["ray._private.worker"]
+    printing = worker.print_to_stdstream
+
+    def log(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        _LOG.info("Ray: %s", "\n".join(data["lines"]))
+
+    worker.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
+
+
+def fitted_to_machines(jobs: Sequence[Job], nodes: Sequence[Mapping[str, Any]]) -> list[Job]:
+    """Return jobs with the CPUs of the smallest machine that has the GPUs they ask for.
+
+    So each of these machines can run them, and what they compute is the same on all.
+
+    Args:
+        jobs: the jobs.
+        nodes: the machines, as Ray describes them.
+
+    Raises:
+        UserError: if a job would wait for ever, as no machine has a CPU or the GPUs for it.
+    """
+    resources = [node["Resources"] for node in nodes if node["Alive"]]
+    machines = [(int(each.get("CPU", 0)), each.get("GPU", 0.0)) for each in resources]
+    fitted = []
+    for job in jobs:
+        suited = [cpus for cpus, gpus in machines if cpus and gpus >= job.resources.gpus]
+        if not suited:
+            most = max((gpus for cpus, gpus in machines if cpus), default=0.0)
+            raise UserError(
+                f"'{job.title}' asks for 1 CPU and {job.resources.gpus:g} GPUs, and "
+                f"{len(machines)} machines of the Ray cluster have {sum(c for c, _ in machines)} "
+                f"CPUs, and {most:g} GPUs at most; add machines to it, compute with --device cpu, "
+                "or use --engine inline"
+            )
+        fitted.append(job.bounded(min(suited)))
+    return fitted
