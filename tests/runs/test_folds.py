@@ -246,7 +246,9 @@ def test_a_changed_score_in_one_fold_is_named(copied: Run, definition: Path, cap
 
 def test_records_without_a_fold_that_run_json_names_are_refused(copied: Run) -> None:
     fewer = copied.records[copied.records["fold"] != "3"]
-    with pytest.raises(InvalidData, match=r"lacks folds that run\.json names, or has others: 0, 3, 8"):
+    with pytest.raises(
+        InvalidData, match=r"lacks folds that run\.json names, or has others: 0, 3, 8"
+    ):
         rewritten(copied, records=fewer)
 
 
