@@ -99,23 +99,18 @@ class FittedAdapter(Adapter):
     which are kept under the names of its attributes. The rest is constructed again.
 
     Attributes:
-        by_class: whether it learns something about each class, so that none may be missing.
         copies: how often pytorch-ood holds all that it is fitted on, besides the original.
     """
 
-    by_class: ClassVar[bool] = False
     copies: ClassVar[float] = 2.0
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Fit pytorch-ood's detector on what the classifier makes of the training images.
 
         Raises:
-            PluginError: if a class has no training images, and the detector wants some of each;
-                if all images at once do not fit into memory.
+            PluginError: if all images at once do not fit into memory.
         """
         values, labels = gather(train, self.read, self.copies)
-        if self.by_class:
-            check_classes(labels, train.num_classes)
         return self.fit_values(values, labels, context)
 
     def fit_values(self, values: Tensor, labels: Tensor, context: Context) -> Self:
@@ -251,17 +246,3 @@ def gather(
         labels.append(batch.labels)
         done += len(batch)
     return values, torch.cat(labels)
-
-
-def check_classes(labels: Tensor, num_classes: int) -> None:
-    """Raise an error if labels (n,) lack a class from 0 to ``num_classes`` - 1.
-
-    Raises:
-        PluginError: naming the classes.
-    """
-    import torch
-
-    missing = sorted(set(range(num_classes)) - set(torch.unique(labels).tolist()))
-    if missing:
-        more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
-        raise PluginError(f"there are no training images of the classes {missing[:10]}{more}")

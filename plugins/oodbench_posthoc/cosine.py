@@ -35,13 +35,9 @@ class CosineSimilarity(Detector):
     )
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the direction of each class's mean, batch by batch.
-
-        Raises:
-            PluginError: if a class has no training images.
-        """
-        means, _ = means_of(Values(train, lambda batch: batch.features), train.num_classes)
-        self.directions_ = directions(means)
+        """Learn the direction of each class's mean, batch by batch."""
+        values = Values(train, lambda batch: batch.features)
+        self.directions_ = directions(means_of(values, train.num_classes))
         return self
 
     def score(self, batch: Batch) -> Tensor:

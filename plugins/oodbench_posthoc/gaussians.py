@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oodbench.contracts import Batch, Stream
-from oodbench_posthoc.adapter import check_classes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +41,7 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class Moments:
-    """Means and covariances of the values of k classes, float64.
+    """Means and covariances of the values of the k classes that have images, float64.
 
     Attributes:
         means: (k, d), of each class.
@@ -104,34 +103,35 @@ def moments_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> Mom
 
     Args:
         values: the values (n, d) and labels (n,) of batches; iterated twice.
-        num_classes: k.
-
-    Raises:
-        PluginError: if a class has no images.
+        num_classes: number of classes that labels may be of; of those without images, there is no
+            mean.
     """
-    means, shares = means_of(values, num_classes)
+    sums, counts = _sums_of(values, num_classes)
+    shares = counts.double() / counts.sum()
+    means = sums / counts.clamp(min=1)[:, None]
     mean = shares @ means
     within = means.new_zeros((means.shape[1], means.shape[1]))
-    count = 0
     for batch, labels in values:
         deviations = batch.double() - means[labels]
         within.addmm_(deviations.T, deviations)
-        count += len(batch)
-    within /= count
+    within /= counts.sum()
     apart = (means - mean) * shares.sqrt()[:, None]
-    return Moments(means, within, mean, within + apart.T @ apart)
+    return Moments(means[counts > 0], within, mean, within + apart.T @ apart)
 
 
-def means_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> tuple[Tensor, Tensor]:
-    """Return the mean of each class (k, d), and its share of the images (k,), float64.
+def means_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> Tensor:
+    """Return the mean of each class that has images: (k, d) float64.
 
     Args:
         values: the values (n, d) and labels (n,) of batches.
-        num_classes: k.
-
-    Raises:
-        PluginError: if a class has no images.
+        num_classes: number of classes that labels may be of.
     """
+    sums, counts = _sums_of(values, num_classes)
+    return sums[counts > 0] / counts[counts > 0][:, None]
+
+
+def _sums_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return the sum of each class, (k, d) float64, and its number of images, (k,) int64."""
     import torch
 
     # Nothing small may be kept of a batch: it would split the memory that the next one could take.
@@ -142,8 +142,7 @@ def means_of(values: Iterable[tuple[Tensor, Tensor]], num_classes: int) -> tuple
             counts = torch.zeros(num_classes, dtype=torch.int64, device=batch.device)
         sums.index_add_(0, labels, batch.double())
         counts += torch.bincount(labels, minlength=num_classes)
-    check_classes(counts.nonzero()[:, 0], num_classes)
-    return sums / counts[:, None], counts.double() / counts.sum()
+    return sums, counts
 
 
 def whitening_of(covariance: Tensor) -> Tensor:

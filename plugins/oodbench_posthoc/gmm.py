@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from oodbench.contracts import Context, Info, PluginError, State, Stream
-from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.checks import check_positive
 from oodbench_posthoc.memory import check_memory
 from oodbench_posthoc.principal import LearnsVariances
@@ -27,7 +26,6 @@ class ClassGaussians(LearnsVariances, StreamedAdapter):
 
     original = "GMM"
     renamed: ClassVar = {"reg": "regularization"}
-    by_class = True
     info = Info(
         name="gmm",
         title="GMM",
@@ -43,8 +41,8 @@ class ClassGaussians(LearnsVariances, StreamedAdapter):
         """Fit a Gaussian to each class.
 
         Raises:
-            PluginError: if a class has no images, or its covariance is not positive definite; if
-                the covariances do not fit into memory.
+            PluginError: if the covariance of a class is not positive definite; if covariances do
+                not fit into memory.
         """
         features = next(iter(train)).features
         covariances = 8 * train.num_classes * features.shape[1] ** 2
@@ -65,19 +63,19 @@ class ClassGaussians(LearnsVariances, StreamedAdapter):
                 counts[number] += len(members)
                 sums[number] += members.sum(dim=0)
                 squares[number].addmm_(members.T, members)
-        check_classes(torch.arange(k)[counts.cpu() > 0], k)
-        means = sums / counts[:, None]
-        for number in range(k):
+        seen = counts > 0
+        counts, squares, means = counts[seen], squares[seen], sums[seen] / counts[seen, None]
+        for number in range(len(means)):
             squares[number] /= counts[number]
             squares[number] -= torch.outer(means[number], means[number])
             squares[number].diagonal().add_(self.regularization)
         factors, failed = torch.linalg.cholesky_ex(squares)
         if failed.any():
             raise PluginError(
-                f"the covariance of class {int(failed.nonzero()[0])} is not positive definite; "
-                f"increase regularization, which is {self.regularization}"
+                f"the covariance of class {int(seen.nonzero()[failed > 0][0])} is not positive "
+                f"definite; increase regularization, which is {self.regularization}"
             )
-        self.learned_from = len(train) // k, d  # each class has a covariance of its own
+        self.learned_from = len(train) // len(means), d  # each class has a covariance of its own
         return {
             "_mu": means + shift,
             "_precision": torch.cholesky_inverse(factors),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
-from oodbench_posthoc.adapter import check_classes
 from oodbench_posthoc.checks import check_count
 from oodbench_posthoc.nearest import distance_to_nearest
 
@@ -61,11 +60,7 @@ class PrototypeGradients(Detector):
         self.neighbours = neighbours
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the prototypes, then the gradients of training images.
-
-        Raises:
-            PluginError: if a class has no training images.
-        """
+        """Learn the prototypes, then the gradients of training images."""
         import torch
 
         sums = counts = torch.zeros((), dtype=torch.float64, device=context.device)
@@ -73,13 +68,13 @@ class PrototypeGradients(Detector):
             members = torch.nn.functional.one_hot(batch.labels, context.num_classes).double()
             sums = sums + members.T @ batch.features.double()
             counts = counts + members.sum(dim=0)
-        check_classes(counts.nonzero()[:, 0], context.num_classes)
         noise = blurred_noise(DRAWN, context.shape, context.generator()).to(context.device)
         features = context.classifier.features(noise)  # type: ignore[operator]
         head: Any = context.classifier.head
         energies = -head(features).logsumexp(dim=1)
         unlike = features[energies.topk(KEPT).indices].double().mean(dim=0)
-        self.prototypes_ = torch.cat([sums / counts[:, None], unlike[None]])
+        seen = counts > 0
+        self.prototypes_ = torch.cat([sums[seen] / counts[seen, None], unlike[None]])
         right = [
             self._gradients(batch.features)[batch.logits.argmax(dim=1) == batch.labels]
             for batch in train

@@ -46,11 +46,7 @@ class Mahalanobis(LearnsVariances, Detector):
         return batch.features
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the means and the covariance of the features, batch by batch.
-
-        Raises:
-            PluginError: if a class has no training images.
-        """
+        """Learn the means and the covariance of the features, batch by batch."""
         self.keep(moments_of(Values(train, self.read), train.num_classes).of_classes())
         self.learned_from = len(train), len(self.origin_)
         return self

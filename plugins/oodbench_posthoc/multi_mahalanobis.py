@@ -63,11 +63,7 @@ class LayeredMahalanobis(Detector):
         return torch.cat([by_channel(each).mean(dim=2) for each in layers.outputs.values()], dim=1)
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn means and covariances of every layer, batch by batch.
-
-        Raises:
-            PluginError: if a class has no training images.
-        """
+        """Learn means and covariances of every layer, batch by batch."""
         widths = channels(context.layers)
 
         def fitted(number: int) -> Gaussians:

@@ -25,7 +25,7 @@ class OpenMax(FittedLogitsAdapter):
     less far from the mean logits of the class than this image is, by a Weibull distribution of the
     largest distances, and a_y falls from 1 to 1/m over the m classes with the largest logits and
     is 0 for the others. Mean and distances are those of the training images of a class that are
-    classified correctly (algorithms 1 and 2 of the paper).
+    classified correctly (algorithms 1 and 2 of the paper); w_y is 0 where a class has none.
 
     Args:
         tail: number of the largest distances that the distribution of a class is fitted to; the
@@ -39,7 +39,6 @@ class OpenMax(FittedLogitsAdapter):
 
     original = "OpenMax"
     renamed: ClassVar = {"tailsize": "tail", "alpha": "top_classes", "euclid_weight": "euclidean"}
-    by_class = True
     info = Info(
         name="openmax",
         title="OpenMax",
@@ -89,9 +88,9 @@ class OpenMax(FittedLogitsAdapter):
 
         logits = values.cpu().numpy()
         learned = original._openmax
-        outlying = np.stack(
-            [self._outlying(learned, number, logits) for number in range(logits.shape[1])], axis=1
-        )
+        outlying = np.zeros_like(logits)  # stays 0 for classes without training images
+        for number in learned.centers:
+            outlying[:, number] = self._outlying(learned, number, logits)
         alpha = min(self.top_classes, logits.shape[1])
         # numpy's sort, from the end, ranks ties as pytorch-ood does
         order = np.argsort(logits, axis=1)[:, ::-1][:, :alpha]
@@ -113,7 +112,7 @@ class OpenMax(FittedLogitsAdapter):
         return found
 
     def state(self) -> State:
-        """Return the "centers" (k, k) and "tails" (k, 3) float64 of the classes, in order."""
+        """Return the "classes" (m,) that had images, "centers" (m, k), "tails" (m, 3) float64."""
         import numpy as np
         import torch
 
@@ -122,25 +121,26 @@ class OpenMax(FittedLogitsAdapter):
         tails = [[getattr(learned.distributions[y], name) for name in WEIBULL] for y in classes]
         centers = np.stack([learned.centers[y] for y in classes])
         return {
+            "classes": torch.tensor(classes),
             "centers": torch.from_numpy(centers),
             "tails": torch.tensor(tails, dtype=torch.float64),
         }
 
     def restore(self, state: State, context: Context) -> Self:
         """Take back what `state` returned."""
-        import torch
         from pytorch_ood.detector.openmax.libnotmr import LibNotMR
         from pytorch_ood.detector.openmax.numpy import OpenMax as Learned
 
-        centers, tails = state["centers"], state["tails"]
-        assert isinstance(centers, torch.Tensor)
-        assert isinstance(tails, torch.Tensor)
+        tensors: dict[str, Any] = dict(state)
         learned = Learned(self.tail, self.top_classes, self.euclidean)
-        for number, tail in enumerate(tails.tolist()):
+        classes, tails = (tensors[name].tolist() for name in ("classes", "tails"))
+        for number, center, tail in zip(
+            classes, tensors["centers"].cpu().numpy(), tails, strict=True
+        ):
             distribution = LibNotMR(tailsize=self.tail)
             for name, value in zip(WEIBULL, tail, strict=True):
                 setattr(distribution, name, value)
-            learned.centers[number] = centers[number].cpu().numpy()
+            learned.centers[number] = center
             learned.distributions[number] = distribution
         self.fitted_ = self.construct()
         self.fitted_._openmax = learned

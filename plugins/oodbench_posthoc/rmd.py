@@ -37,11 +37,7 @@ class RelativeMahalanobis(Mahalanobis):
     )
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the means and covariances of the features, batch by batch.
-
-        Raises:
-            PluginError: if a class has no training images.
-        """
+        """Learn the means and covariances of the features, batch by batch."""
         moments = moments_of(Values(train, self.read), train.num_classes)
         self.keep(moments.of_classes())
         self.background_ = moments.of_all().whitening

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from oodbench.contracts import Context, Info, Need, Paper, Stream
-from oodbench_posthoc.adapter import FeaturesAdapter, check_classes
+from oodbench_posthoc.adapter import FeaturesAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,16 +35,13 @@ class HopfieldEnergy(FeaturesAdapter):
         deviations=(
             "The pattern of a class of which no training image is classified correctly is the mean "
             "of all of them.",
+            "Classes without training images are never taken for the predicted one.",
         ),
     )
     needs = frozenset({Need.FEATURES, Need.CLASSIFIER})
 
     def fit(self, train: Stream, context: Context) -> Self:
-        """Learn the pattern of each class, batch by batch.
-
-        Raises:
-            PluginError: if a class has no training images.
-        """
+        """Learn the pattern of each class, batch by batch."""
         import torch
 
         head: Any = context.classifier.head
@@ -55,10 +52,16 @@ class HopfieldEnergy(FeaturesAdapter):
                 correct = head(batch.features).argmax(dim=1) == batch.labels
             everybody.add(batch.features, batch.labels)
             right.add(batch.features[correct], batch.labels[correct])
-        check_classes(everybody.counts.nonzero()[:, 0], train.num_classes)
         never = right.counts == 0
         means = torch.where(never[:, None], everybody.means(), right.means())
-        return self.restore({"patterns": means.float()}, context)
+        classes = everybody.counts.nonzero()[:, 0]
+        return self.restore({"patterns": means[classes].float(), "classes": classes}, context)
+
+    def judge(self, original: Any, values: Tensor) -> Tensor:
+        """Return the negative product of features (n, d) with the pattern of their class: (n,)."""
+        predicted = original.head(values)[:, original.classes].argmax(dim=1)
+        scores: Tensor = -(values * original.patterns[predicted]).sum(dim=1)
+        return scores
 
 
 class _Sums:

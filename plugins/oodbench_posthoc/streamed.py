@@ -24,8 +24,7 @@ class StreamedAdapter(FeaturesAdapter):
         """Fit on features, batch by batch.
 
         Raises:
-            PluginError: if a class has no training images, and the detector wants some of each;
-                if what it learns does not fit into memory.
+            PluginError: if what it learns does not fit into memory.
         """
         return self.restore(self.learn_from_stream(train, context), context)
 

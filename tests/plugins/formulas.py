@@ -57,13 +57,13 @@ def batch_of(values, labels=None):
     return Batch(labels, inputs=images, features=features, logits=NETWORK.head(features))
 
 
-def scores_of(detector, scored=SCORED, train=TRAIN):
+def scores_of(detector, scored=SCORED, train=TRAIN, labels=LABELS):
     """Return the scores (n,) of features after a fit in batches of 7.
 
     The validation images are the training images.
     """
     shape = (1, 1, WIDTH)
-    batch = batch_of(train, LABELS)
+    batch = batch_of(train, labels)
     stream = TensorStream(batch, shape=shape, num_classes=CLASSES, batch_size=7)
     context = Context(
         torch.device("cpu"), 0, shape, CLASSES, _classifier=NETWORK, _validation=stream

@@ -84,15 +84,20 @@ def test_vim_is_a_virtual_logit_against_the_energy(dimension):
     agree(VirtualLogitMatching(dimension=dimension), factor * residual + energy(LOGITS))
 
 
-def test_she_is_the_product_with_the_pattern_of_the_predicted_class():
-    right = logits_of(TRAIN).argmax(axis=1) == LABELS
+@pytest.mark.parametrize("seen", [CLASSES, 2])
+def test_she_is_the_product_with_the_pattern_of_the_predicted_class(seen):
+    """That is the one with the largest logit of the classes that have training images."""
+    train, labels = BANK[seen > LABELS], LABELS[seen > LABELS]
+    right = logits_of(train).argmax(axis=1) == labels
     patterns = np.stack(
         [
-            BANK[of_class & right if (of_class & right).any() else of_class].mean(axis=0)
-            for of_class in (y == LABELS for y in range(CLASSES))
+            train[of_class & right if (of_class & right).any() else of_class].mean(axis=0)
+            for of_class in (y == labels for y in range(seen))
         ]
     )
-    agree(HopfieldEnergy(), -(FEATURES * patterns[PREDICTED]).sum(axis=1))
+    expected = -(FEATURES * patterns[LOGITS[:, :seen].argmax(axis=1)]).sum(axis=1)
+    scores = scores_of(HopfieldEnergy(), train=train.astype(np.float32), labels=labels)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=2e-5)
 
 
 def test_fdbd_is_the_mean_distance_to_decision_boundaries():

@@ -142,12 +142,28 @@ def test_no_more_than_a_few_batches_are_in_memory(detector):
     assert train.most <= 3
 
 
-def test_a_class_without_images_is_named_by_a_streamed_fit():
-    batch = Batch(torch.tensor([0, 2, 0, 2]), features=torch.rand(4, WIDTH))
-    train = TensorStream(batch, shape=(1, 1, WIDTH), num_classes=3)
-    for detector in (Mahalanobis(), RelativeMahalanobis(), ClassGaussians()):
-        with pytest.raises(PluginError, match=r"no training images of the classes \[1\]"):
-            detector.fit(train, context())
+@pytest.mark.parametrize(
+    "detector",
+    [
+        CosineSimilarity(),
+        ClassGaussians(),
+        Mahalanobis(),
+        NormalisedRelativeMahalanobis(),
+        RelativeMahalanobis(),
+    ],
+    ids=lambda detector: detector.info.name,
+)
+def test_classes_without_images_change_no_score(detector):
+    features, labels = features_of(600, seed=0)
+    scored = Batch(labels, features=features)
+
+    def scores(numbers, num_classes):
+        batch = Batch(torch.tensor(numbers)[labels], features=features)
+        train = TensorStream(batch, shape=(1, 1, WIDTH), num_classes=num_classes)
+        return type(detector)(**vars(detector)).fit(train, context()).score(scored)
+
+    without = scores(range(CLASSES), CLASSES)
+    assert torch.equal(scores([2 * y + 1 for y in range(CLASSES)], 2 * CLASSES + 3), without)
 
 
 def test_a_covariance_that_cannot_be_inverted_is_named():
