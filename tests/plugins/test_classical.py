@@ -41,13 +41,14 @@ def name(detector):
     [
         (IsolationForest(trees=20), ensemble.IsolationForest(n_estimators=20, random_state=0)),
         (OneClassSvm(outside=0.05), svm.OneClassSVM(nu=0.05)),
+        (OneClassSvm(gamma=0.02), svm.OneClassSVM(nu=0.1, gamma=0.02)),
         (
             LocalOutlierFactor(neighbours=9),
             neighbors.LocalOutlierFactor(n_neighbors=9, novelty=True),
         ),
         (GaussianMixture(components=2), mixture.GaussianMixture(2, random_state=0)),
     ],
-    ids=["isolation-forest", "one-class-svm", "local-outlier-factor", "gaussian-mixture"],
+    ids=["isolation-forest", "one-class-svm", "its-width", "local-outlier-factor", "mixture"],
 )
 def test_scores_are_those_of_scikit_learn(ours, theirs):
     expected = -theirs.fit(features_of(PROBLEM.train_images)).score_samples(features_of(IMAGES))
@@ -120,6 +121,8 @@ def test_numbers_that_make_no_sense_are_refused():
         IsolationForest(trees=0)
     with pytest.raises(InvalidParameter, match="outside must be greater than 0 and at most 1"):
         OneClassSvm(outside=0.0)
+    with pytest.raises(InvalidParameter, match="gamma must be greater than 0, not nan"):
+        OneClassSvm(gamma=float("nan"))
     with pytest.raises(InvalidParameter, match=r"neighbours \(20\) must be fewer than the sample"):
         LocalOutlierFactor(sample=10)
     with pytest.raises(InvalidParameter, match=r"support must be greater than 0\.5"):
