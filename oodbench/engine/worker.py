@@ -96,8 +96,10 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
                 # what was made without an input is made again once that is there
                 draft.keep = inputs.keys() == job.inputs.keys()
                 checkpoint = store.checkpoint(*job.ref)
+                cpus = job.resources.cpus
+                work = Work(inputs, draft, device, checkpoint, curves, companions, cpus)
                 with PeakMemory(device) as peak:
-                    stage.run(spec, Work(inputs, draft, device, checkpoint, curves, companions))
+                    stage.run(spec, work)
                 draft.meta.update(peak.figures, curves=curves.points)
                 drafts = [draft, *(each.draft for each in companions)]
                 for each, made in zip((job, *job.companions), drafts, strict=True):
@@ -106,7 +108,7 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
                         seconds=time.perf_counter() - started,
                         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                         device=device,
-                        cpus=job.resources.cpus,
+                        cpus=cpus,
                     )
             checkpoint.unlink(missing_ok=True)
     except UserError as error:

@@ -46,7 +46,8 @@ from oodbench.request.classifiers import NoClassifier
 from oodbench.request.request import Request
 
 HEAVY_CPUS = 4
-"""CPUs at most for one training or forward pass; the small networks here gain little from more."""
+"""CPUs at most for one training, forward pass or set of pictures to decode; the small networks here
+gain little from more."""
 
 
 def make_plan(request: Request) -> Plan:
@@ -63,6 +64,7 @@ class _Planner:
         self._light = Resources(1, device_share / 4)
         self._shared = Resources(self._heavy.cpus, device_share / 4)
         self._plain = Resources(1, 0.0)
+        self._decoding = Resources(self._heavy.cpus, 0.0)
         self._code = functools.cache(stage_code)
         self._identities: dict[int, tuple[object, Any]] = {}
         self._classifier = request.classifier.full_name
@@ -137,7 +139,8 @@ class _Planner:
         spec: PrepareSpec = {"source": source, **self._selection(at_most)}
         title = f"prepare {source.dataset.info.name} ({source.part})"
         stage = "rows" if self.request.on_arrays else "prepare"
-        return self._add(stage, title, spec, {}, self._plain, is_vital=is_vital)
+        resources = self._plain if source.pack or stage == "rows" else self._decoding
+        return self._add(stage, title, spec, {}, resources, is_vital=is_vital)
 
     def _selection(self, at_most: int | None) -> Selection:
         return {

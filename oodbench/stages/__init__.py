@@ -44,6 +44,7 @@ class Work:
         checkpoint: a file that outlives the process, to go on from if it is killed.
         progress: called as ``progress(done, total, **figures)``.
         companions: other jobs that are done in the same pass, with the same inputs.
+        cpus: how many processes it may keep busy.
     """
 
     inputs: Mapping[str, Artifact]
@@ -52,6 +53,7 @@ class Work:
     checkpoint: Path
     progress: Callable[..., None]
     companions: Sequence[Companion] = ()
+    cpus: int = 1
 
     def note(self, text: str) -> None:
         """Record a short note for the user about the job."""

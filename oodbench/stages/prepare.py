@@ -13,8 +13,8 @@ import numpy as np
 
 from oodbench.contracts import ImageSet
 from oodbench.identity.pretrained import HASHES
-from oodbench.images.duplicates import hash_images
-from oodbench.images.geometry import select, to_geometry
+from oodbench.images.fitting import write_fitted
+from oodbench.images.geometry import select
 from oodbench.images.sources import Source
 from oodbench.stages import Work
 
@@ -35,9 +35,11 @@ def write_images(found: ImageSet, positions: np.ndarray, spec: Selection, work: 
     shape = spec["shape"]
     at_most = len(positions) if spec["at_most"] is None else spec["at_most"]
     indices = positions[select(len(positions), at_most, spec["selection_seed"])]
-    images = to_geometry(found.images[indices], shape)
-    np.save(work.draft / "images.npy", images)
-    np.save(work.draft / HASHES, hash_images(images))
+    path = work.draft / "images.npy"
+    hashes = write_fitted(
+        found.images, indices, shape, path, cpus=work.cpus, progress=work.progress
+    )
+    np.save(work.draft / HASHES, hashes)
     np.save(work.draft / "labels.npy", found.labels[indices])
     np.save(work.draft / "indices.npy", indices)
     work.draft.meta.update(
