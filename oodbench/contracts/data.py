@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import PluginError
@@ -209,6 +209,10 @@ class Context:
         if self._validation is None:
             raise PluginError("uses context.validation but fit_needs lacks Need.VALIDATION")
         return self._validation
+
+    def with_classifier(self, classifier: nn.Module, num_classes: int) -> Context:
+        """Return the same context with another classifier, of ``num_classes`` classes."""
+        return replace(self, num_classes=num_classes, _classifier=classifier)
 
     def generator(self, stream: int = 0) -> torch.Generator:
         """Return a new CPU generator that depends on `seed` and on the number ``stream`` alone."""

@@ -88,6 +88,12 @@ class Ganad(Detector):
         self.anomaly_steps = anomaly_steps
         self.generator_seed = generator_seed
 
+    def without_classifier(self) -> Detector | None:
+        """Return GANAD of one class."""
+        from oodbench_ganad.unclassified import without_classifier
+
+        return without_classifier(self)
+
     def parts(self) -> dict[str, Trainable]:
         """Return the generator, the same for all seeds and all of GANAD's detectors."""
         return {

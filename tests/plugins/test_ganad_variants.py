@@ -1,11 +1,14 @@
 """GANAD's variants differ from it in just what the paper says, and share its generator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from test_ganad_training import SHAPE, batch_to_score, context, same, stream
 
-from oodbench.contracts import Batch
+from oodbench.contracts import Batch, Need
+from oodbench.testing import fit, toy_problem
 from oodbench.testing.toy import TensorStream
 from oodbench_ganad.anomaly import Examples
 from oodbench_ganad.detector import Ganad
@@ -145,3 +148,25 @@ def test_colour_images_are_generated_with_their_channels_last():
 def test_a_set_of_no_images_is_refused(made):
     with pytest.raises(ValueError, match="count must be at least 1, not 0"):
         made(count=0)
+
+
+@pytest.mark.parametrize("detector", [Ganad, GanadReal])
+def test_without_a_classifier_generator_and_detector_know_one_class(detector):
+    alone = detector(recipe="tiny", steps=3, anomaly_steps=3).without_classifier()
+    assert alone.info.name == detector.info.name
+    assert not {Need.LOGITS, Need.CLASSIFIER} & (alone.needs | alone.needs_to_fit())
+    assert not {Need.LOGITS, Need.CLASSIFIER} & alone.parts()["wgan"].needs
+
+    def scores(labels):
+        problem = replace(toy_problem(), train_labels=labels)
+        images = Batch(torch.full((100,), -1), inputs=problem.id_images)
+        return fit(alone, problem).trainable.score(images)
+
+    labels = toy_problem().train_labels
+    as_they_are = scores(labels)
+    assert torch.equal(scores(labels.flip(0)), as_they_are)
+    assert as_they_are.isfinite().all()
+
+
+def test_a_variant_that_needs_a_classifier_has_none_without():
+    assert GanadOe().without_classifier() is None
