@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,13 @@ from oodbench.cli import arguments
 from oodbench.cli.output import as_markup, print_ansi, say, width
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from oodbench.results.run import Run
+    from oodbench.runs.estimate import Estimate
+
+COSTS = 15
+"""Lines of the table of an estimate at most."""
 
 
 def add(commands: Any) -> None:
@@ -32,12 +41,17 @@ def add(commands: Any) -> None:
         arguments.add(where, "data", "store")
         if name == "plan":
             parser.add_argument("--json", action="store_true", help="print JSON")
+            parser.add_argument(
+                "--estimate",
+                action="store_true",
+                help="also say what it will take, from a calibration of about a minute",
+            )
             continue
         arguments.add(how, "engine", "ray_address", "timeout")
         arguments.add(where, "out", "force")
         parser.add_argument("--dry-run", action="store_true", help="the same as 'plan'")
         parser.add_argument("--quiet", action="store_true", help="print neither progress nor table")
-        parser.set_defaults(json=False)
+        parser.set_defaults(json=False, estimate=False)
 
 
 def execute_run(options: argparse.Namespace) -> int:
@@ -94,7 +108,6 @@ def _print_run(finished: Run) -> None:
 def execute_plan(options: argparse.Namespace) -> int:
     """Print the jobs that a run would do, and how many results are in the store."""
     from rich.console import Console
-    from rich.table import Table
 
     from oodbench.registry.lookup import load_registry
     from oodbench.runs.options import RunOptions
@@ -106,7 +119,10 @@ def execute_plan(options: argparse.Namespace) -> int:
     asked = RunOptions(**arguments.read(options, RunOptions) | {"download": False})
     if asked.locked is not None:
         asked = repeat(asked, load_registry())
-    planned = plan_options(asked, Store(store_folder(options.store)))
+    store = Store(store_folder(options.store))
+    began = time.perf_counter()
+    planned = plan_options(asked, store)
+    planning = time.perf_counter() - began
     jobs = [
         {
             "job": job.title,
@@ -121,19 +137,76 @@ def execute_plan(options: argparse.Namespace) -> int:
     described = (each.request.describe_images() for each in resolved)
     taken = {title: text for each in described for title, text in each.items()}
     missing = {title: reason for each in resolved for title, reason in each.missing.items()}
+    found = None
+    if options.estimate:
+        from oodbench.runs.estimate import estimate
+
+        found = estimate(planned, store, planning)
     if options.json:
         content = {"to_run": jobs, "in_store": len(planned.found), "images": taken}
-        print(json.dumps(content | {"missing": missing}, indent=2))
+        content |= {"missing": missing} | ({"estimate": asdict(found)} if found else {})
+        print(json.dumps(content, indent=2))
         return 0
-    table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
-    for job in jobs:
-        table.add_row(
-            as_markup(str(job["job"])), str(job["cpus"]), f"{job['gpus']:g}", str(job["key"])[:12]
-        )
-    Console().print(table)
+    Console().print(_table_of_costs(found) if found else _table_of_jobs(jobs))
     for title, text in taken.items():
         say(f"{title}: {text}")
     for title, reason in missing.items():
         say(f"left out: {title}: {reason}")
     say(f"{len(jobs)} jobs to run, {len(planned.found)} results in the store")
+    if found:
+        _say_estimate(found)
     return 0
+
+
+def _table_of_jobs(jobs: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the jobs of a plan."""
+    from rich.table import Table
+
+    table = Table("to run", "CPUs", "GPUs", "key", box=None, header_style="bold")
+    for job in jobs:
+        title, cpus, gpus = as_markup(job["job"]), str(job["cpus"]), f"{job['gpus']:g}"
+        table.add_row(title, cpus, gpus, job["key"][:12])
+    return table
+
+
+def _table_of_costs(found: Estimate) -> Table:
+    """Return the most expensive kinds of jobs, and all others together."""
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    table = Table("to run", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("jobs", "time", "share", "store"):
+        table.add_column(name, justify="right", no_wrap=True)
+    whole = sum(cost.seconds for cost in found.costs)
+    for cost in found.shortened(COSTS):
+        share = f"{cost.seconds / whole:.0%}" if whole else ""
+        size = decimal(cost.bytes)
+        table.add_row(as_markup(cost.title), f"{cost.jobs:,}", in_words(cost.seconds), share, size)
+    return table
+
+
+def _say_estimate(found: Estimate) -> None:
+    """Print what a run will take in all."""
+    from rich.filesize import decimal
+
+    say(
+        f"{found.images:,} images, {found.forwarded:,} forward passes for all detectors together, "
+        f"{found.forwarded_again:,} by detectors and probes themselves"
+    )
+    say(f"the store will grow by {decimal(found.bytes)}")
+    for title, reason in found.left_out.items():
+        say(f"not in the estimate: {title}: {reason}")
+    at_a_time = f", up to {found.processes} jobs at a time" if found.processes > 1 else ""
+    processor = sum(cost.processor for cost in found.costs)
+    say(
+        f"about {in_words(found.seconds)} on this machine as it is now{at_a_time}, "
+        f"{in_words(processor)} of the processor (calibrated in {in_words(found.calibration)})"
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, size in (("s", 1), ("min", 60)):
+        if seconds < 100 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 3600:,.1f} h"

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,8 @@ REPORT_SECONDS = 0.2
 """Reports of progress that come faster than this are kept for the curves but not passed on."""
 
 Report = Callable[[int, int, dict[str, float]], None]
+
+Begin = Callable[[Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True)
@@ -76,41 +78,8 @@ def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
 
 def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
     store = Store(store_root.resolve())  # a plugin may change the working directory
-    device = device if job.resources.gpus else "cpu"
-    curves = _Curves(report)
-    started = time.perf_counter()
     try:
-        stage = importlib.import_module(f"oodbench.stages.{job.ref.stage}")
-        with isolated(), bound_threads(job.resources.cpus):
-            spec = copy.deepcopy(job.spec)  # no job sees what another left on an object
-            bind_torch(job.resources.cpus)
-            inputs = _open_inputs(job, store)
-            with ExitStack() as stack:
-                companions = [
-                    Companion(
-                        copy.deepcopy(each.spec), stack.enter_context(store.create(*each.ref))
-                    )
-                    for each in job.companions
-                ]
-                draft = curves.draft = stack.enter_context(store.create(*job.ref))
-                # what was made without an input is made again once that is there
-                draft.keep = inputs.keys() == job.inputs.keys()
-                checkpoint = store.checkpoint(*job.ref)
-                cpus = job.resources.cpus
-                work = Work(inputs, draft, device, checkpoint, curves, companions, cpus)
-                with PeakMemory(device) as peak:
-                    stage.run(spec, work)
-                draft.meta.update(peak.figures, curves=curves.points)
-                drafts = [draft, *(each.draft for each in companions)]
-                for each, made in zip((job, *job.companions), drafts, strict=True):
-                    made.meta.update(
-                        title=each.title,
-                        seconds=time.perf_counter() - started,
-                        finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                        device=device,
-                        cpus=cpus,
-                    )
-            checkpoint.unlink(missing_ok=True)
+        draft, companions = perform(job, store, device, Curves(report))
     except UserError as error:
         # what a detector refuses is an error of the detector
         is_users = job.ref.stage in ("prepare", "rows", "arrays", "train")
@@ -119,6 +88,56 @@ def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome
         return Outcome(describe(error), traceback.format_exc())
     ends = tuple(_end_of(each) for each in companions)
     return Outcome(notes=tuple(draft.meta.get("notes", ())), companions=ends)
+
+
+def perform(
+    job: Job, store: Store, device: str, curves: Curves, begin: Begin = lambda _: None
+) -> tuple[Draft, list[Companion]]:
+    """Run a job and put its artifact into the store; return what was made of it and companions.
+
+    Args:
+        job: the job; its inputs are in the store.
+        store: the store.
+        device: ``"cpu"`` or ``"cuda"``.
+        curves: takes the reports of progress.
+        begin: is given the arguments of the stage, which are a copy of the job's, before it runs.
+
+    Raises:
+        Exception: whatever the stage raises; nothing is put into the store then.
+    """
+    device = device if job.resources.gpus else "cpu"
+    started = time.perf_counter()
+    stage = importlib.import_module(f"oodbench.stages.{job.ref.stage}")
+    with isolated(), bound_threads(job.resources.cpus):
+        spec = copy.deepcopy(job.spec)  # no job sees what another left on an object
+        begin(spec)
+        bind_torch(job.resources.cpus)
+        inputs = _open_inputs(job, store)
+        with ExitStack() as stack:
+            companions = [
+                Companion(copy.deepcopy(each.spec), stack.enter_context(store.create(*each.ref)))
+                for each in job.companions
+            ]
+            draft = curves.draft = stack.enter_context(store.create(*job.ref))
+            # what was made without an input is made again once that is there
+            draft.keep = inputs.keys() == job.inputs.keys()
+            checkpoint = store.checkpoint(*job.ref)
+            cpus = job.resources.cpus
+            work = Work(inputs, draft, device, checkpoint, curves, companions, cpus)
+            with PeakMemory(device) as peak:
+                stage.run(spec, work)
+            draft.meta.update(peak.figures, curves=curves.points)
+            drafts = [draft, *(each.draft for each in companions)]
+            for each, made in zip((job, *job.companions), drafts, strict=True):
+                made.meta.update(
+                    title=each.title,
+                    seconds=time.perf_counter() - started,
+                    finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    device=device,
+                    cpus=cpus,
+                )
+        checkpoint.unlink(missing_ok=True)
+    return draft, companions
 
 
 def _end_of(companion: Companion) -> Outcome:
@@ -142,7 +161,7 @@ def _open_inputs(job: Job, store: Store) -> dict[str, Artifact]:
     return inputs
 
 
-class _Curves:
+class Curves:
     """The training curves of a job; reports are passed on at a readable rate."""
 
     def __init__(self, report: Report) -> None:
@@ -152,6 +171,7 @@ class _Curves:
         self._reported = 0.0
 
     def __call__(self, done: int, total: int, **figures: float) -> None:
+        """Take note of a report."""
         figures = {name: float(value) for name, value in figures.items()}  # tensors too
         if figures:
             self.points.append({"done": done, **figures})

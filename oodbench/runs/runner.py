@@ -138,7 +138,7 @@ def _run(options: RunOptions) -> Run:
     make_directory(directory)
     results = Outcomes(reused=planned.found)
     if engine == "auto":
-        engine = "ray" if options.ray_address or _pays_off(planned) else "inline"
+        engine = "ray" if options.ray_address or pays_off(planned) else "inline"
     title = f"{planned.benchmark.name}, {engine}, store {store.root}"
     observer = options.observer or Progress(quiet=True)
     with RunLog(directory / "run.log", title, observer) as log:
@@ -233,7 +233,7 @@ def compute(
         )
 
 
-def _pays_off(planned: Planned) -> bool:
+def pays_off(planned: Planned) -> bool:
     """Return whether there is room, and work, for two trainings side by side.
 
     Starting Ray and its workers takes ten seconds or so, which scoring alone does not earn back,
