@@ -17,8 +17,7 @@ from pathlib import Path
 from oodbench.plot.view import StoredRun
 from oodbench.registry.lookup import load_registry
 from oodbench.results.run import read_run
-from oodbench.store.artifacts import Store
-from oodbench.store.paths import store_folder
+from oodbench.store.opening import open_store
 from oodbench_ganad.figures.samples import describe, quality_of
 from oodbench_ganad.figures.sampling import Sampler
 from oodbench_ganad.reproduction import QUALITY
@@ -30,7 +29,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
     arguments = parser.parse_args()
-    run = StoredRun(read_run(arguments.run), Store(store_folder(arguments.store)), load_registry())
+    run = StoredRun(read_run(arguments.run), open_store(arguments.store), load_registry())
     quality = quality_of(run, Sampler.of(run))
     print(describe(quality))
     figures = json.dumps(asdict(quality), indent=1) + "\n"

@@ -115,6 +115,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("detectors", "ood"), names),
     **dict.fromkeys(("seeds", "classifier_seeds"), seeds),
     **dict.fromkeys(("images", "validation_images", "batch_size"), int),
-    **dict.fromkeys(("arrays", "data", "locked", "store", "out"), Path),
+    **dict.fromkeys(("arrays", "data", "locked", "out"), Path),
     "timeout": float,
 }

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="a folder for each training; default: RUN/curves"
     )
-    parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
+    parser.add_argument("--store", metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)
 
 
@@ -26,11 +26,11 @@ def execute(options: argparse.Namespace) -> int:
     """Write the figures that trainings reported: losses, accuracies."""
     from oodbench.errors import UserError, reason_of
     from oodbench.results.run import read_run
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import distinct_names, store_folder
+    from oodbench.store.opening import open_store
+    from oodbench.store.paths import distinct_names
 
     run = read_run(options.run)
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     written = 0
     jobs = run.info.get("jobs", {})
     names = distinct_names(jobs.values())
@@ -47,7 +47,7 @@ def execute(options: argparse.Namespace) -> int:
         say(folder)
         written += 1
     if not written:
-        raise UserError(f"the store {store.root} has no training curve of this run")
+        raise UserError(f"the store {store} has no training curve of this run")
     return 0
 
 

@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
         help="with --guard, write classifier and detector as an ONNX graph too (extra onnx)",
     )
     arguments.add_fold(parser)
-    parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
+    parser.add_argument("--store", metavar="DIR", help="of the run")
     parser.set_defaults(execute=execute)
 
 
@@ -84,10 +84,9 @@ def _export_arrays(options: argparse.Namespace) -> int:
     from oodbench.registry.lookup import load_registry
     from oodbench.results.folds import read_fold
     from oodbench.runs.exported import export_arrays
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import store_folder
+    from oodbench.store.opening import open_store
 
-    run, store = read_fold(options.run, options.fold), Store(store_folder(options.store))
+    run, store = read_fold(options.run, options.fold), open_store(options.store)
     export_arrays(run, store, load_registry(), options.arrays)
     say(options.arrays)
     return 0
@@ -98,10 +97,10 @@ def _export_guard(options: argparse.Namespace) -> int:
     from oodbench.guard.export import export_guard
     from oodbench.registry.lookup import load_registry
     from oodbench.results.folds import read_fold
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import expanded, store_folder
+    from oodbench.store.opening import open_store
+    from oodbench.store.paths import expanded
 
-    run, store = read_fold(options.run, options.fold), Store(store_folder(options.store))
+    run, store = read_fold(options.run, options.fold), open_store(options.store)
     detector, folder = options.guard[0], expanded(options.guard[1])
     card = export_guard(run, detector, folder, store, load_registry(), onnx=options.onnx)
     calibration = card["calibration"]
@@ -118,11 +117,11 @@ def _export_weights(options: argparse.Namespace) -> int:
     from oodbench.errors import UserError, reason_of
     from oodbench.identity.pretrained import export
     from oodbench.results.run import read_run
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import distinct_names, store_folder
+    from oodbench.store.opening import open_store
+    from oodbench.store.paths import distinct_names
 
     info = read_run(options.run).info
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     jobs = {
         title: ref
         for ref, title in info.get("jobs", {}).items()
@@ -134,7 +133,7 @@ def _export_weights(options: argparse.Namespace) -> int:
     for (title, ref), name in zip(jobs.items(), names.values(), strict=True):
         artifact = store.find_written(ref)
         if artifact is None:
-            raise UserError(f"'{title}' is not in the store {store.root}; run it again")
+            raise UserError(f"'{title}' is not in the store {store}; run it again")
         run = {name: info[name] for name in CARRIED if name in info}
         folder = options.folder / name
         try:

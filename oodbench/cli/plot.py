@@ -30,7 +30,6 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--store",
-        type=Path,
         metavar="DIR",
         help="artifact store of the run (default: a cache folder)",
     )
@@ -59,10 +58,9 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.plot.draw import draw
     from oodbench.plot.view import StoredRun
     from oodbench.results.folds import read_fold
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import store_folder
+    from oodbench.store.opening import open_store
 
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     other = (
         StoredRun(read_fold(options.other, options.fold), store, loaded) if options.other else None
     )

@@ -113,13 +113,12 @@ def execute_plan(options: argparse.Namespace) -> int:
     from oodbench.runs.options import RunOptions
     from oodbench.runs.repeated import repeat
     from oodbench.runs.runner import plan_options
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import store_folder
+    from oodbench.store.opening import open_store
 
     asked = RunOptions(**arguments.read(options, RunOptions) | {"download": False})
     if asked.locked is not None:
         asked = repeat(asked, load_registry())
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     began = time.perf_counter()
     planned = plan_options(asked, store)
     planning = time.perf_counter() - began

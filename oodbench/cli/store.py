@@ -50,9 +50,15 @@ def add(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Show, check or clean up the store; return 1 if something in it is damaged."""
+    from oodbench.errors import UserError
     from oodbench.store import upkeep
-    from oodbench.store.paths import store_folder
+    from oodbench.store.paths import is_remote, store_folder
 
+    if is_remote(options.store):
+        raise UserError(
+            "'oodbench store' looks after folders, not after object storages: runs check what they "
+            "fetch, and the storage's own tools remove what is old"
+        )
     store = upkeep.open_store(store_folder(options.store))
     if options.action == "status":
         return _show(store)

@@ -76,7 +76,6 @@ def execute(options: argparse.Namespace) -> int:
     from oodbench.engine.progress import Progress
     from oodbench.errors import UserError
     from oodbench.request.options import Options
-    from oodbench.store.paths import store_folder
     from oodbench.tuning.outcome import write_benchmark
     from oodbench.tuning.search import tune
 
@@ -92,7 +91,7 @@ def execute(options: argparse.Namespace) -> int:
             outliers=options.validation_outliers,
             samples=options.samples,
             images=options.images_per_set,
-            store=store_folder(options.store),
+            store=options.store,
             engine=options.engine,
             ray_address=options.ray_address,
             observer=progress,

@@ -70,10 +70,10 @@ def execute(options: argparse.Namespace) -> int:
 def _replay(run: Run, options: argparse.Namespace) -> Replay:
     from oodbench.engine.progress import Progress
     from oodbench.runs.replayed import replay
-    from oodbench.store.artifacts import Store
-    from oodbench.store.paths import data_folder, store_folder
+    from oodbench.store.opening import open_store
+    from oodbench.store.paths import data_folder
 
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     with Progress(quiet=False) as progress:
         return replay(
             run, options.replay, data=data_folder(options.data), store=store, observer=progress

@@ -76,14 +76,14 @@ class Child:
     ) -> None:
         self._end()
 
-    def execute(self, job: Job, store_root: Path, device: str, report: Report) -> Outcome:
+    def execute(self, job: Job, location: str, device: str, report: Report) -> Outcome:
         """Run a job as `worker.execute` does; that its process is lost is an `Outcome` too."""
         from ray import cloudpickle  # sends the classes of notebooks and scripts along
 
         try:
             with isolated():
                 content: bytes = cloudpickle.dumps(  # type: ignore[no-untyped-call]
-                    (job, store_root, device)
+                    (job, location, device)
                 )
         except Exception as error:  # a third-party object may raise anything when it is pickled
             reason = f"cannot be pickled: {describe(error)}"
@@ -210,11 +210,11 @@ def main(trace: str) -> None:
 def _run(content: bytes, report: Report) -> Outcome:
     try:
         with isolated():
-            job, store_root, device = pickle.loads(content)  # noqa: S301 (from our parent)
+            job, location, device = pickle.loads(content)  # noqa: S301 (from our parent)
     except Exception as error:  # a plugin's module may raise anything when it is imported
         reason = f"cannot be sent to another process: {describe(error)}"
         return Outcome(reason, traceback.format_exc())
-    return execute(job, store_root, device, report)
+    return execute(job, location, device, report)
 
 
 def _end_with_parent() -> None:

@@ -23,6 +23,7 @@ from oodbench.plan.jobs import Job
 from oodbench.registry.isolation import isolated
 from oodbench.stages import Companion, Work
 from oodbench.store.artifacts import Artifact, Draft, Store
+from oodbench.store.opening import open_store
 
 REPORT_SECONDS = 0.2
 """Reports of progress that come faster than this are kept for the curves but not passed on."""
@@ -60,25 +61,25 @@ def took_too_long(timeout: float | None) -> str:
     return f"took longer than {timeout:g} s (--timeout)"
 
 
-def execute(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
+def execute(job: Job, location: str | Path, device: str, report: Report) -> Outcome:
     """Run a job and put its artifact into the store; an exception becomes an `Outcome`.
 
     Afterwards the state of the process is as it was before.
 
     Args:
         job: the job; its inputs are in the store.
-        store_root: the folder of the store.
+        location: of the store, see `open_store`.
         device: ``"cpu"`` or ``"cuda"``.
         report: told of progress as ``report(done, total, figures)``.
     """
     started = time.perf_counter()
-    outcome = _attempt(job, store_root, device, report)
+    outcome = _attempt(job, location, device, report)
     return replace(outcome, seconds=time.perf_counter() - started)
 
 
-def _attempt(job: Job, store_root: Path, device: str, report: Report) -> Outcome:
-    store = Store(store_root.resolve())  # a plugin may change the working directory
+def _attempt(job: Job, location: str | Path, device: str, report: Report) -> Outcome:
     try:
+        store = open_store(location)
         draft, companions = perform(job, store, device, Curves(report))
     except UserError as error:
         # what a detector refuses is an error of the detector

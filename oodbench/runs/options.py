@@ -19,7 +19,11 @@ class RunOptions(Options):
     locked: str | Path | None = option(
         None, "finished run whose whole request is repeated, and compared", "RUN"
     )
-    store: str | Path | None = option(None, "artifact store (default: a cache folder)", "DIR")
+    store: str | Path | None = option(
+        None,
+        "artifact store: a folder, or a URL such as s3://bucket/prefix (default: a cache folder)",
+        "DIR",
+    )
     out: str | Path | None = option(
         None, "output folder (default: results/runs/<id>-<date>-<key>)", "DIR"
     )

@@ -38,7 +38,8 @@ from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
 from oodbench.runs.repeated import repeat
 from oodbench.store.artifacts import Store
-from oodbench.store.paths import RUNS, expanded, store_folder
+from oodbench.store.opening import open_store
+from oodbench.store.paths import RUNS, expanded
 
 KEPT = "results are kept: the same command resumes from here, also with another --out"
 """What to say when the end of a run fails."""
@@ -124,7 +125,7 @@ def _run(options: RunOptions) -> Run:
     engine, timeout = options.engine, options.timeout
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     if timeout is not None and not timeout > 0:
         raise UserError(f"a job cannot end within {timeout:g} s; give --timeout more, or none")
     out = None if options.out is None else expanded(options.out)
@@ -139,7 +140,7 @@ def _run(options: RunOptions) -> Run:
     results = Outcomes(reused=planned.found)
     if engine == "auto":
         engine = "ray" if options.ray_address or pays_off(planned) else "inline"
-    title = f"{planned.benchmark.name}, {engine}, store {store.root}"
+    title = f"{planned.benchmark.name}, {engine}, store {store}"
     observer = options.observer or Progress(quiet=True)
     with RunLog(directory / "run.log", title, observer) as log:
         compute(planned, store, engine, options.ray_address, timeout, log, results)

@@ -140,6 +140,15 @@ class Store:
             raise UserError(f"the store {root} cannot be written to: permission denied")
         self._remove_abandoned()
 
+    def __str__(self) -> str:
+        """Return what a user calls it."""
+        return str(self.root)
+
+    @property
+    def location(self) -> str:
+        """What to open it by from anywhere, see `oodbench.store.opening.open_store`."""
+        return str(self.root.resolve())
+
     def _remove_abandoned(self) -> None:
         now = file_time(self.root / "tmp")
         for folder, days in ABANDONED_DAYS.items():
@@ -268,11 +277,16 @@ class Store:
             manifest = {"stage": stage, "key": key, "files": files, "meta": draft.meta}
             manifest["sha256"] = _digest_manifest(manifest)
             (directory / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            final.parent.mkdir(parents=True, exist_ok=True)
-            directory.rename(final)
+            self._publish(directory, stage, key)
         except OSError as error:
             if not (final / MANIFEST).exists():  # else another run completed it first
                 raise StoreError(f"{final} cannot be written: {error.strerror}") from error
+
+    def _publish(self, directory: Path, stage: str, key: str) -> None:
+        """Move a folder with its manifest to where the artifact belongs."""
+        final = self._directory(stage, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        directory.rename(final)
 
     def discard(self, stage: str, key: str) -> None:
         """Remove an artifact; nothing happens if it is not there.

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from oodbench.errors import UserError
 
@@ -17,18 +18,37 @@ DATA_VARIABLE = "OODBENCH_DATA"
 
 RUNS = Path("results") / "runs"
 
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
+
 NAME_LENGTH = 100
 """Characters of a title that become part of a file's name at most: file systems take 255 bytes."""
 
 
 def data_folder(chosen: str | Path | None) -> Path:
     """Return the folder of images: the one chosen, ``$OODBENCH_DATA``, or a user cache folder."""
-    return expanded(chosen or os.environ.get(DATA_VARIABLE) or _cache() / "data").absolute()
+    return expanded(chosen or os.environ.get(DATA_VARIABLE) or cache_folder() / "data").absolute()
 
 
 def store_folder(chosen: str | Path | None) -> Path:
-    """Return the folder of artifacts: the one chosen, or a user cache folder."""
-    return expanded(chosen) if chosen else _cache() / "store"
+    """Return the folder of artifacts: the one chosen, also as ``file:///folder``, or a user cache.
+
+    Raises:
+        UserError: if it is a URL, but none of a folder of this machine.
+    """
+    if not chosen:
+        return cache_folder() / "store"
+    if not _URL.match(str(chosen)):
+        return expanded(chosen)
+    address = urlsplit(str(chosen))
+    if address.scheme != "file" or address.netloc not in ("", "localhost"):
+        raise UserError(f"'{chosen}' is no folder of this machine; write file:///folder")
+    return Path(unquote(address.path))
+
+
+def is_remote(chosen: str | Path | None) -> bool:
+    """Return whether a store is named by a URL that is no folder's, as ``s3://bucket/prefix``."""
+    scheme = _URL.match(str(chosen or ""))
+    return scheme is not None and scheme[1].lower() != "file"
 
 
 def expanded(path: str | Path) -> Path:
@@ -43,7 +63,8 @@ def expanded(path: str | Path) -> Path:
         raise UserError(f"{path}: there is no such user; write ./{path} for a folder") from error
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of a user's cache for us."""
     import platformdirs  # not for --help
 
     return platformdirs.user_cache_path("oodbench")

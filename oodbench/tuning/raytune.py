@@ -7,7 +7,6 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from oodbench.engine import Observer, Outcomes
@@ -15,9 +14,12 @@ from oodbench.engine.cluster import connected
 from oodbench.engine.inline import run_inline
 from oodbench.engine.progress import Progress
 from oodbench.engine.worker import Outcome
+from oodbench.errors import UserError
 from oodbench.plan.jobs import Job, Ref, Resources
 from oodbench.request.request import Request
 from oodbench.store.artifacts import Store
+from oodbench.store.opening import open_store
+from oodbench.store.paths import is_remote
 from oodbench.tuning.trials import Trial
 
 ENVIRONMENT = {
@@ -50,10 +52,15 @@ def run_trials(
         Why trials failed, by the labels of their candidates.
 
     Raises:
-        UserError: if the cluster cannot be reached.
+        UserError: if the cluster cannot be reached, or its machines cannot share the store.
     """
     if not trials:
         return {}
+    if is_remote(store.location) and (address or os.environ.get("RAY_ADDRESS")):
+        raise UserError(
+            f"Ray Tune cannot use the store {store} on a cluster; name a folder that all machines "
+            "share, or use --engine inline"
+        )
     os.environ.update(ENVIRONMENT)
     known = {trial.candidate.label: _on_one_cpu(trial) for trial in trials}
     whole = Job(Ref("tune", "trials"), f"{len(known)} trials", {}, {}, Resources(1, 0.0))
@@ -65,7 +72,7 @@ def run_trials(
         from ray import tune
 
         attempt = tune.with_parameters(
-            _attempt, trials=known, root=store.root.resolve(), device=device
+            _attempt, trials=known, location=store.location, device=device
         )
         tuner = tune.Tuner(
             tune.with_resources(attempt, {"cpu": 1, "gpu": gpus}),
@@ -119,12 +126,12 @@ def _on_one_cpu(trial: Trial) -> Trial:
     return dataclasses.replace(trial, jobs=jobs)
 
 
-def _attempt(config: dict[str, str], trials: dict[str, Trial], root: Path, device: str) -> None:
+def _attempt(config: dict[str, str], trials: dict[str, Trial], location: str, device: str) -> None:
     """Run one trial in a Ray worker; of one that fails, the AUROC is reported as 0."""
     from ray import tune
 
     trial = trials[config["candidate"]]
-    store = Store(root)
+    store = open_store(location)
     results = Outcomes()
     run_inline(trial.jobs, store, device, Progress(quiet=True), results)
     failure = trial.why_failed(results)

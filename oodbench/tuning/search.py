@@ -18,6 +18,7 @@ from oodbench.request.detectors import asks_for
 from oodbench.request.options import ENGINES, Options
 from oodbench.request.resolution import Resolved
 from oodbench.store.artifacts import Store
+from oodbench.store.opening import open_store
 from oodbench.tuning.candidates import Candidate, list_candidates
 from oodbench.tuning.outcome import Tried, Tuned, tuned_benchmark
 from oodbench.tuning.raytune import run_trials
@@ -63,7 +64,7 @@ def tune(
     outliers: Sequence[str] | None,
     samples: int = SAMPLES,
     images: int = IMAGES,
-    store: Path,
+    store: str | Path | None,
     engine: str = "auto",
     ray_address: str | None = None,
     observer: Observer,
@@ -76,7 +77,7 @@ def tune(
             that the benchmark declares.
         samples: settings of each detector that are tried besides its default at most.
         images: images of each validation set at most.
-        store: where what was computed is kept.
+        store: where what was computed is kept, as a user calls it.
         engine: ``"auto"``, ``"inline"`` or ``"ray"``; what is found is the same.
         ray_address: address of a Ray cluster that shares data and store.
         observer: told what happens.
@@ -97,7 +98,7 @@ def tune(
     if not tunable:
         raise UserError("none of these detectors has parameters to tune")
     candidates = [each for each in candidates if each.name in tunable]
-    opened = Store(store)
+    opened = open_store(store)
     search = plan_search(resolved.request, candidates, opened)
     chosen = _choose_engine(engine, ray_address, search)
     failed = _run(search, opened, chosen, ray_address, observer)
