@@ -8,6 +8,8 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from oodbench.errors import UserError
@@ -20,7 +22,9 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
+def connected(
+    cpus: int, gpus: int, address: str | None, modules: Sequence[ModuleType] = ()
+) -> Iterator[Any]:
     """Yield Ray, connected to a cluster or started here, for as long as the block takes.
 
     Args:
@@ -28,6 +32,8 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
         gpus: GPUs of this machine to use.
         address: of a running cluster; None takes ``$RAY_ADDRESS``, and without that starts Ray on
             this machine.
+        modules: modules and packages to be sent to the machines of a cluster, which may not have
+            them installed.
 
     Raises:
         UserError: if Ray cannot be started or reached, or is lost.
@@ -40,7 +46,7 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
     ours = not ray.is_initialized()
     with _messages_logged():
         if ours:
-            _start(ray, cpus, gpus, address)
+            _start(ray, cpus, gpus, address, modules)
         try:
             yield ray
         except ray.exceptions.RayError as error:
@@ -53,8 +59,12 @@ def connected(cpus: int, gpus: int, address: str | None) -> Iterator[Any]:
                 ray.shutdown()
 
 
-def _start(ray: Any, cpus: int, gpus: int, address: str | None) -> None:
-    resources: dict[str, Any] = {} if address else {"num_cpus": cpus, "num_gpus": gpus}
+def _start(
+    ray: Any, cpus: int, gpus: int, address: str | None, modules: Sequence[ModuleType]
+) -> None:
+    given: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus}
+    if address:
+        given = {"runtime_env": {"py_modules": list(modules)}} if modules else {}
     try:
         _try_address(address or "")
         ray.init(
@@ -62,13 +72,31 @@ def _start(ray: Any, cpus: int, gpus: int, address: str | None) -> None:
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            **resources,
+            job_config=_job_config(ray),
+            **given,
         )
     except Exception as error:  # Ray raises anything, as when its processes start too slowly
         where = f"reached at {address}" if address else "started on this machine"
         raise UserError(
             f"Ray cannot be {where}: {one_line(error)}; --engine inline does without"
         ) from error
+
+
+def _job_config(ray: Any) -> Any:
+    """Return what has workers import from no folder that this process does not import from.
+
+    Ray has them search the working directory first, where a file called as a module may lie.
+    """
+
+    class JobConfig(ray.job_config.JobConfig):  # type: ignore[misc]
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True  # or Ray would add the folder of the script and the working directory
+
+    known = [str(Path(folder).resolve()) for folder in sys.path]
+    folders = (Path(sys.argv[0]).resolve().parent, Path.cwd())
+    return JobConfig(
+        _py_driver_sys_path=[str(folder) for folder in folders if str(folder) in known]
+    )
 
 
 def one_line(error: Exception) -> str:

@@ -6,18 +6,16 @@ So a third-party plugin that crashes, hangs or takes all memory loses its own ro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from oodbench.contracts import Classifier, Dataset, Trainable
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.child import Child
+from oodbench.engine.plugins import uses_shipped_alone
 from oodbench.engine.worker import execute
 from oodbench.hardware import count_cpus
-from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job
-from oodbench.registry.loading import is_shipped
 from oodbench.store.artifacts import Store
 
 IN_PROCESS = "OODBENCH_IN_PROCESS"
@@ -53,29 +51,9 @@ def run_inline(
             job = agenda.take()
             if job is not None:
                 observer.started(job)
-                apart = not in_process and (timeout is not None or not _is_shipped(job))
+                apart = not in_process and (timeout is not None or not uses_shipped_alone(job))
                 run = child.execute if apart else execute
-                outcome = run(job, store.root, device, partial(observer.progressed, job))
+                outcome = run(job, store.location, device, partial(observer.progressed, job))
                 agenda.finish(job, outcome)
             elif agenda.unfinished:
                 agenda.wait()
-
-
-def _is_shipped(job: Job) -> bool:
-    """Return whether all plugins of a job are built in."""
-    specs = [each.spec for each in (job, *job.companions)]
-    return all(is_shipped(plugin) for plugin in _plugins_in(specs))
-
-
-def _plugins_in(value: object) -> Iterator[object]:
-    """Yield the plugin objects in a value, and those that they or sources of images hold."""
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _plugins_in(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _plugins_in(each)
-    elif isinstance(value, Trainable | Dataset | Classifier | Source):
-        if not isinstance(value, Source):
-            yield value
-        yield from _plugins_in(vars(value))

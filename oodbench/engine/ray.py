@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.cluster import connected, fitted_to_machines, one_line
+from oodbench.engine.plugins import third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import describe
 from oodbench.plan.jobs import Job, Ref
@@ -29,6 +30,11 @@ QUEUED = 2
 RETRIES = 1
 """How often a job is started again whose worker was lost: a machine may be to blame, but what
 happens twice is the job's own doing, and each further try costs the start of a worker."""
+
+MACHINE_RETRIES = 4
+"""How often when its whole machine was lost, as those that are lent for a while may be."""
+
+_LOG = logging.getLogger(__name__)
 
 Letter = tuple[Ref, int, int, dict[str, float]]
 """A report of progress: a job, done, total, figures."""
@@ -50,7 +56,7 @@ def run_ray(
 
     Args:
         jobs: the jobs, inputs before those that need them.
-        store: where artifacts are; on a cluster, a folder that all machines share.
+        store: where artifacts are; on a cluster, all machines can reach it.
         device: ``"cpu"`` or ``"cuda"``.
         observer: told what happens.
         results: what became of the jobs.
@@ -64,7 +70,7 @@ def run_ray(
         UserError: if the cluster cannot be reached, is lost or has no machine for a job, or the
             request or the data is at fault.
     """
-    with connected(cpus, gpus, address) as ray:
+    with connected(cpus, gpus, address, third_party_modules(jobs)) as ray:
         fitted = fitted_to_machines(jobs, ray.nodes())
         _Scheduler(ray, fitted, store, device, observer, results, timeout).run()
 
@@ -83,7 +89,7 @@ class _Scheduler:
         self._ray = ray
         self._remote = ray.remote(_execute_remotely)
         self._mailbox = ray.remote(_Mailbox).options(num_cpus=0).remote()
-        self._root = store.root.resolve()
+        self._location = store.location
         self._device = device
         self._observer = observer
         self._agenda = Agenda(jobs, store, observer, results)
@@ -91,7 +97,7 @@ class _Scheduler:
         self._timeout = timeout
         self._started: dict[Ref, float] = {}
         self._overdue: set[Ref] = set()
-        self._lost: Counter[Ref] = Counter()
+        self._lost: Counter[tuple[Ref, bool]] = Counter()
         self._resources = ray.cluster_resources()
 
     def run(self) -> None:
@@ -123,7 +129,7 @@ class _Scheduler:
         remote = self._remote.options(**options, max_retries=0)
         try:
             with isolated():
-                handle = remote.remote(job, self._root, self._device, self._mailbox)
+                handle = remote.remote(job, self._location, self._device, self._mailbox)
         except Exception as error:  # a third-party object may raise anything when it is pickled
             reason = describe(error.__cause__ or error)  # Ray's own message has many lines
             self._agenda.finish(
@@ -174,22 +180,31 @@ class _Scheduler:
             self._agenda.finish(job, outcome)
 
     def _outcome(self, job: Job, handle: Any) -> Outcome | None:
-        """Return the result of a task, or why it failed; None if it is to be tried again."""
+        """Return the result of a task, or why it failed; None if it is to be tried again.
+
+        Raises:
+            LocalRayletDiedError: if the cluster is lost to this process, which is no job's doing.
+        """
         try:
             outcome: Outcome = self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as error:  # before the job began
             return Outcome(
                 f"cannot be sent to another process: {describe(error.cause)}", str(error)
             )
+        except self._ray.exceptions.LocalRayletDiedError:
+            raise
         except self._ray.exceptions.RayError as error:
             if job.ref in self._overdue:
                 return Outcome(took_too_long(self._timeout), str(error))
-            self._lost[job.ref] += 1
-            if self._lost[job.ref] <= RETRIES:
+            with_machine = isinstance(error, self._ray.exceptions.NodeDiedError)
+            self._lost[job.ref, with_machine] += 1
+            times = self._lost[job.ref, with_machine]
+            if times <= (MACHINE_RETRIES if with_machine else RETRIES):
+                _LOG.info("%s: started again: %s", job.title, one_line(error))
                 return None
             if isinstance(error, self._ray.exceptions.OutOfMemoryError):
                 return Outcome("was ended because its machine ran out of memory", str(error))
-            reason = f"its process was lost {RETRIES + 1} times: {one_line(error)}"
+            reason = f"its process was lost {times} times: {one_line(error)}"
             return Outcome(reason, str(error))
         return outcome
 
@@ -208,7 +223,7 @@ class _Mailbox:
         return letters
 
 
-def _execute_remotely(job: Job, root: Path, device: str, mailbox: Any) -> Outcome:
+def _execute_remotely(job: Job, location: str, device: str, mailbox: Any) -> Outcome:
     """Run in a Ray worker; the first report, with a total of 0, says that the job begins.
 
     Nothing here waits for Ray: a task that waits lends its CPUs to another, and both then run on
@@ -219,4 +234,4 @@ def _execute_remotely(job: Job, root: Path, device: str, mailbox: Any) -> Outcom
         mailbox.put.remote((job.ref, done, total, figures))
 
     report(0, 0, {})
-    return execute(job, root, device, report)
+    return execute(job, location, device, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -41,9 +42,18 @@ class Unpicklable(sample.Brightness):
 
 
 @pytest.fixture(scope="module")
-def ray():
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a file that is called as a module is."""
+    folder = tmp_path_factory.mktemp("started-here")
+    (folder / "torch.py").write_text("raise RuntimeError('not to be imported')")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ray(folder: Path):
     """Start Ray with one CPU for the tests of this module, whose workers find their classes."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         patch.setenv("PYTHONPATH", str(Path(sample.__file__).parent), prepend=os.pathsep)
         with connected(1, 0, None) as ray:
             yield ray
@@ -113,6 +123,12 @@ def test_a_job_that_uses_several_cpus_runs_on_a_machine_of_one(ray, store: Store
     run_ray(jobs, store, "cpu", Progress(quiet=True), results, cpus=1, gpus=0)
     assert results.done == {jobs[0].ref}
     assert store.open("score", "brightness").meta["cpus"] == 1
+
+
+def test_workers_import_nothing_from_the_folder_that_they_were_started_in(ray, folder) -> None:
+    path = ray.get(ray.remote(lambda: sys.path).remote())
+    assert str(folder) not in path
+    assert "" not in path
 
 
 def test_what_ray_announces_is_in_the_log_and_not_on_the_terminal(ray, capsys, tmp_path) -> None:
@@ -189,3 +205,44 @@ def test_that_ray_is_lost_is_one_sentence(ray) -> None:
     expected = r"Ray was lost: .*; the same command resumes from here"
     with pytest.raises(UserError, match=expected), connected(1, 0, None):
         raise ray.exceptions.RaySystemError("the raylet is gone")
+
+
+class Lost:
+    """A Ray whose tasks all end with an error."""
+
+    def __init__(self, ray, error: Exception) -> None:
+        self.exceptions = ray.exceptions
+        self.error = error
+
+    def get(self, handle) -> None:
+        raise self.error
+
+
+@pytest.fixture
+def losing(ray, store: Store):
+    """Return a function that makes a scheduler whose tasks end with an error."""
+
+    def make(error: Exception) -> _Scheduler:
+        scheduler = _Scheduler(ray, [], store, "cpu", Progress(quiet=True), Outcomes())
+        scheduler._ray = Lost(ray, error)
+        return scheduler
+
+    return make
+
+
+def test_a_job_whose_worker_was_lost_twice_fails(ray, losing) -> None:
+    job, scheduler = score_job(sample.Brightness()), losing(ray.exceptions.WorkerCrashedError())
+    assert scheduler._outcome(job, None) is None
+    assert scheduler._outcome(job, None).error.startswith("its process was lost 2 times: ")
+
+
+def test_a_job_is_not_blamed_for_machines_that_are_lost(ray, losing) -> None:
+    job, scheduler = score_job(sample.Brightness()), losing(ray.exceptions.NodeDiedError("gone"))
+    assert [scheduler._outcome(job, None) for _ in range(4)] == [None] * 4
+    assert scheduler._outcome(job, None).error == "its process was lost 5 times: gone"
+
+
+def test_no_job_is_blamed_when_the_cluster_is_lost(ray, losing) -> None:
+    job, scheduler = score_job(sample.Brightness()), losing(ray.exceptions.LocalRayletDiedError())
+    with pytest.raises(ray.exceptions.LocalRayletDiedError):
+        scheduler._outcome(job, None)
