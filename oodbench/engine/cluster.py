@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,13 @@ from oodbench.plan.jobs import Job
 
 REACH_SECONDS = 10
 """How long a cluster may take to answer at all."""
+
+LOOK_SECONDS = 5
+"""Time between two looks at the head of a cluster."""
+
+LOST_SECONDS = 25
+"""How long the head may be out of reach, as while it is started again. After a minute Ray ends the
+whole process, without an exception."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -110,6 +118,32 @@ def _try_address(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+
+
+class Head:
+    """The head of a cluster, without which nothing can be started or learned.
+
+    Args:
+        ray: Ray, connected.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._address = ray.get_runtime_context().gcs_address
+        self._looked = self._reached = time.monotonic()
+
+    def require(self) -> None:
+        """Raise `RaySystemError` if the head has been out of reach for `LOST_SECONDS`."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        try:
+            _try_address(self._address)
+            self._reached = time.monotonic()
+        except OSError as error:
+            if time.monotonic() - self._reached > LOST_SECONDS:
+                lost = f"its head at {self._address} is out of reach"
+                raise self._ray.exceptions.RaySystemError(lost) from error
+        self._looked = time.monotonic()
 
 
 @contextmanager

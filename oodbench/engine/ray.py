@@ -12,7 +12,7 @@ from typing import Any
 
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
-from oodbench.engine.cluster import connected, fitted_to_machines, one_line
+from oodbench.engine.cluster import Head, connected, fitted_to_machines, one_line
 from oodbench.engine.plugins import third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import describe
@@ -99,10 +99,12 @@ class _Scheduler:
         self._overdue: set[Ref] = set()
         self._lost: Counter[tuple[Ref, bool]] = Counter()
         self._resources = ray.cluster_resources()
+        self._head = Head(ray)
 
     def run(self) -> None:
         with self._agenda as agenda:
             while agenda.unfinished:
+                self._head.require()
                 while (job := agenda.take(self._has_room)) is not None:
                     self._submit(job)
                 if self._running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 import sample_detectors as sample
 
-from oodbench.engine import Outcomes
-from oodbench.engine.cluster import connected, fitted_to_machines
+from oodbench.engine import Outcomes, cluster
+from oodbench.engine.cluster import Head, connected, fitted_to_machines
 from oodbench.engine.progress import Progress
 from oodbench.engine.ray import _Scheduler, run_ray
 from oodbench.engine.runlog import RunLog
@@ -246,3 +247,16 @@ def test_no_job_is_blamed_when_the_cluster_is_lost(ray, losing) -> None:
     job, scheduler = score_job(sample.Brightness()), losing(ray.exceptions.LocalRayletDiedError())
     with pytest.raises(ray.exceptions.LocalRayletDiedError):
         scheduler._outcome(job, None)
+
+
+def test_a_head_that_is_out_of_reach_for_long_is_lost(ray, monkeypatch) -> None:
+    head = Head(ray)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0)
+    head.require()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(head, "_address", f"127.0.0.1:{server.getsockname()[1]}")
+        head.require()
+    head.require()
+    monkeypatch.setattr(cluster, "LOST_SECONDS", 0)
+    with pytest.raises(ray.exceptions.RaySystemError, match=r"head at 127\.0\.0\.1:\d+ is out of"):
+        head.require()
