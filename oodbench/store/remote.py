@@ -83,14 +83,14 @@ class RemoteStore(Store):
         except StoreError:
             return None
         manifest = self._remote_manifest(stage, key)
-        if manifest is not None:
-            self._keep(directory, manifest)
-            found = self._read(stage, key)
-            if found is not None:
-                return found
-        if manifest is not None or directory.exists():
-            self.discard(stage, key)  # what is in the cache alone is of no use to other machines
-        return None
+        if manifest is None:
+            super().discard(stage, key)  # what is in the cache alone is of no use to others
+            return None
+        self._keep(directory, manifest)
+        found = self._read(stage, key)
+        if found is None:
+            self.discard(stage, key)
+        return found
 
     def discard(self, stage: str, key: str) -> None:
         """Remove an artifact; nothing happens if it is not there.
@@ -128,7 +128,10 @@ class RemoteStore(Store):
         super()._publish(directory, stage, key)
 
     def _fetch(self, stage: str, key: str, artifact: Artifact, name: str) -> None:
-        """Bring a file; if it is missing or damaged, remove the artifact, to be made anew."""
+        """Bring a file; if it is missing or damaged, remove the artifact, to be made anew.
+
+        What another machine has made anew since it was found is removed from the cache alone.
+        """
         path = artifact.directory / name
         with self._arriving() as part:
             with self._reaching(), suppress(FileNotFoundError):
@@ -137,7 +140,11 @@ class RemoteStore(Store):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part.replace(path)
                 return
-        self.discard(stage, key)
+        manifest = artifact.directory / MANIFEST
+        if manifest.exists() and manifest.read_bytes() == self._remote_manifest(stage, key):
+            self.discard(stage, key)
+        else:
+            super().discard(stage, key)
 
     def _place(self, stage: str, key: str) -> str:
         return f"{self._base}/{self._directory(stage, key).relative_to(self.root).as_posix()}"

@@ -128,6 +128,37 @@ def test_a_file_that_was_damaged_in_the_storage_is_made_anew(machine) -> None:
     assert store.find("fit", KEY) is None
 
 
+def test_what_another_machine_made_anew_is_kept(machine) -> None:
+    one, two = machine("one"), machine("two")
+    make(one, "first")
+    found = two.open("fit", KEY)
+    one.discard("fit", KEY)
+    make(one, "second")
+    with pytest.raises(StoreError, match="missing or damaged; run the same command again"):
+        found / "state.json"
+    again = two.find("fit", KEY)
+    assert again is not None
+    assert (again / "state.json").read_text() == "second"
+
+
+def test_looking_for_an_artifact_disturbs_no_upload_of_it(machine, monkeypatch) -> None:
+    one, two = machine("one"), machine("two")
+    make(two, "first")
+    one.discard("fit", KEY)
+    put = one._files.put_file
+
+    def look(source: str, target: str) -> None:
+        if target.endswith(MANIFEST):
+            assert two.find("fit", KEY) is None
+        put(source, target)
+
+    monkeypatch.setattr(one._files, "put_file", look)
+    make(one, "second")
+    found = two.find("fit", KEY)
+    assert found is not None
+    assert (found / "state.json").read_text() == "second"
+
+
 def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(machine) -> None:
     store = machine("one")
     make(store)
