@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +14,6 @@ from conftest import kept_to_one_cpu
 import oodbench
 from oodbench.engine.worker import Outcome
 from oodbench.plan.jobs import Job, Ref
-from oodbench.results.run import read_run
 
 pytestmark = pytest.mark.slow
 
@@ -183,41 +179,3 @@ def test_when_a_machine_is_lost_its_jobs_alone_are_made_again(
         run.records.drop(columns=TIMES), inline.records.drop(columns=TIMES), check_exact=True
     )
     pd.testing.assert_frame_equal(run.scores(), inline.scores(), check_exact=True)
-
-
-def test_when_the_head_is_lost_the_same_command_goes_on(bucket: str, tmp_path: Path) -> None:
-    s3fs = pytest.importorskip("s3fs")
-    (tmp_path / "digits.toml").write_text(DIGITS)
-    words = [sys.executable, "-c", "import sys; from oodbench.cli import main; sys.exit(main())"]
-    words += ["run", "--benchmark", str(tmp_path / "digits.toml"), "--detectors", "msp"]
-    words += ["--device", "cpu", "--data", str(tmp_path / "data"), "--store", f"{bucket}/head"]
-    words += ["--out", str(tmp_path / "run"), "--engine", "ray", "--ray-address"]
-
-    def count_made() -> int:
-        files = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
-        return len(files.glob(f"{bucket}/head/*/*/artifact.json"))
-
-    first = Machines(tmp_path / "first")
-    try:
-        address = first.cluster.address
-        command = subprocess.Popen([*words, address], stderr=subprocess.PIPE, text=True)
-        while count_made() < 5:
-            assert command.poll() is None
-            time.sleep(1)
-        first.cluster.remove_node(first.cluster.head_node, allow_graceful=False)
-        _, said = command.communicate(timeout=200)
-    finally:
-        first.cluster.shutdown()
-    assert command.returncode == 2
-    assert "Ray was lost: " in said
-    assert "the same command resumes from here" in said
-    made = count_made()
-    second = Machines(tmp_path / "second")
-    try:
-        again = subprocess.run([*words, second.cluster.address], stderr=subprocess.PIPE, text=True)
-    finally:
-        second.cluster.shutdown()
-    assert again.returncode == 0, again.stderr
-    run = read_run(tmp_path / "run")
-    assert run.info["jobs_run"] == len(run.info["jobs"]) - made
-    assert set(run.records["status"]) == {"ok"}
