@@ -7,6 +7,8 @@ network costs the same.
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +61,7 @@ class Enough(Exception):
 
 
 @dataclass
-class _Watch:
+class Watch:
     """Note when progress is reported, and end a training after some seconds.
 
     Args:
@@ -102,11 +104,31 @@ class _Watch:
         if self.limit is not None and done < total and now - began > self.limit:
             raise Enough
 
+    def pace(self) -> tuple[float, int, int, int]:
+        """Return seconds of a step, steps at the first report, steps from then on, and all steps.
+
+        The last steps of a pass may be of a smaller batch, which takes longer in proportion, so
+        that the median counts where there are few.
+        """
+        if not self.reports:
+            return 0.0, 0, 0, 0
+        _, first, total = self.reports[0]
+        steps = self.reports[-1][1] - first
+        paces = [
+            (later[0] - sooner[0]) / (later[1] - sooner[1])
+            for sooner, later in itertools.pairwise(self.reports)
+            if later[1] > sooner[1]
+        ]
+        if steps <= 0:
+            return 0.0, first, 0, total
+        average = statistics.median if self.reports[-1][1] >= total else statistics.mean
+        return average(paces), first, steps, total
+
 
 class _Curves(Curves):
     """Pass every report on to a watch, at any rate."""
 
-    def __init__(self, watch: _Watch) -> None:
+    def __init__(self, watch: Watch) -> None:
         super().__init__(lambda *_: None)
         self._watch = watch
 
@@ -126,7 +148,7 @@ def measure(job: Job, store: Store, device: str, images: int, limit: float) -> M
         limit: seconds after which a training is cut short, from its first report of progress on.
     """
     clock = time.perf_counter if device == "cuda" else time.process_time
-    watch = _Watch(clock, limit if job.ref.stage in TRAININGS else None)
+    watch = Watch(clock, limit if job.ref.stage in TRAININGS else None)
     began, started = time.perf_counter(), clock()
     errors: dict[Ref, str] = {}
     meta: Mapping[str, Any] = {}
@@ -144,14 +166,12 @@ def measure(job: Job, store: Store, device: str, images: int, limit: float) -> M
     except Exception as error:  # a plugin may raise anything
         errors[job.ref] = describe(error)
     ended, passed = clock(), time.perf_counter() - began
-    early, first, total = watch.reports[0] if watch.reports else (ended, 0, 0)
-    late, done, _ = watch.reports[-1] if watch.reports else (ended, 0, 0)
-    span = late - early if done > first else 0.0
+    pace, first, steps, total = watch.pace()
     places = ["/".join(each.ref) for each in (job, *job.companions)]
     return Measured(
         images,
-        ended - started - span,
-        pace=span / (done - first) if span else 0.0,
+        max(ended - started - pace * steps, 0.0),
+        pace=pace,
         total=total,
         first=first,
         bytes=size_of(store, places),
@@ -163,7 +183,7 @@ def measure(job: Job, store: Store, device: str, images: int, limit: float) -> M
     )
 
 
-def _keep(job: Job, store: Store, watch: _Watch) -> None:
+def _keep(job: Job, store: Store, watch: Watch) -> None:
     """Complete the artifact of a training that was cut short."""
     from oodbench.stages.fit import save_state
     from oodbench.stages.modules import save_module

@@ -258,10 +258,14 @@ def _line(x: tuple[int, int], y: Sequence[float], at: int) -> float:
 
 
 def _curve(x: tuple[int, int], y: Sequence[float], at: int) -> float:
-    """Return what `_line` does, or where growth is more than proportional, the value of a power."""
+    """Return what `_line` does, but where growth is more than proportional, the value of a power.
+
+    Its exponent is halfway between that of the two points and 1, since what grows like a square
+    while there are few images, as the decomposition of a matrix, may grow in proportion later.
+    """
     if min(*x, *y) > 0 and y[1] / y[0] > x[1] / x[0] > 1:
         power = min(math.log(y[1] / y[0]) / math.log(x[1] / x[0]), STEEPEST)
-        return float(y[1] * (at / x[1]) ** power)
+        return float(y[1] * (at / x[1]) ** ((1 + power) / 2))
     return _line(x, y, at)
 
 

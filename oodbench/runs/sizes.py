@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from oodbench.errors import UserError
 from oodbench.images.duplicates import hash_images
 from oodbench.images.fitting import WORTHWHILE
 from oodbench.images.geometry import select, to_geometry
+from oodbench.images.shares import Sample
 from oodbench.images.sources import Source
 from oodbench.images.subsets import ClassSubset
 from oodbench.plan.jobs import Job, Ref
@@ -82,13 +83,17 @@ class Sets:
         return found
 
     def few(self, source: Source, shape: tuple[int, int, int], count: int, seed: int) -> Source:
-        """Return about ``count`` images of a source, as many of each class as of any other.
+        """Return ``count`` images of a source, or all if there are not more.
 
-        They are a fifth of each class at most; all are returned where that would be too few.
+        They are as many of each class as of any other, while a class has five times as many.
         """
-        _, few = source.shared(count, seed)
         labels = self._reading(source, shape).labels
-        return few if len(few.positions(labels)) >= 2 * len(np.unique(labels)) else source
+        if count >= len(source.positions(labels)):
+            return source
+        _, few = source.shared(count, seed)
+        if len(few.positions(labels)) == count:
+            return few
+        return replace(source, share=Sample(len(labels), seed, count, seed))
 
     def prepare(self, job: Job, store: Store) -> None:
         """Do what the stage "prepare" does, without reading the images again."""

@@ -14,7 +14,7 @@ from sample_detectors import Brightness, Confidence, FarFromDrawn, RaisesInFit
 import oodbench
 from oodbench.cli import main
 from oodbench.cli.run import in_words
-from oodbench.engine.measuring import Measured, measure
+from oodbench.engine.measuring import Measured, Watch, measure
 from oodbench.images.arrays import write_arrays
 from oodbench.plan.jobs import Job, Ref, Resources
 from oodbench.runs import calibration
@@ -159,6 +159,16 @@ def test_a_training_is_cut_short_and_its_network_is_used(tiny: Path, tmp_path: P
                 assert found.busy < found.pace * found.total
 
 
+def test_a_smaller_last_batch_does_not_change_the_pace() -> None:
+    watch = Watch(time.process_time, None)
+    watch.reports = [(1.0, 100, 384), (2.0, 200, 384), (3.0, 300, 384), (5.0, 384, 384)]
+    assert watch.pace() == (pytest.approx(0.01), 100, 284, 384)
+    watch.reports = [(1.0, 20, 1000), (2.0, 40, 1000), (4.0, 60, 1000)]  # cut short
+    assert watch.pace() == (pytest.approx(0.075), 20, 40, 1000)
+    watch.reports = [(1.0, 50, 50)]
+    assert watch.pace() == (0.0, 50, 0, 50)
+
+
 def test_seconds_follow_images_and_steps() -> None:
     def at(images: int, seconds: float, **others: float) -> Measured:
         return Measured(images, seconds, **others)
@@ -166,7 +176,7 @@ def test_seconds_follow_images_and_steps() -> None:
     line = extrapolate((at(100, 1.1), at(200, 1.2)), 1000)
     assert line.processor == pytest.approx(2.0)
     square = extrapolate((at(100, 1.0), at(200, 4.0)), 1000)
-    assert square.processor == pytest.approx(100.0)
+    assert square.processor == pytest.approx(4 * 5**1.5)
     faster = extrapolate((at(100, 3.0), at(200, 1.0)), 1000)  # the first job loads libraries
     assert faster.processor == pytest.approx(1.0)
     alone = extrapolate((at(100, 3.0, bytes=7), at(100, 3.0, bytes=7)), 1000)
