@@ -24,6 +24,7 @@ from oodbench.contracts import Dataset, ImageSet, Info
 from oodbench.errors import InvalidData, UserError, reason_of
 from oodbench.identity.keys import digest
 from oodbench.images.geometry import BOMB_BYTES, BOMB_RATIO
+from oodbench.images.npy import ArrayFile, take_rows
 from oodbench.images.sources import Source
 from oodbench.store.artifacts import digest_file
 from oodbench.store.paths import printable
@@ -285,9 +286,9 @@ def _read_parquet(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     return found
 
 
-def rows_of(array: np.ndarray, places: np.ndarray | slice) -> np.ndarray:
+def rows_of(array: np.ndarray | ArrayFile, places: np.ndarray | slice) -> np.ndarray:
     """Return some rows of an array as float32."""
-    return np.ascontiguousarray(array[places], dtype=np.float32)
+    return np.ascontiguousarray(take_rows(array, places), dtype=np.float32)
 
 
 def chunks(count: int, width: int) -> Sequence[slice]:

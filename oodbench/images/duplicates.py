@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from oodbench.images.npy import ArrayFile, slices, take_rows
 
 SIDE = 8
 """Height and width, at most, of the thumbnails by which near duplicates are found."""
@@ -54,18 +57,17 @@ class Reference:
         images: (N, c, h, w) uint8, at least one.
     """
 
-    def __init__(self, images: np.ndarray) -> None:
+    def __init__(self, images: np.ndarray | ArrayFile) -> None:
         # the first of equal images; of a hash, since the pixels would be in memory once more
-        hashes = hash_images(images).tolist()
+        hashes, self._thumbnails = _features(images)
         self._positions = {hashes[n]: n for n in reversed(range(len(images)))}
-        self._thumbnails = thumbnails(images)
         self._norms = (self._thumbnails**2).sum(axis=1)
 
-    def find(self, images: np.ndarray) -> Duplicates:
+    def find(self, images: np.ndarray | ArrayFile) -> Duplicates:
         """Return which of images (n, c, h, w) uint8 are duplicates of a reference image."""
-        same = [self._positions.get(each, -1) for each in hash_images(images).tolist()]
-        exact = np.array(same, dtype=np.int64)
-        nearest, difference = self._nearest(thumbnails(images))
+        hashes, small = _features(images)
+        exact = np.array([self._positions.get(each, -1) for each in hashes], dtype=np.int64)
+        nearest, difference = self._nearest(small)
         is_near = (exact < 0) & (difference <= NEAR)
         return Duplicates(_pairs(exact >= 0, exact), _pairs(is_near, nearest))
 
@@ -78,6 +80,17 @@ class Reference:
             nearest[start : start + rows] = (self._norms - 2 * products).argmin(axis=1)
         squares = (wanted - self._thumbnails[nearest]) ** 2
         return nearest, np.sqrt(squares.mean(axis=1))
+
+
+def _features(images: np.ndarray | ArrayFile) -> tuple[list[int], np.ndarray]:
+    """Return the hashes and thumbnails of images, which may be in a file."""
+    hashes: list[int] = []
+    small: list[np.ndarray] = []
+    for part in slices(len(images), math.prod(images.shape[1:])):
+        rows = take_rows(images, part)
+        hashes += hash_images(rows).tolist()
+        small.append(thumbnails(rows))
+    return hashes, np.concatenate(small)
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ import numpy as np
 
 from oodbench.images.duplicates import hash_images
 from oodbench.images.geometry import to_geometry
+from oodbench.images.npy import ArrayFile
 
 PART_BYTES = 2**23
 PART_IMAGES = 256
@@ -66,12 +67,7 @@ def write_fitted(
         What tells the written images apart, (n,) uint64 (`hash_images`).
     """
     count = len(positions)
-    with path.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
-        np.lib.format.write_array_header_1_0(file, header)
-        start = file.tell()
-        file.truncate(start + count * math.prod(shape))
-    fitting = _Fitting(images, shape, path, start)
+    fitting = _Fitting(images, shape, ArrayFile.create(path, np.dtype(np.uint8), (count, *shape)))
     step = min(max(PART_BYTES // math.prod(shape), 1), PART_IMAGES)
     parts = [(first, positions[first : first + step]) for first in range(0, count, step)]
     alone = count < WORTHWHILE or isinstance(images, np.ndarray)
@@ -88,22 +84,19 @@ class _Fitting:
     """What is done with each part.
 
     Attributes:
-        images, shape, path: as of `write_fitted`.
-        start: where the images begin in the file.
+        images, shape: as of `write_fitted`.
+        file: the file to write.
     """
 
     images: np.ndarray
     shape: tuple[int, int, int]
-    path: Path
-    start: int
+    file: ArrayFile
 
     def __call__(self, part: Part) -> np.ndarray:
         """Write a part; return its hashes."""
         first, chosen = part
         fitted = to_geometry(self.images[chosen], self.shape)
-        with self.path.open("r+b") as file:
-            file.seek(self.start + first * math.prod(self.shape))
-            file.write(fitted.data)
+        self.file.write(first, fitted)
         return hash_images(fitted)
 
 

@@ -284,10 +284,10 @@ def _read_part(sources: Sequence[Path], image: str, label: str) -> _Part:
         found = (table.labels, table.values, table.classes, table.rows)
         return _Part(base, sources, channels, sizes, *found, stacks=stacks)
     folder = None if base.is_file() else read_folder(base)
-    files = folder.pictures if folder else (base,)
+    files: Sequence[Path] = folder.pictures if folder else (base,)
     if not files:
         raise UserError(f"{base}: neither an .npz file nor a folder of images")
-    names = [folder.class_of(path) for path in files] if folder else [""]
+    names = folder.classes_of_pictures() if folder else [""]
     classes = sorted({*names} - {""})
     numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
     labels = np.array([numbers[name] for name in names], dtype=np.int64)

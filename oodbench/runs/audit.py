@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +22,9 @@ from oodbench.engine.progress import Progress
 from oodbench.errors import InvalidData, UserError, describe
 from oodbench.hardware import BATCH_SIZES
 from oodbench.images.duplicates import Reference
-from oodbench.images.geometry import select, to_geometry
+from oodbench.images.fitting import write_fitted
+from oodbench.images.geometry import select
+from oodbench.images.npy import ArrayFile
 from oodbench.images.sources import Source
 from oodbench.measures.metrics import auroc
 from oodbench.registry.isolation import isolated
@@ -28,9 +32,9 @@ from oodbench.registry.lookup import load_registry
 from oodbench.request.detectors import FAMILY
 from oodbench.request.options import Options
 from oodbench.request.request import Request
-from oodbench.request.resolution import resolve
+from oodbench.request.resolution import Resolved, resolve
 from oodbench.stages.score import checked
-from oodbench.stages.stream import ArrayStream
+from oodbench.stages.stream import ArrayStream, Rows
 
 SEPARATES = 0.9
 """The AUROC from which a trivial statistic counts as separating an OOD set."""
@@ -91,14 +95,22 @@ def audit(options: Options, progress: Progress) -> Audit:
     resolved = resolve(options, load_registry())
     request = resolved.request
     progress.planned(1 + len(request.ood))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return _audit(resolved, Path(folder), progress)
+
+
+def _audit(resolved: Resolved, folder: Path, progress: Progress) -> Audit:
+    """Audit a benchmark; its images in the geometry of the ID set are kept in a folder."""
+    request = resolved.request
     with progress.step(f"fit the statistics to {request.train.dataset.info.label}"):
-        train = _read(request.train, request, None)
-        inside = _read(request.test, request, request.images_per_set)
+        train = _read(request.train, request, None, folder / "train.npy")
+        inside = _read(request.test, request, request.images_per_set, folder / "test.npy")
         statistics = _Statistics(request, train, inside, resolved.broken)
         reference = Reference(train.images)
     findings = []
     missing = dict(resolved.missing)
-    for title, source in zip(request.titles()[1:], request.ood, strict=True):
+    ood = zip(request.titles()[1:], request.ood, strict=True)
+    for number, (title, source) in enumerate(ood):
         if isinstance(source.dataset, GeneratedDataset):
             missing[title] = (
                 "its images are made by a trained generator; 'oodbench run' compares them"
@@ -106,7 +118,8 @@ def audit(options: Options, progress: Progress) -> Audit:
             continue
         with progress.step(f"audit {title}"):
             try:
-                outside = _read(source, request, request.images_per_set)
+                path = folder / f"{number}.npy"
+                outside = _read(source, request, request.images_per_set, path)
             except InvalidData as error:
                 missing[title] = str(error)
                 continue
@@ -129,7 +142,7 @@ class _Images(NamedTuple):
         positions: (n,) int64, in the data set.
     """
 
-    images: np.ndarray
+    images: ArrayFile
     labels: np.ndarray
     positions: np.ndarray
 
@@ -178,7 +191,7 @@ class _Statistics:
 
     def _stream(self, images: _Images) -> ArrayStream:
         return ArrayStream(
-            images.images,
+            Rows([images.images]),
             torch.from_numpy(images.labels),
             frozenset({Need.INPUTS}),
             self._classes,
@@ -198,9 +211,9 @@ def _fit(detector: Detector, stream: ArrayStream, context: Context) -> np.ndarra
     return np.empty(0)
 
 
-def _read(source: Source, request: Request, at_most: int | None) -> _Images:
+def _read(source: Source, request: Request, at_most: int | None, path: Path) -> _Images:
     found = source.load()
     count = len(found) if at_most is None else at_most
     positions = select(len(found), count, request.selection_seed)
-    images = to_geometry(found.images[positions], request.shape)
-    return _Images(images, found.labels[positions], positions)
+    write_fitted(found.images, positions, request.shape, path, cpus=request.cpus)
+    return _Images(ArrayFile.open(path), found.labels[positions], positions)

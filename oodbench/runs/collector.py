@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,13 @@ from oodbench.contracts import Need, parameters
 from oodbench.engine import Outcomes
 from oodbench.errors import StoreError
 from oodbench.identity.keys import plain
+from oodbench.images.npy import ArrayFile, predicted_classes
 from oodbench.plan.jobs import Plan, Ref
 from oodbench.request.classifiers import NoClassifier, record
 from oodbench.request.detectors import asks_for
 from oodbench.request.resolution import Resolved
 from oodbench.results.columns import PREDICTION, SCORE, records_frame
+from oodbench.results.parts import Parts
 from oodbench.runs.costs import classifier_parameters, costs_of
 from oodbench.runs.networks import list_artifacts
 from oodbench.runs.overlaps import Overlaps
@@ -111,9 +113,11 @@ class Collector:
                         "error": reason,
                     }
 
-    def scores(self) -> pd.DataFrame:
+    def scores(self) -> Parts:
         """Return the score of every image, columns as in `SCORE`."""
-        frames = []
+        return Parts(SCORE, self._scores)
+
+    def _scores(self) -> Iterator[pd.DataFrame]:
         for scored in self._plan.scored:
             if not self._results.blamed.keys().isdisjoint((scored.score, scored.probe)):
                 continue
@@ -129,17 +133,18 @@ class Collector:
                 "index": np.load(artifact / "indices.npy"),
                 "score": values,
             }
-            frames.append(pd.DataFrame(columns))
-        return _joined(frames, SCORE)
+            yield pd.DataFrame(columns)
 
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> Parts:
         """Return label and predicted class of every image, columns as in `PREDICTION`."""
-        frames = []
+        return Parts(PREDICTION, self._predictions)
+
+    def _predictions(self) -> Iterator[pd.DataFrame]:
         for predicted in self._plan.predicted:
             if predicted.extract in self._results.blamed:
                 continue
             artifact = self._store.open(*predicted.extract)
-            logits = np.load(artifact / "logits.npy", mmap_mode="r")
+            logits = ArrayFile.open(artifact / "logits.npy")
             if not logits.shape[1]:
                 continue  # features came from elsewhere, and no classifier with them
             columns = {
@@ -149,10 +154,9 @@ class Collector:
                 "split": predicted.split,
                 "index": np.load(artifact / "indices.npy"),
                 "label": np.load(artifact / "labels.npy"),
-                "prediction": logits.argmax(1),
+                "prediction": predicted_classes(logits),
             }
-            frames.append(pd.DataFrame(columns))
-        return _joined(frames, PREDICTION)
+            yield pd.DataFrame(columns)
 
     @cached_property
     def notes(self) -> dict[str, str]:
@@ -285,13 +289,13 @@ class Collector:
         ``images_forwarded_by_probes`` when they scored some images again, but for probes that are
         not kept.
         """
-        distinct: dict[Ref, set[int]] = {}
+        distinct: dict[Ref, np.ndarray] = {}
         for ref, found in self._made.items():
             if ref.stage in ("extract", "reduce"):
                 images = self._plan.jobs[ref].inputs["images"]
                 with suppress(StoreError):  # nobody needed it, nor verified it
-                    positions = np.load(found / "positions.npy").tolist()
-                    distinct.setdefault(images, set()).update(positions)
+                    positions = np.load(found / "positions.npy")
+                    distinct[images] = np.union1d(distinct.get(images, positions), positions)
         return {
             "distinct_images": sum(map(len, distinct.values())),
             "images_forwarded": self._forwarded("extract") + self._forwarded("reduce"),
@@ -322,7 +326,3 @@ def _chosen(plugin: object) -> list[str]:
         if value != defaults[name].default
     ]
     return [f"Here with {', '.join(chosen)}."] if chosen else []
-
-
-def _joined(frames: list[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from oodbench.errors import InvalidData, UserError
-from oodbench.results.files import read_info, require_readable
+from oodbench.results.files import read_info
+from oodbench.results.parts import Parts
 from oodbench.results.run import Run, read_run, write_run
 from oodbench.store.leases import leased
 from oodbench.store.paths import RUNS
@@ -77,8 +78,8 @@ def write_new_run(
     *,
     force: bool,
     records: pd.DataFrame,
-    scores: pd.DataFrame,
-    predictions: pd.DataFrame,
+    scores: pd.DataFrame | Parts,
+    predictions: pd.DataFrame | Parts,
     info: Mapping[str, Any],
     texts: Mapping[str, str],
 ) -> Run:
@@ -96,7 +97,6 @@ def write_new_run(
     Raises:
         UserError: if another run is there, or this one cannot be written, or not be read again.
     """
-    require_readable(len(scores))
     with leased(directory, WRITING):  # or two runs would exchange each other's files
         refuse_other_runs(directory, info["key"], force)
         write_run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from oodbench.contracts import Benchmark
 from oodbench.identity.keys import digest
 from oodbench.results.columns import PREDICTION, RECORD, SCORE, with_fold
+from oodbench.results.parts import Parts
 from oodbench.results.run import FOLD_REQUEST
 from oodbench.runs.collector import Collector
 from oodbench.runs.costs import Costs, largest
@@ -45,22 +46,27 @@ class Folds:
 
     def records(self) -> pd.DataFrame:
         """Return the records of all folds, with that of each in the first column."""
-        return self._joined(Collector.records, RECORD)
+        return self._parts(lambda collector: [collector.records()], RECORD).frame()
 
-    def scores(self) -> pd.DataFrame:
+    def scores(self) -> Parts:
         """Return the score of every image, with the fold in the first column."""
-        return self._joined(Collector.scores, SCORE)
+        return self._parts(Collector.scores, SCORE)
 
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> Parts:
         """Return label and predicted class of every image, with the fold in the first column."""
-        return self._joined(Collector.predictions, PREDICTION)
+        return self._parts(Collector.predictions, PREDICTION)
 
-    def _joined(
-        self, read: Callable[[Collector], pd.DataFrame], columns: Mapping[str, str]
-    ) -> pd.DataFrame:
-        frames = [read(each).assign(fold=name) for name, each in self._collectors.items()]
-        filled = [frame for frame in frames if len(frame)] or frames[:1]
-        return pd.concat(filled, ignore_index=True)[list(with_fold(columns, has_folds=True))]
+    def _parts(
+        self, read: Callable[[Collector], Iterable[pd.DataFrame]], columns: Mapping[str, str]
+    ) -> Parts:
+        columns = with_fold(columns, has_folds=True)
+
+        def make() -> Iterator[pd.DataFrame]:
+            for name, collector in self._collectors.items():
+                for part in read(collector):
+                    yield part.assign(fold=name)[list(columns)]
+
+        return Parts(columns, make)
 
     def texts(self) -> dict[str, Any]:
         """Return notes, deviations, groups and folds, as tables show them."""

@@ -104,7 +104,8 @@ def replay(
         planned = plan_options(dataclasses.replace(options, detectors=left), store, sampled)
     compute(planned, store, "inline", None, None, observer, results := Outcomes())
     again = collect_all(planned, store, results)
-    scores, predictions, told = again.scores(), again.predictions(), run.scores()
+    scores, predictions = again.scores().frame(), again.predictions().frame()
+    told = run.scores()
     misfits: list[str] = []
     if len(predictions):  # there are none without a classifier
         misfits += check_predictions(run.predictions(), predictions)

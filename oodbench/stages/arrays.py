@@ -7,13 +7,13 @@ Logits that are missing are computed from features, where the head is known. Not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 
 from oodbench.images.arrays import ArraySet, chunks, rows_of
+from oodbench.images.npy import ArrayFile
 from oodbench.stages import Work
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.selection import positions_of
@@ -51,21 +51,21 @@ def _copy(array: np.ndarray, chosen: np.ndarray, work: Work, name: str) -> None:
         np.save(work.draft / f"{name}.npy", np.empty((0, array.shape[1]), np.float32))
         return
     shape = (len(chosen), array.shape[1])
-    file: Any = open_memmap(work.draft / f"{name}.npy", "w+", np.float32, shape)
+    file = ArrayFile.create(work.draft / f"{name}.npy", np.dtype(np.float32), shape)
     for part in chunks(*shape):
-        file[part] = rows_of(array, chosen[part])
+        file.write(part.start, rows_of(array, chosen[part]))
         work.progress(part.stop, len(chosen))
-    file.flush()
 
 
 def _apply_head(spec: ArraysSpec, work: Work) -> None:
     """Write the logits that the head makes of the features."""
     module = load_classifier(spec["classifier"], work.inputs["classifier"], "cpu")
-    features = np.load(work.draft / "features.npy")
-    with torch.inference_mode():
-        logits = [
-            module.head(torch.from_numpy(rows_of(features, part))).numpy()  # type: ignore[operator]
-            for part in chunks(*features.shape)
-        ]
-    if logits:
-        np.save(work.draft / "logits.npy", np.concatenate(logits))
+    features = ArrayFile.open(work.draft / "features.npy")
+    file = None
+    for part in chunks(*features.shape):
+        with torch.inference_mode():
+            rows = module.head(torch.from_numpy(rows_of(features, part))).numpy()  # type: ignore[operator]
+        if file is None:
+            path, shape = work.draft / "logits.npy", (len(features), rows.shape[1])
+            file = ArrayFile.create(path, rows.dtype, shape)
+        file.write(part.start, rows)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oodbench.images.npy import ArrayFile, slices, take_rows
 from oodbench.stages import Work
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 def run(spec: CombineSpec, work: Work) -> None:
     """Combine the outputs "member:0", "member:1", and so on, of the same images."""
     members = [work.inputs[f"member:{number}"] for number in range(len(work.inputs))]
-    logits = [np.load(member / "logits.npy") for member in members]
-    combined = _log_mean(logits) if spec["averaged"] else np.concatenate(logits, axis=1)
-    np.save(work.draft / "logits.npy", combined.astype(np.float32))
+    logits = [ArrayFile.open(member / "logits.npy") for member in members]
+    count, width = len(logits[0]), sum(each.shape[1] for each in logits)
+    shape = (count, logits[0].shape[1] if spec["averaged"] else width)
+    file = ArrayFile.create(work.draft / "logits.npy", np.dtype(np.float32), shape)
+    for part in slices(count, 8 * width):
+        rows = [take_rows(each, part) for each in logits]
+        combined = _log_mean(rows) if spec["averaged"] else np.concatenate(rows, axis=1)
+        file.write(part.start, combined.astype(np.float32))
     for name in ("positions.npy", "labels.npy", "indices.npy"):
         shutil.copyfile(members[0] / name, work.draft / name)
     work.draft.meta.update({name: members[0].meta[name] for name in ("count", "note")})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oodbench.images.npy import ArrayFile, predicted_classes
 from oodbench.measures.evaluation import correctness, evaluate_id, evaluate_ood
 from oodbench.stages import Work
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 def run(spec: EvaluateSpec, work: Work) -> None:  # noqa: ARG001 (all is in the inputs)
     """Evaluate the scores "id" and "calibration", and on an OOD set those of "ood"."""
     inputs = work.inputs
-    logits = np.load(inputs["id_extract"] / "logits.npy")
+    logits = ArrayFile.open(inputs["id_extract"] / "logits.npy")
     labels = np.load(inputs["id_extract"] / "labels.npy")
-    correct = correctness(labels, logits.argmax(1)) if logits.shape[1] else None
+    correct = correctness(labels, predicted_classes(logits)) if logits.shape[1] else None
     scores = {
         f"{role}_scores": np.load(inputs[role] / "scores.npy")
         for role in ("id", "calibration", "ood")

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from oodbench.contracts import Need, PluginError, Trainable
+from oodbench.images.npy import ArrayFile
 from oodbench.stages import Work
 from oodbench.stages.finite import images_not_finite
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.network import Network, Passed
 from oodbench.stages.selection import balanced, positions_of
+from oodbench.stages.stream import Rows
 from oodbench.store.artifacts import Artifact, Draft
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Keeper(ABC):
     def __init__(self, draft: Draft, *names: str) -> None:
         self.draft = draft
         self._names = names
-        self._files: dict[str, np.memmap] = {}
+        self._files: dict[str, ArrayFile] = {}
 
     @abstractmethod
     def read(self, passed: Passed) -> Sequence[Tensor]:
@@ -56,17 +57,14 @@ class Keeper(ABC):
         for name, rows in zip(self._names, self.read(passed), strict=True):
             values = rows.cpu().numpy()
             if name not in self._files:
-                shape = (count, values.shape[1])
-                path = self.draft / f"{name}.npy"
-                self._files[name] = open_memmap(path, "w+", values.dtype, shape)
-            self._files[name][start : start + len(values)] = values
+                path, shape = self.draft / f"{name}.npy", (count, values.shape[1])
+                self._files[name] = ArrayFile.create(path, values.dtype, shape)
+            self._files[name].write(start, values)
 
     def close(self) -> None:
         """Complete the files; of no images, rows are empty."""
         for name in self._names:
-            if name in self._files:
-                self._files[name].flush()
-            else:
+            if name not in self._files:
                 np.save(self.draft / f"{name}.npy", np.empty((0, 0), np.float32))
 
 
@@ -143,22 +141,21 @@ def pass_images(
         at_most: images that are drawn from the part, balanced over the classes; None for all.
     """
     prepared = work.inputs["images"]
-    images = np.load(prepared / "images.npy", mmap_mode="r")
     positions = _positions(spec, prepared, at_most)
+    images = Rows([ArrayFile.open(prepared / "images.npy")], positions)
     riders = {each: Reduced(each.draft, each.spec["trainable"]) for each in work.companions}
-    network = _open(spec, work, images.shape[1:], own)
+    network = _open(spec, work, tuple(prepared.meta["shape"]), own)
     gradients = any(each.wants_gradients for each in (own, *riders.values()))
     step = min(spec["batch_size"], GRADIENT_IMAGES) if gradients else spec["batch_size"]
     with torch.no_grad() if gradients else torch.inference_mode():
         for start in range(0, len(positions), step):
-            chosen = positions[start : start + step]
-            batch = torch.from_numpy(images[chosen]).to(work.device).float().div_(255)
+            batch = images[start : start + step].to(work.device).float().div_(255)
             batch = batch.contiguous(memory_format=torch.channels_last)
             passed = network(batch, gradients=gradients)
             own.keep(start, len(positions), passed)
             for companion, keeper in riders.items():
                 companion.attempt(partial(keeper.keep, start, len(positions), passed))
-            work.progress(start + len(chosen), len(positions))
+            work.progress(start + len(batch), len(positions))
     own.close()
     own.draft.meta.update(count=len(positions), forwarded=network.forwarded)
     for companion, keeper in riders.items():

@@ -95,7 +95,7 @@ def run(spec: ProbeSpec, work: Work) -> None:
     passed = 0
     if spec["network"] is not None:
         rows, passed = _reduce(spec, spec["network"], images, work)
-        outputs[Need.LAYERS] = Rows([rows], np.arange(len(rows)))
+        outputs[Need.LAYERS] = Rows([rows])
     num_classes = sets[0].artifacts["images"].meta["num_classes"]
     stream = _stream(images, detector.needs, num_classes, outputs, work.device)
     context = make_context(spec, work, stream.shape, num_classes)
@@ -141,7 +141,8 @@ def _reduce(
     network.look_inside(classifier.layers(module), images.shape[1:])
     labels, needs = torch.full((len(images),), -1), frozenset({Need.INPUTS})
     found = []
-    for batch in ArrayStream(images, labels, needs, 0, device=work.device).in_batches(SIZES):
+    stream = ArrayStream(Rows([images]), labels, needs, 0, device=work.device)
+    for batch in stream.in_batches(SIZES):
         inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
         passed = network(inputs, gradients=wants_gradients(spec["detector"]))
         found.append(reduced(spec["detector"], passed).cpu().numpy())
@@ -157,7 +158,7 @@ def _stream(
 ) -> ArrayStream:
     """Return images without labels, with the classifier's outputs for them."""
     return ArrayStream(
-        images,
+        Rows([images]),
         torch.full((len(images),), -1),
         needs,
         num_classes,

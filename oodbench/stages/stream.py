@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,17 @@ import torch
 from torch import Tensor
 
 from oodbench.contracts import Batch, Need, Stream
+from oodbench.images.npy import ArrayFile, slices, take_rows
 from oodbench.stages.selection import positions_of
 from oodbench.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     from oodbench.plan.specs import Part
+
+
+KEPT_BYTES = {"cpu": 2**28, "cuda": 2**32}
+"""Bytes of an array that a stream keeps at most, by where batches are made: more than the training
+images of CIFAR-10 take, and on a GPU those of Tiny ImageNet."""
 
 
 class Rows:
@@ -24,31 +31,53 @@ class Rows:
     Of ImageNet's training images, features of ResNet-50 are 10 GB.
 
     Args:
-        arrays: each (m, d).
-        order: (n,) int64, the place of each row among those of all arrays, one after the other.
+        arrays: each (m, ...), the same but for m.
+        order: (n,) int64, the place of each row among those of all arrays, one after the other; by
+            default all rows in order.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], order: np.ndarray) -> None:
+    def __init__(
+        self, arrays: Sequence[np.ndarray | ArrayFile], order: np.ndarray | None = None
+    ) -> None:
         self._arrays = arrays
-        self._order = order
+        self._order = np.arange(sum(map(len, arrays))) if order is None else order
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of all rows together."""
+        return (len(self._order), *self._arrays[0].shape[1:])
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of all rows together."""
+        return math.prod(self.shape) * self._arrays[0].dtype.itemsize
 
     def __getitem__(self, chosen: slice | Tensor) -> Tensor:
-        """Return some rows, as a new tensor."""
-        places = self._order[chosen if isinstance(chosen, slice) else chosen.numpy()]
-        found = np.empty((len(places), self._arrays[0].shape[1]), self._arrays[0].dtype)
+        """Return some rows, as a new tensor on the CPU."""
+        places = self._order[chosen if isinstance(chosen, slice) else chosen.cpu().numpy()]
+        if len(self._arrays) == 1:
+            return torch.from_numpy(take_rows(self._arrays[0], places))
+        found = np.empty((len(places), *self.shape[1:]), self._arrays[0].dtype)
         start = 0
         for array in self._arrays:
             within = (places >= start) & (places < start + len(array))
-            found[within] = array[places[within] - start]
+            found[within] = take_rows(array, places[within] - start)
             start += len(array)
         return torch.from_numpy(found)
+
+    def load(self, device: str) -> Tensor:
+        """Return all rows on a device."""
+        found = torch.empty(self.shape, dtype=self[:0].dtype, device=device)
+        for part in slices(len(found), self.bytes // max(len(found), 1)):
+            found[part] = self[part]
+        return found
 
 
 class ArrayStream(Stream):
     """Images as uint8, and the classifier's outputs for them.
 
-    All is kept on a GPU; where batches are made on the CPU, images are kept in memory, the rest on
-    the disk.
+    What takes `KEPT_BYTES` at most is kept where batches are made, on a GPU images and outputs, on
+    the CPU images alone; the rest is read from the disk for each batch.
 
     Args:
         images: (n, c, h, w) uint8; only their shape is read where they are not needed.
@@ -64,7 +93,7 @@ class ArrayStream(Stream):
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Rows,
         labels: Tensor,
         needs: frozenset[Need],
         num_classes: int,
@@ -79,10 +108,12 @@ class ArrayStream(Stream):
         self.num_classes = num_classes
         self._batch_size = batch_size
         self._labels = labels.to(device)
-        self._images = torch.tensor(images, device=device) if Need.INPUTS in needs else None
-        self._logits = _kept(logits, Need.LOGITS in needs, device)
-        self._features = _kept(features, Need.FEATURES in needs, device)
-        self._reduced = _kept(reduced, Need.LAYERS in needs, device)
+        self._device = device
+        self._images = self._kept(images, Need.INPUTS in needs, KEPT_BYTES[device])
+        outputs_bytes = 0 if device == "cpu" else KEPT_BYTES[device]
+        self._logits = self._kept(logits, Need.LOGITS in needs, outputs_bytes)
+        self._features = self._kept(features, Need.FEATURES in needs, outputs_bytes)
+        self._reduced = self._kept(reduced, Need.LAYERS in needs, outputs_bytes)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -108,18 +139,27 @@ class ArrayStream(Stream):
             yield self._batch(order[start : start + batch_size])
 
     def _batch(self, chosen: slice | Tensor) -> Batch:
-        inputs = None if self._images is None else self._images[chosen].float().div_(255)
-        logits = None if self._logits is None else self._logits[chosen].clone()
-        features = None if self._features is None else self._features[chosen].clone()
-        reduced = None if self._reduced is None else self._reduced[chosen].clone()
-        labels = self._labels[chosen].clone()
-        return Batch(labels, inputs=inputs, logits=logits, features=features, reduced=reduced)
+        images = self._rows(self._images, chosen)
+        return Batch(
+            self._labels[chosen].clone(),
+            inputs=None if images is None else images.float().div_(255),
+            logits=self._rows(self._logits, chosen),
+            features=self._rows(self._features, chosen),
+            reduced=self._rows(self._reduced, chosen),
+        )
 
+    def _kept(self, values: Rows | None, needed: bool, at_most: int) -> Rows | Tensor | None:
+        if values is None or not needed:
+            return None
+        return values if values.bytes > at_most else values.load(self._device)
 
-def _kept(values: Rows | None, needed: bool, device: str) -> Rows | Tensor | None:
-    if values is None or not needed:
-        return None
-    return values if device == "cpu" else values[:].to(device)
+    def _rows(self, values: Rows | Tensor | None, chosen: slice | Tensor) -> Tensor | None:
+        """Return some rows as a new tensor."""
+        if values is None:
+            return None
+        if isinstance(values, Rows):
+            return values[chosen].to(self._device)
+        return values[chosen].clone() if isinstance(chosen, slice) else values[chosen]
 
 
 def training_stream(
@@ -136,15 +176,14 @@ def training_stream(
         device: where batches are made.
     """
     train = inputs["train"]
-    images, labels = _mapped(train, "images"), _tensor(train, "labels")
+    labels = _tensor(train, "labels")
     chosen: slice | np.ndarray = slice(None)
     if "reduced:fit" in inputs:
         chosen = np.load(inputs["reduced:fit"] / "positions.npy")
-        images, labels = images[chosen] if Need.INPUTS in needs else images, labels[chosen]
     roles = ["reduced:fit"] if "reduced:fit" in inputs else [f"reduced:{part}" for part in PARTS]
     return ArrayStream(
-        images,
-        labels,
+        Rows([_opened(train, "images")], np.arange(len(labels))[chosen]),
+        labels[chosen],
         needs,
         train.meta["num_classes"],
         logits=_joined(inputs, PARTS, "logits", chosen) if Need.LOGITS in needs else None,
@@ -169,7 +208,7 @@ def validation_stream(
     """
     held_out = inputs["validation"]
     return ArrayStream(
-        _mapped(held_out, "images"),
+        _rows(held_out, "images"),
         _tensor(held_out, "labels"),
         needs,
         held_out.meta["num_classes"],
@@ -201,7 +240,7 @@ def _joined(
     """
     parts = [inputs[role] for role in roles if inputs[role].meta["count"]]
     positions = np.concatenate([np.load(part / "positions.npy") for part in parts])
-    return Rows([_mapped(part, name) for part in parts], np.argsort(positions)[chosen])
+    return Rows([_opened(part, name) for part in parts], np.argsort(positions)[chosen])
 
 
 def scoring_stream(
@@ -219,10 +258,10 @@ def scoring_stream(
         needs: what batches hold.
         device: where batches are made.
     """
-    images = _mapped(inputs["images"], "images")
+    images = _opened(inputs["images"], "images")
     positions = positions_of(spec["part"], len(images), spec["count"], spec["selection_seed"])
     return ArrayStream(
-        images[positions] if Need.INPUTS in needs else images,
+        Rows([images], positions),
         torch.full((len(positions),), -1),
         needs,
         inputs["images"].meta["num_classes"],
@@ -235,14 +274,12 @@ def scoring_stream(
 
 
 def _rows(artifact: Artifact, name: str) -> Rows:
-    array = _mapped(artifact, name)
-    return Rows([array], np.arange(len(array)))
+    return Rows([_opened(artifact, name)])
 
 
-def _mapped(artifact: Artifact, name: str) -> np.ndarray:
+def _opened(artifact: Artifact, name: str) -> ArrayFile:
     """Return an array whose values are read from the disk when they are asked for."""
-    found: np.ndarray = np.load(artifact / f"{name}.npy", mmap_mode="r")
-    return found
+    return ArrayFile.open(artifact / f"{name}.npy")
 
 
 def _tensor(artifact: Artifact, name: str) -> Tensor:

@@ -21,7 +21,8 @@ from made_runs import info_of
 from oodbench.errors import InvalidData, UserError
 from oodbench.report.merging import combine
 from oodbench.results.columns import RECORD, records_frame
-from oodbench.results.run import _write_parquet, read_run, write_run
+from oodbench.results.parts import Parts, write_parts
+from oodbench.results.run import read_run, write_run
 
 INFO = info_of(["ganad", "NaN"], ["glyphs", "noise"], wall_seconds=1.5)
 NAMES = {"id_dataset": "digits", "classifier": "resnet", "classifier_seed": 0}
@@ -143,7 +144,7 @@ def test_a_score_takes_little_more_room_than_its_own_bits(tmp_path: Path) -> Non
         }
     )
     path = tmp_path / "scores.parquet"
-    _write_parquet(frame, path)
+    write_parts(Parts(frame.dtypes.astype(str).to_dict(), lambda: [frame]), path)
     assert path.stat().st_size < 6 * count
     pd.testing.assert_series_equal(pd.read_parquet(path)["score"], frame["score"])
 
