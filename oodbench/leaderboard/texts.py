@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 
+from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.leaderboard.boards import Board, Costs, Figure, Standing, describe_parameters
 from oodbench.leaderboard.published import Published, lines_of
 from oodbench.leaderboard.standings import RANK, acceptance, columns, labels
@@ -122,7 +123,10 @@ def headings(boards: Sequence[Board]) -> list[str]:
 
 
 def _heading(board: Board, parameters: str) -> str:
-    text = f"{board.name}: {board.protocol.id_dataset}, {board.protocol.classifier}"
+    id_dataset, classifier = board.protocol.id_dataset, board.protocol.classifier
+    network = "no classifier" if classifier == NO_CLASSIFIER else classifier
+    folded = "{" in id_dataset  # each fold has an ID set of its own
+    text = f"{board.name}: {network if folded else f'{id_dataset}, {network}'}"
     if parameters:
         text += f" ({parameters})"
     accuracy = board.id_accuracy
