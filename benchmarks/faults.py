@@ -4,7 +4,7 @@ Each try starts a small run on digits, breaks something at a random moment of it
 command again. The second run must end with the records, scores and predictions of an undisturbed
 one, and must not repeat a job whose artifact the fault left whole:
 
-    python benchmarks/faults.py --markdown results/faults.md
+    python benchmarks/faults.py --markdown FILE
     python benchmarks/faults.py kill-9 disk-full --share 0.1
 
 Linux. Faults that need a file system of their own are tried as root alone, and those of file

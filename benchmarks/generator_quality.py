@@ -27,7 +27,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    parser.add_argument("--store", type=Path, metavar="DIR", help="of the run")
+    parser.add_argument("--store", metavar="DIR", help="of the run")
     arguments = parser.parse_args()
     run = StoredRun(read_run(arguments.run), open_store(arguments.store), load_registry())
     quality = quality_of(run, Sampler.of(run))

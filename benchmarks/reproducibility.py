@@ -4,7 +4,7 @@ Each run starts with an empty store and trains classifier and detectors anew. A 
 scores are equal to those of the first run, bit by bit, and by how much scores and AUROCs differ at
 most:
 
-    python benchmarks/reproducibility.py --markdown results/reproducibility.md
+    python benchmarks/reproducibility.py --markdown FILE
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Condition:
 CONDITIONS = (
     Condition("one thread, inline"),
     Condition("again"),
-    Condition("under Ray, jobs in any order", ("--engine", "ray")),
+    Condition("under Ray", ("--engine", "ray")),
     Condition("another working directory", elsewhere=True),
     Condition("another order of sets and dictionaries", environment={"PYTHONHASHSEED": "7"}),
     Condition(
@@ -106,6 +106,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--markdown", type=Path, help="write the table there")
     options = parser.parse_args()
+    if len(CPUS) < 2:
+        parser.error("needs two CPUs")
     rows = []
     with tempfile.TemporaryDirectory(prefix="oodbench-repeated-") as folder:
         first = None

@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
             parser.add_argument(
                 "--estimate",
                 action="store_true",
-                help="also say what it will take, from a calibration of about a minute",
+                help="also say what it will take, from a short calibration",
             )
             continue
         arguments.add(how, "engine", "ray_address", "timeout")

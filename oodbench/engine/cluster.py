@@ -130,7 +130,8 @@ class Head:
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         self._address = ray.get_runtime_context().gcs_address
-        self._looked = self._reached = time.monotonic()
+        self._looked = time.monotonic()
+        self._failing: float | None = None
 
     def require(self) -> None:
         """Raise `RaySystemError` if the head has been out of reach for `LOST_SECONDS`."""
@@ -138,9 +139,10 @@ class Head:
             return
         try:
             _try_address(self._address)
-            self._reached = time.monotonic()
+            self._failing = None
         except OSError as error:
-            if time.monotonic() - self._reached > LOST_SECONDS:
+            self._failing = self._failing or time.monotonic()
+            if time.monotonic() - self._failing > LOST_SECONDS:
                 lost = f"its head at {self._address} is out of reach"
                 raise self._ray.exceptions.RaySystemError(lost) from error
         self._looked = time.monotonic()

@@ -88,7 +88,7 @@ class _Scheduler:
     ) -> None:
         self._ray = ray
         self._remote = ray.remote(_execute_remotely)
-        self._mailbox = ray.remote(_Mailbox).options(num_cpus=0).remote()
+        self._mailbox = ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
         self._location = store.location
         self._device = device
         self._observer = observer

@@ -41,6 +41,7 @@ class RunLog:
 
     def __enter__(self) -> Self:
         _LOGGER.addHandler(self._handler)
+        self._level = _LOGGER.level
         _LOGGER.setLevel(logging.INFO)
         self._began = time.perf_counter()
         self._write(f"{time.strftime('%Y-%m-%d')}  oodbench {version('oodbench')}: {self._title}")
@@ -53,6 +54,7 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         _LOGGER.removeHandler(self._handler)
+        _LOGGER.setLevel(self._level)
         seconds = time.perf_counter() - self._began
         if error is None:
             self._write(f"finished after {seconds:.1f} s\n")

@@ -75,7 +75,7 @@ def rows_limit(info: Mapping[str, Any]) -> int:
 def require_readable(rows: int) -> None:
     """Raise `UserError` if a run with so many scores could not be read."""
     if rows > ROWS:
-        raise UserError(f"the run has {rows:,} scores, more than {_said(ROWS, ROWS)}")
+        raise UserError(f"the run has at least {rows:,} scores, more than {_said(ROWS, ROWS)}")
 
 
 def _folds(info: Mapping[str, Any]) -> int:

@@ -27,6 +27,7 @@ from oodbench.images.geometry import select
 from oodbench.images.npy import ArrayFile
 from oodbench.images.sources import Source
 from oodbench.measures.metrics import auroc
+from oodbench.plan.planning import HEAVY_CPUS
 from oodbench.registry.isolation import isolated
 from oodbench.registry.lookup import load_registry
 from oodbench.request.detectors import FAMILY
@@ -215,5 +216,5 @@ def _read(source: Source, request: Request, at_most: int | None, path: Path) -> 
     found = source.load()
     count = len(found) if at_most is None else at_most
     positions = select(len(found), count, request.selection_seed)
-    write_fitted(found.images, positions, request.shape, path, cpus=request.cpus)
+    write_fitted(found.images, positions, request.shape, path, cpus=min(request.cpus, HEAVY_CPUS))
     return _Images(ArrayFile.open(path), found.labels[positions], positions)

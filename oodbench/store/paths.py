@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from oodbench.errors import UserError
 
@@ -19,6 +19,8 @@ DATA_VARIABLE = "OODBENCH_DATA"
 RUNS = Path("results") / "runs"
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
+
+_URL_AS_PATH = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
 NAME_LENGTH = 100
 """Characters of a title that become part of a file's name at most: file systems take 255 bytes."""
@@ -37,12 +39,27 @@ def store_folder(chosen: str | Path | None) -> Path:
     """
     if not chosen:
         return cache_folder() / "store"
+    if isinstance(chosen, Path) and _URL_AS_PATH.match(str(chosen)):
+        raise UserError(f"'{chosen}' is a path made of a URL; give the URL as text")
     if not _URL.match(str(chosen)):
         return expanded(chosen)
-    address = urlsplit(str(chosen))
-    if address.scheme != "file" or address.netloc not in ("", "localhost"):
+    address = parsed(str(chosen))
+    named = address.netloc not in ("", "localhost") or address.query or address.fragment
+    if address.scheme != "file" or named:
         raise UserError(f"'{chosen}' is no folder of this machine; write file:///folder")
     return Path(unquote(address.path))
+
+
+def parsed(url: str) -> SplitResult:
+    """Return the parts of a URL.
+
+    Raises:
+        UserError: if it is none.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"'{url}' is not a URL: {error}") from error
 
 
 def is_remote(chosen: str | Path | None) -> bool:

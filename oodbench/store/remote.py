@@ -5,8 +5,8 @@ manifest is. What a machine made or read is kept in a folder of its own, the cac
 fetched when it is read, and compared with its checksum.
 
 Leases and checkpoints stay in the cache: runs of one machine share their work, and a training that
-was interrupted goes on there. Runs of several machines may do the same job at once; what the first
-one completed stays.
+was interrupted goes on there. Runs of several machines may do the same job at once. If they upload
+it at once, what a reader finds may be of both: it is withdrawn then, and made anew.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from oodbench.errors import StoreError, UserError, describe
 from oodbench.store.artifacts import MANIFEST, Artifact, Store, digest_file
+from oodbench.store.paths import parsed
+
+ATTEMPTS = 2
+"""How often a file is fetched: a line may damage it on the way."""
 
 _WRITABLE = "tmp/writable"
 """Is written to find out whether anything can be."""
@@ -93,17 +96,15 @@ class RemoteStore(Store):
         return found
 
     def discard(self, stage: str, key: str) -> None:
-        """Remove an artifact; nothing happens if it is not there.
+        """Withdraw an artifact; nothing happens if it is not there.
+
+        Its files stay until it is made anew: another machine may just be uploading them.
 
         Raises:
-            StoreError: if it cannot be removed, or stage or key is no name of an artifact.
+            StoreError: if it cannot be withdrawn, or stage or key is no name of an artifact.
         """
-        place = self._place(stage, key)
-        with self._reaching():
-            with suppress(FileNotFoundError):
-                self._files.rm_file(f"{place}/{MANIFEST}")  # from here on it is not there
-            with suppress(FileNotFoundError):
-                self._files.rm(place, recursive=True)
+        with self._reaching(), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._place(stage, key)}/{MANIFEST}")
         super().discard(stage, key)
 
     def _read(self, stage: str, key: str) -> Artifact | None:
@@ -119,27 +120,28 @@ class RemoteStore(Store):
     def _publish(self, directory: Path, stage: str, key: str) -> None:
         place = self._place(stage, key)
         with self._reaching():
-            if self._remote_manifest(stage, key) is not None:
-                return  # another machine was faster
             files = (path for path in directory.rglob("*") if path.is_file())
             for path in sorted(files, key=lambda path: (path == directory / MANIFEST, path)):
+                if self._remote_manifest(stage, key) is not None:
+                    return  # another machine was faster
                 name = path.relative_to(directory).as_posix()
                 self._files.put_file(str(path), f"{place}/{name}")
         super()._publish(directory, stage, key)
 
     def _fetch(self, stage: str, key: str, artifact: Artifact, name: str) -> None:
-        """Bring a file; if it is missing or damaged, remove the artifact, to be made anew.
+        """Bring a file; if it is missing or damaged, withdraw the artifact, to be made anew.
 
         What another machine has made anew since it was found is removed from the cache alone.
         """
         path = artifact.directory / name
-        with self._arriving() as part:
-            with self._reaching(), suppress(FileNotFoundError):
-                self._files.get_file(f"{self._place(stage, key)}/{name}", str(part))
-            if part.exists() and digest_file(part) == artifact.files[name]:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part.replace(path)
-                return
+        for _ in range(ATTEMPTS):
+            with self._arriving() as part:
+                with self._reaching(), suppress(FileNotFoundError):
+                    self._files.get_file(f"{self._place(stage, key)}/{name}", str(part))
+                if part.exists() and digest_file(part) == artifact.files[name]:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    part.replace(path)
+                    return
         manifest = artifact.directory / MANIFEST
         if manifest.exists() and manifest.read_bytes() == self._remote_manifest(stage, key):
             self.discard(stage, key)
@@ -195,7 +197,7 @@ def _file_system(url: str) -> tuple[Any, str]:
     """
     import fsspec
 
-    address = urlsplit(url)
+    address = parsed(url)
     if "@" in address.netloc or address.query:
         raise UserError("the URL of a store has no credentials: they come from the environment")
     if not address.netloc:

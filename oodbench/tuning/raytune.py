@@ -12,6 +12,7 @@ from typing import Any
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.cluster import connected
 from oodbench.engine.inline import run_inline
+from oodbench.engine.plugins import third_party_modules
 from oodbench.engine.progress import Progress
 from oodbench.engine.worker import Outcome
 from oodbench.errors import UserError
@@ -64,9 +65,10 @@ def run_trials(
     os.environ.update(ENVIRONMENT)
     known = {trial.candidate.label: _on_one_cpu(trial) for trial in trials}
     whole = Job(Ref("tune", "trials"), f"{len(known)} trials", {}, {}, Resources(1, 0.0))
-    gpus = max(job.resources.gpus for trial in trials for job in trial.jobs)
+    jobs = [job for trial in trials for job in trial.jobs]
+    gpus = max(job.resources.gpus for job in jobs)
     with (
-        connected(request.cpus, request.gpus, address),
+        connected(request.cpus, request.gpus, address, third_party_modules(jobs)),
         tempfile.TemporaryDirectory(dir=store.root.resolve() / "tmp") as folder,
     ):
         from ray import tune

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+STARTING_RAY = {"test_cluster.py", "test_engines.py", "test_hostile.py", "test_ray.py"}
 LEFT = "ignore::pytest.PytestUnraisableExceptionWarning"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.path.parent.name == "engine" and item.path.name in STARTING_RAY:
             item.add_marker(pytest.mark.filterwarnings(LEFT))
