@@ -85,7 +85,7 @@ def test_no_part_makes_a_table_without_rows(tmp_path: Path, columns) -> None:
 @pytest.mark.usefixtures("small_groups")
 def test_more_rows_than_can_be_read_are_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(files, "ROWS", 1_000)
-    with pytest.raises(UserError, match="the run has 1,300 scores"):
+    with pytest.raises(UserError, match="the run has at least 1,300 scores"):
         write_parts(Parts(SCORE, lambda: [scores("msp", 600), scores("vim", 700)]), tmp_path / "x")
 
 

@@ -370,7 +370,7 @@ def test_a_run_that_cannot_be_written_keeps_what_was_computed(run, tmp_path: Pat
 
 def test_a_run_with_more_scores_than_can_be_read_is_not_written(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(files, "ROWS", 500)
-    said = r"1,\d+ scores, more than the 500 that can be read of one run; compare fewer .*are kept"
+    said = r"at least \d+ scores, more than the 500 that can be read .*; compare fewer .*are kept"
     with pytest.raises(UserError, match=said):
         run(SOUND)
     assert not (tmp_path / "run" / "run.json").exists()

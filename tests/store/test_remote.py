@@ -159,6 +159,49 @@ def test_looking_for_an_artifact_disturbs_no_upload_of_it(machine, monkeypatch) 
     assert (found / "state.json").read_text() == "second"
 
 
+def test_reading_while_another_machine_uploads_leaves_its_files(machine, monkeypatch) -> None:
+    """It began before this artifact was complete, and has overwritten one of its files."""
+    one, two = machine("one"), machine("two")
+    put = one._files.put_file
+
+    def interrupted(source: str, target: str) -> None:
+        put(source, target)
+        if target.endswith("state.json"):
+            put_first()
+
+    def put_first() -> None:
+        monkeypatch.setattr(one._files, "put_file", put)
+        one._files.pipe_file(f"{two._place('fit', KEY)}/{MANIFEST}", manifest)
+        found = two.open("fit", KEY)
+        with pytest.raises(StoreError, match="missing or damaged"):
+            found / "state.json"
+
+    make(two, "first")
+    manifest = two._files.cat_file(f"{two._place('fit', KEY)}/{MANIFEST}")
+    two.discard("fit", KEY)
+    monkeypatch.setattr(one._files, "put_file", interrupted)
+    make(one, "second")
+    found = machine("three").find("fit", KEY)
+    assert found is not None
+    assert (found / "state.json").read_text() == "second"
+
+
+def test_a_download_that_went_wrong_once_is_repeated(machine, monkeypatch) -> None:
+    make(machine("one"))
+    store = machine("two")
+    get, tried = store._files.get_file, []
+
+    def damage(source: str, target: str) -> None:
+        get(source, target)
+        tried.append(source)
+        if len(tried) == 1:
+            Path(target).write_text("other")
+
+    monkeypatch.setattr(store._files, "get_file", damage)
+    assert (store.open("fit", KEY) / "state.json").read_text() == "content"
+    assert len(tried) == 2
+
+
 def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(machine) -> None:
     store = machine("one")
     make(store)
@@ -174,7 +217,7 @@ def test_what_was_removed_is_gone_for_all_machines(machine) -> None:
     two.discard("fit", KEY)
     assert one.find("fit", KEY) is None
     assert not cached(one)
-    assert not one._files.exists(one._place("fit", KEY))
+    assert not one._files.exists(f"{one._place('fit', KEY)}/{MANIFEST}")
 
 
 def test_a_manifest_that_was_damaged_is_no_artifact(machine) -> None:
@@ -184,6 +227,17 @@ def test_a_manifest_that_was_damaged_is_no_artifact(machine) -> None:
     assert store.find("fit", KEY) is None
     make(store)
     assert store.find("fit", KEY) is not None
+
+
+@pytest.mark.parametrize("url", ["s3://[bucket", "file://[", "file:///a#b"])
+def test_what_is_no_url_is_refused_in_one_sentence(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not a URL|is no folder of this machine"):
+        open_store(url)
+
+
+def test_a_path_that_was_made_of_a_url_is_refused() -> None:
+    with pytest.raises(UserError, match="give the URL as text"):
+        open_store(Path("s3://bucket/prefix"))
 
 
 def test_a_run_is_resumed_from_another_machine_without_work(
