@@ -123,7 +123,7 @@ def test_every_column_agrees_with_an_independent_computation(
 
 
 def test_auroc_agrees_with_mann_whitney(scores: pd.DataFrame, predictions: pd.DataFrame) -> None:
-    records = recompute(scores, predictions).set_index(["detector", "ood_dataset"])
+    records = recompute(scores, predictions).set_index(["detector", "ood_dataset"]).sort_index()
     tied = scores[(scores["detector"] == "tied") & (scores["split"] == "test")]
     known, unknown = (
         tied[tied["dataset"] == name]["score"].astype(float) for name in ("digits", "noise")

@@ -73,7 +73,10 @@ def test_what_is_in_the_store_costs_nothing(tiny: Path, drawable: Path, store: P
     options = {
         "benchmark": str(tiny),
         "seeds": 2,
-        "parameters": {"ganad": {"recipe": "tiny", "steps": 3, "anomaly_steps": 3}},
+        "parameters": {
+            "ganad": {"recipe": "tiny", "steps": 3, "anomaly_steps": 3},
+            "msp": {"temperature": 1.37},  # which no other test has put into the store
+        },
         "precision": "float32",
     }
     nothing = of(store, **options, detectors=["ganad", "energy"])
@@ -228,6 +231,7 @@ def test_the_command_prints_an_estimate_in_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     arguments = ["plan", "--benchmark", str(tiny), "--detectors", "msp,knn,energy,vim,odin"]
     arguments += ["--store", str(store), "--device", "cpu", "--estimate"]
+    arguments += ["--set", "odin.step=0.00137"]  # which no other test has put into the store
     assert main(arguments) == 0
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     assert [line for line in lines if len(line.rstrip()) > 80] == []

@@ -47,8 +47,8 @@ def compare(folder: Path, definition: Path, **options: Any) -> Run:
 @pytest.fixture(scope="module")
 def one_class(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a run with detectors that judge images alone, and two that do not."""
-    detectors = [Brightness(), "autoencoder", "isolation-forest", Confidence(), "ganad"]
-    few = {"autoencoder": {"steps": 5}, "ganad": {"recipe": "tiny"}}
+    detectors = [Brightness(), "autoencoder", "isolation-forest", Confidence(), "ganad-joint"]
+    few = {"autoencoder": {"steps": 5}, "ganad-joint": {"recipe": "tiny"}}
     folder = tmp_path_factory.mktemp("run")
     return compare(folder, definition, detectors=detectors, parameters=few)
 
@@ -66,11 +66,11 @@ def test_detectors_of_images_are_compared_and_no_image_passes(one_class: Run) ->
 
 def test_detectors_that_need_a_classifier_are_named_and_did_not_fail(one_class: Run) -> None:
     unsuited = one_class.info["unsuited"]
-    assert list(unsuited) == ["confidence", "ganad"]
-    assert unsuited["ganad"] == "needs logits and passes of a classifier, and there is none"
+    assert list(unsuited) == ["confidence", "ganad-joint"]
+    assert unsuited["ganad-joint"] == "needs logits of a classifier, and there is none"
     assert one_class.info["failures"] == {}
     table = (one_class.directory / "table.md").read_text()
-    assert "not applicable, since there is no classifier: confidence, ganad" in table
+    assert "not applicable, since there is no classifier: confidence, ganad-joint" in table
     assert "Digits, class 3, no classifier" in table
     assert "On pixels, since there is no classifier." in table
 
