@@ -105,7 +105,7 @@ def test_odin_or_knn_gets_better(search) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Ray 2.49
 def test_ray_tune_finds_the_same(search, tmp_path: Path) -> None:
-    inline = search("signed", "nearest")
-    by_ray = search("signed", "nearest", engine="ray", store=tmp_path / "another")
+    inline = search("signed")
+    by_ray = search("signed", engine="ray", store=tmp_path / "another")
     assert by_ray.key == inline.key
     assert by_ray.found == inline.found
