@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from oodbench.results.run import Run, read_run
 from oodbench.store.artifacts import MANIFEST
@@ -167,17 +168,24 @@ def kill_session(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+@contextmanager
+def in_the_middle(setting: Setting) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a run, yield it at a random moment, and then wait until it has ended."""
+    process = setting.start()
+    setting.wait()
+    yield process
+    end(process)
+
+
 def signals(*sent: signal.Signals) -> Callable[[Setting], None]:
     """Return the fault of signals that are sent at a random moment, half a second apart."""
 
     def fault(setting: Setting) -> None:
-        process = setting.start()
-        setting.wait()
-        for number, each in enumerate(sent):
-            if number:
-                time.sleep(0.5)
-            process.send_signal(each)
-        end(process)
+        with in_the_middle(setting) as process:
+            for number, each in enumerate(sent):
+                if number:
+                    time.sleep(0.5)
+                process.send_signal(each)
         setting.finish()
 
     return fault
@@ -185,42 +193,34 @@ def signals(*sent: signal.Signals) -> Callable[[Setting], None]:
 
 def output_removed(setting: Setting) -> None:
     """Remove the output folder in the middle, where it is there already."""
-    process = setting.start()
-    setting.wait()
-    shutil.rmtree(setting.folder / "out", ignore_errors=True)
-    end(process)
+    with in_the_middle(setting):
+        shutil.rmtree(setting.folder / "out", ignore_errors=True)
     setting.finish()
 
 
 def images_removed(setting: Setting) -> None:
     """Take a folder of images away in the middle, and put it back."""
     images, away = setting.folder / "images", setting.folder / "away"
-    process = setting.start()
-    setting.wait()
-    images.rename(away)
-    end(process)
+    with in_the_middle(setting):
+        images.rename(away)
     away.rename(images)
     setting.finish()
 
 
 def store_removed(setting: Setting) -> None:
     """Remove the store in the middle."""
-    process = setting.start()
-    setting.wait()
-    shutil.rmtree(setting.store, ignore_errors=True)
-    end(process)
+    with in_the_middle(setting):
+        shutil.rmtree(setting.store, ignore_errors=True)
     setting.finish()
 
 
 def permissions_changed(setting: Setting) -> None:
     """Take the permission to write into the store from a user in the middle, and give it back."""
-    process = setting.start()
-    setting.wait()
-    setting.store.mkdir(exist_ok=True)
-    folders = [setting.store, *(path for path in setting.store.glob("*") if path.is_dir())]
-    for each in folders:
-        each.chmod(0o555)
-    end(process)
+    with in_the_middle(setting):
+        setting.store.mkdir(exist_ok=True)
+        folders = [setting.store, *(path for path in setting.store.glob("*") if path.is_dir())]
+        for each in folders:
+            each.chmod(0o555)
     for each in folders:
         each.chmod(0o777)
     setting.finish()
@@ -250,10 +250,8 @@ def disk_full(setting: Setting) -> None:
 def read_only(setting: Setting) -> None:
     """Make the store's file system read-only in the middle, and writable again."""
     with mounted(setting.store, 10**9):
-        process = setting.start()
-        setting.wait()
-        frozen = remount(setting.store, "ro")  # refused while a file is being written
-        end(process)
+        with in_the_middle(setting):
+            frozen = remount(setting.store, "ro")  # refused while a file is being written
         if frozen:
             remount(setting.store, "rw")
         setting.finish()
@@ -278,12 +276,10 @@ def clock_set_back(setting: Setting) -> None:
 
 def worker_killed(setting: Setting) -> None:
     """Kill a worker, as the kernel does where memory runs out."""
-    process = setting.start()
-    setting.wait()
-    if workers := workers_of(process.pid):
-        with suppress(ProcessLookupError):
-            os.kill(setting.draw.choice(workers), signal.SIGKILL)
-    end(process)
+    with in_the_middle(setting) as process:
+        if workers := workers_of(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(setting.draw.choice(workers), signal.SIGKILL)
     setting.finish()
 
 
@@ -441,8 +437,6 @@ def undisturbed(place: Path) -> Setting:
     """Make images, and the run that all others are compared with."""
     images = place / "images"
     images.mkdir()
-    from PIL import Image
-
     for number in range(20):
         pixels = np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)
         Image.fromarray(pixels).save(images / f"{number}.png")

@@ -31,6 +31,29 @@ width = 4
 """A benchmark that takes seconds and passes 700 images through its classifier."""
 
 
+THREE = """
+name = "three"
+id = "digits[{digit}]"
+ood = ["digits[!{digit}]", "uniform"]
+classifier = "none"
+images_per_set = 100
+validation_images = 0
+calibration_images = 50
+
+[folds]
+digit = ["0", "3", "8"]
+"""
+"""A benchmark of three folds, without a classifier."""
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the definition of three folds."""
+    path = tmp_path_factory.mktemp("three") / "three.toml"
+    path.write_text(THREE)
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of the tiny benchmark's definition."""

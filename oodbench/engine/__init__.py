@@ -68,8 +68,8 @@ class Outcomes:
 
     def blocked(self, job: Job) -> bool:
         """Return whether an input that a job cannot do without failed, and record that if so."""
-        for role, ref in job.inputs.items():
-            if ref in self.blamed and role not in job.optional:
+        for ref in job.required.values():
+            if ref in self.blamed:
                 self.blamed[job.ref] = self.blamed[ref]
                 return True
         return False

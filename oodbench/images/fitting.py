@@ -14,11 +14,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +123,7 @@ def _fitted(
 
     with ExitStack() as stack:
         for _ in range(min(processes, len(parts))):
-            idle.put(stack.enter_context(_Process(content)))
+            idle.put(stack.enter_context(closing(_Process(content))))
         threads = ThreadPoolExecutor(processes)
         stack.callback(threads.shutdown, cancel_futures=True)
         found = zip(parts, threads.map(send, parts), strict=True)
@@ -139,30 +138,22 @@ def _pickled(fitting: _Fitting) -> bytes:
 
 
 class _Process:
-    """Another process that writes parts, for a ``with`` block; it ends with this one too.
+    """Another process that writes parts, until it is closed; it ends with this one too.
 
     Args:
         content: the work, pickled.
     """
 
     def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __enter__(self) -> Self:
         self._process: Any = subprocess.Popen(  # noqa: S603 (this interpreter)
             [sys.executable, "-c", _START.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._send(self._content)
-        return self
+        self._send(content)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let the process end, and wait for it."""
         self._process.communicate()
 
     def run(self, part: Part) -> np.ndarray | None:

@@ -74,6 +74,11 @@ class Job:
     passes: str = ""
     companions: tuple[Job, ...] = ()
 
+    @property
+    def required(self) -> dict[str, Ref]:
+        """The inputs that it cannot do without, by role."""
+        return {role: ref for role, ref in self.inputs.items() if role not in self.optional}
+
     def bounded(self, cpus: int) -> Job:
         """Return the job as it runs on a machine of so many CPUs."""
         return replace(self, resources=replace(self.resources, cpus=min(self.resources.cpus, cpus)))
@@ -163,13 +168,19 @@ class Plan:
             self.validation,
         )
 
-    def needed(self, targets: Iterable[Ref] | None = None) -> set[Ref]:
-        """Return targets, by default those of the run, and all jobs they depend on."""
+    def needed(self, targets: Iterable[Ref] | None = None, *, optional: bool = True) -> set[Ref]:
+        """Return targets, by default those of the run, and all jobs they depend on.
+
+        Args:
+            targets: the jobs asked for.
+            optional: whether inputs count that a job does without.
+        """
         found: set[Ref] = set()
         waiting = list(self.targets() if targets is None else targets)
         while waiting:
             ref = waiting.pop()
             if ref not in found:
                 found.add(ref)
-                waiting.extend(self.jobs[ref].inputs.values())
+                job = self.jobs[ref]
+                waiting.extend((job.inputs if optional else job.required).values())
         return found

@@ -198,7 +198,8 @@ class _Round:
         self._own = dict(zip(small.jobs, plan.jobs, strict=True))
         twins = {ref: small.jobs[twin] for twin, ref in self._own.items()}
         self._units = {twins[unit[0].ref].ref: [twins[job.ref] for job in unit] for unit in chosen}
-        needed = _needed(small, [job.ref for unit in self._units.values() for job in unit])
+        refs = (job.ref for unit in self._units.values() for job in unit)
+        needed = small.needed(refs, optional=False)
         self.sizes = sets.sizes({ref: job for ref, job in small.jobs.items() if ref in needed})
         self._failed: dict[Ref, str] = {}
 
@@ -232,8 +233,8 @@ class _Round:
                 self._failed[ref] = str(error)
             return None
         images = self.sizes[ref]
-        needed = (each for role, each in job.inputs.items() if role not in job.optional)
-        if reason := next((self._failed[each] for each in needed if each in self._failed), ""):
+        lost = (self._failed[each] for each in job.required.values() if each in self._failed)
+        if reason := next(lost, ""):
             self._failed |= {each.ref: reason for each in unit}
             return Measured(images, error=reason)
         together = dataclasses.replace(job, companions=tuple(unit[1:]))
@@ -246,15 +247,3 @@ class _Round:
         )
         self._failed |= found.errors
         return found
-
-
-def _needed(plan: Plan, refs: Iterable[Ref]) -> set[Ref]:
-    """Return jobs and those that they cannot do without."""
-    found: set[Ref] = set()
-    waiting = list(refs)
-    while waiting:
-        if (ref := waiting.pop()) not in found:
-            found.add(ref)
-            job = plan.jobs[ref]
-            waiting += [each for role, each in job.inputs.items() if role not in job.optional]
-    return found

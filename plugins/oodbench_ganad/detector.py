@@ -71,6 +71,8 @@ class Ganad(Detector):
     fit_needs = frozenset({Need.CLASSIFIER})
     stochastic = True
     space: ClassVar = {"alpha": (0.25, 0.5, 0.75)}
+    generator: ClassVar[type[Wgan]] = Wgan
+    """The generator that it learns from."""
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Ganad(Detector):
     def parts(self) -> dict[str, Trainable]:
         """Return the generator, the same for all seeds and all of GANAD's detectors."""
         return {
-            "wgan": Wgan(
+            "wgan": self.generator(
                 recipe=self.recipe,
                 alpha=self.alpha,
                 steps=self.steps,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.contracts import Batch, Context, Info, Need, State, Stream, Trainable, parameters
+from oodbench.contracts import Batch, Context, Info, Need, State, Stream, parameters
 from oodbench_ganad.detector import Ganad
 from oodbench_ganad.gan import Wgan
 from oodbench_ganad.variants import GanadReal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class OneClass(nn.Module):
@@ -79,17 +76,7 @@ class _Unclassified(Ganad):
     """GANAD, or a variant, of one class."""
 
     needs = frozenset({Need.INPUTS})
-
-    def parts(self) -> dict[str, Trainable]:
-        """Return the generator, the same for all seeds and variants."""
-        return {
-            "wgan": UnclassifiedWgan(
-                recipe=self.recipe,
-                alpha=self.alpha,
-                steps=self.steps,
-                generator_seed=self.generator_seed,
-            )
-        }
+    generator = UnclassifiedWgan
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Train AD."""
@@ -123,7 +110,7 @@ class _GanadReal(_Unclassified, GanadReal):
     fit_needs = frozenset({Need.INPUTS})
 
 
-_OF_ONE_CLASS: Mapping[type[Ganad], type[_Unclassified]] = {Ganad: _Ganad, GanadReal: _GanadReal}
+_OF_ONE_CLASS: dict[type[Ganad], type[_Unclassified]] = {Ganad: _Ganad, GanadReal: _GanadReal}
 
 
 def without_classifier(detector: Ganad) -> _Unclassified | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from oodbench.contracts import Batch, Context, Detector, Info, Need, Paper, Stream
 from oodbench_posthoc.checks import check_count
+from oodbench_posthoc.gaussians import Values, means_of
 from oodbench_posthoc.nearest import distance_to_nearest
 
 if TYPE_CHECKING:
@@ -63,18 +64,13 @@ class PrototypeGradients(Detector):
         """Learn the prototypes, then the gradients of training images."""
         import torch
 
-        sums = counts = torch.zeros((), dtype=torch.float64, device=context.device)
-        for batch in train:
-            members = torch.nn.functional.one_hot(batch.labels, context.num_classes).double()
-            sums = sums + members.T @ batch.features.double()
-            counts = counts + members.sum(dim=0)
+        means = means_of(Values(train, lambda batch: batch.features), context.num_classes)
         noise = blurred_noise(DRAWN, context.shape, context.generator()).to(context.device)
         features = context.classifier.features(noise)  # type: ignore[operator]
         head: Any = context.classifier.head
         energies = -head(features).logsumexp(dim=1)
         unlike = features[energies.topk(KEPT).indices].double().mean(dim=0)
-        seen = counts > 0
-        self.prototypes_ = torch.cat([sums[seen] / counts[seen, None], unlike[None]])
+        self.prototypes_ = torch.cat([means, unlike[None]])
         right = [
             self._gradients(batch.features)[batch.logits.argmax(dim=1) == batch.labels]
             for batch in train

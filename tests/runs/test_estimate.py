@@ -23,19 +23,6 @@ from oodbench.runs.options import RunOptions
 from oodbench.runs.runner import plan_options
 from oodbench.store.artifacts import Store
 
-FOLDS = """
-name = "three"
-id = "digits[{digit}]"
-ood = ["digits[!{digit}]", "uniform"]
-classifier = "none"
-images_per_set = 100
-validation_images = 0
-calibration_images = 50
-
-[folds]
-digit = ["0", "3", "8"]
-"""
-
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch, one_cpu) -> None:
@@ -101,10 +88,9 @@ def test_a_detector_that_fails_is_named_and_the_others_are_estimated(
     assert "score by brightness" in {cost.title for cost in found.costs if cost.seconds}
 
 
-def test_folds_without_a_classifier_are_estimated(tmp_path: Path) -> None:
-    (tmp_path / "three.toml").write_text(FOLDS)
+def test_folds_without_a_classifier_are_estimated(three: Path, tmp_path: Path) -> None:
     options = {
-        "benchmark": tmp_path / "three.toml",
+        "benchmark": three,
         "detectors": [Brightness(), FarFromDrawn(), Confidence()],
         "seeds": 2,
         "data": tmp_path,

@@ -29,39 +29,20 @@ from oodbench.results.folds import read_fold
 from oodbench.results.run import Run, read_run
 from oodbench.submission.pack import write_pack
 
-FOLDS = """
-name = "three"
-id = "digits[{digit}]"
-ood = ["digits[!{digit}]", "uniform"]
-classifier = "none"
-images_per_set = 100
-validation_images = 0
-calibration_images = 50
-
-[folds]
-digit = ["0", "3", "8"]
-"""
 TIMES = ["fit_seconds", "score_seconds"]
 ID_SETS = ["Digits, class 0", "Digits, class 3", "Digits, class 8"]
 
 
-@pytest.fixture(scope="module")
-def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("three") / "three.toml"
-    path.write_text(FOLDS)
-    return path
-
-
-def start(definition: Path, folder: Path, **options: Any) -> Run:
+def start(three: Path, folder: Path, **options: Any) -> Run:
     where = {"store": folder / "store", "out": folder / "run", "data": folder}
     detectors = [Brightness(), FarFromDrawn(), Confidence()]
     given = {"detectors": detectors, "seeds": 2, "engine": "inline", "device": "cpu"}
-    return oodbench.run(benchmark=definition, **{**where, **given, **options})
+    return oodbench.run(benchmark=three, **{**where, **given, **options})
 
 
 @pytest.fixture(scope="module")
-def folded(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return start(definition, tmp_path_factory.mktemp("folded"))
+def folded(three: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return start(three, tmp_path_factory.mktemp("folded"))
 
 
 @pytest.fixture
@@ -81,10 +62,10 @@ def test_every_file_names_the_fold(folded: Run) -> None:
 
 
 def test_a_fold_is_the_run_of_its_definition_alone(
-    folded: Run, definition: Path, tmp_path: Path
+    folded: Run, three: Path, tmp_path: Path
 ) -> None:
     alone = tmp_path / "alone.toml"
-    text = definition.read_text().split("[folds]")[0].replace("{digit}", "3")
+    text = three.read_text().split("[folds]")[0].replace("{digit}", "3")
     alone.write_text(text)
     store = folded.directory.parent / "store"
     single = start(alone, tmp_path, store=store)
@@ -96,13 +77,13 @@ def test_a_fold_is_the_run_of_its_definition_alone(
 
 
 def test_what_differs_from_fold_to_fold_is_said_of_each(
-    folded: Run, definition: Path, tmp_path: Path
+    folded: Run, three: Path, tmp_path: Path
 ) -> None:
     images = np.zeros((2, 8, 8), np.uint8)
     whole = load_registry().datasets["digits"].create().load(tmp_path, "test")
     images[0] = whole.images[whole.labels == 3][0]
     np.savez(tmp_path / "some.npz", images=images, labels=np.full(2, -1))
-    text = definition.read_text().replace('"uniform"', f'"{tmp_path / "some.npz"}"')
+    text = three.read_text().replace('"uniform"', f'"{tmp_path / "some.npz"}"')
     (tmp_path / "some.toml").write_text(text)
     store = folded.directory.parent / "store"
     found = start(tmp_path / "some.toml", tmp_path, store=store, detectors=[Brightness()])
@@ -169,11 +150,11 @@ class Interrupting(Progress):
 
 
 def test_ended_in_a_fold_the_same_command_computes_what_is_missing(
-    folded: Run, definition: Path, tmp_path: Path
+    folded: Run, three: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        start(definition, tmp_path, observer=Interrupting("3"))
-    resumed = start(definition, tmp_path)
+        start(three, tmp_path, observer=Interrupting("3"))
+    resumed = start(three, tmp_path)
     assert resumed.info["jobs_reused"] > 0
     assert resumed.info["jobs_run"] < folded.info["jobs_run"]
     titles = (tmp_path / "run" / "run.log").read_text()
@@ -187,17 +168,17 @@ def test_recomputed_records_are_the_same(copied: Run) -> None:
     assert read_run(copied.directory).records.equals(copied.records)
 
 
-def verify(run: Run, definition: Path, capsys: Any) -> tuple[int, str]:
+def verify(run: Run, three: Path, capsys: Any) -> tuple[int, str]:
     pack = run.directory.parent / "pack.zip"
     write_pack(run, pack)
     data = str(run.directory.parent)
-    code = main(["verify", str(pack), "--benchmark", str(definition), "--data", data])
+    code = main(["verify", str(pack), "--benchmark", str(three), "--data", data])
     told = capsys.readouterr()
     return code, told.out + told.err
 
 
-def test_a_pack_of_all_folds_verifies(copied: Run, definition: Path, capsys: Any) -> None:
-    code, told = verify(copied, definition, capsys)
+def test_a_pack_of_all_folds_verifies(copied: Run, three: Path, capsys: Any) -> None:
+    code, told = verify(copied, three, capsys)
     figures = recompute(read_fold(copied.directory, "0").scores(), pd.DataFrame(), classified=False)
     assert code == 0
     assert f"verified: {3 * int(figures[MEASURES].notna().sum().sum()):,} figures" in told
@@ -229,16 +210,16 @@ def without(run: Run, fold: str) -> Run:
     )
 
 
-def test_a_pack_without_a_fold_does_not_verify(copied: Run, definition: Path, capsys: Any) -> None:
-    code, told = verify(without(copied, "3"), definition, capsys)
+def test_a_pack_without_a_fold_does_not_verify(copied: Run, three: Path, capsys: Any) -> None:
+    code, told = verify(without(copied, "3"), three, capsys)
     assert code == 1
     assert "does not fit: the fold 3 was left out" in told
 
 
-def test_a_changed_score_in_one_fold_is_named(copied: Run, definition: Path, capsys: Any) -> None:
+def test_a_changed_score_in_one_fold_is_named(copied: Run, three: Path, capsys: Any) -> None:
     scores = copied.scores()
     scores.loc[scores["fold"] == "8", "score"] *= -1
-    code, told = verify(rewritten(copied, scores=scores), definition, capsys)
+    code, told = verify(rewritten(copied, scores=scores), three, capsys)
     assert code == 1
     assert "does not fit: fold 8: auroc of brightness on Digits, all but class 8" in told
     assert "fold 3" not in told
@@ -324,8 +305,8 @@ def test_detectors_of_no_classifier_are_named_once_a_run(folded: Run) -> None:
     assert "confidence" not in set(folded.records["detector"])
 
 
-def test_tuning_takes_one_definition(definition: Path, capsys: Any) -> None:
-    command = ["tune", "--benchmark", str(definition), "--detectors", "brightness"]
+def test_tuning_takes_one_definition(three: Path, capsys: Any) -> None:
+    command = ["tune", "--benchmark", str(three), "--detectors", "brightness"]
     assert main(command) == 2
     told = capsys.readouterr().err
     assert "has folds; name what one is made of: --id 'digits[0]'" in told
@@ -345,10 +326,10 @@ def test_tuning_takes_one_definition(definition: Path, capsys: Any) -> None:
     ],
 )
 def test_folds_that_cannot_be_run_are_refused(
-    definition: Path, tmp_path: Path, changed: str, complaint: str
+    three: Path, tmp_path: Path, changed: str, complaint: str
 ) -> None:
     path = tmp_path / "wrong.toml"
-    path.write_text(definition.read_text().replace('digit = ["0", "3", "8"]', changed))
+    path.write_text(three.read_text().replace('digit = ["0", "3", "8"]', changed))
     with pytest.raises(UserError, match=complaint):
         start(path, tmp_path)
 
