@@ -404,8 +404,10 @@ NEEDS_ROOT = {"disk-full", "read-only"}
 AS_NOBODY = {"permissions"}
 
 
-def trials(name: str, engine: str, count: int, place: Path, first: Setting) -> dict[str, object]:
-    """Try a fault some times, and return a row of the table."""
+def trials(
+    name: str, engine: str, count: int, place: Path, first: Setting
+) -> dict[str, object] | None:
+    """Try a fault some times, and return a row of the table; None if it cannot be tried here."""
     said, fault, *_ = FAULTS[name]
     lost: list[str] = []
     for number in range(count):
@@ -427,6 +429,9 @@ def trials(name: str, engine: str, count: int, place: Path, first: Setting) -> d
             fault(setting)
         except Lost as error:
             lost.append(str(error))
+        except PermissionError as error:  # as where another user may not run this installation
+            print(f"{said}, {engine}: cannot be tried: {error}", file=sys.stderr)
+            return None
         shutil.rmtree(folder, ignore_errors=True)
         print(f"\r{said}, {engine}: {number + 1}/{count}", end="", file=sys.stderr, flush=True)
     print(f", {len(lost)} lost {lost[:3] or ''}", file=sys.stderr)
@@ -473,7 +478,7 @@ def main() -> None:
                 continue
             if count:
                 rows.append(trials(name, engine, count, place, first))
-    table = pd.DataFrame(rows).to_markdown(index=False)
+    table = pd.DataFrame(filter(None, rows)).to_markdown(index=False)
     print(table)
     if options.markdown:
         command = f"    python benchmarks/faults.py {' '.join(sys.argv[1:])}"
