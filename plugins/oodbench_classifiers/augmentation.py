@@ -34,3 +34,23 @@ def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror about half of the images (n, c, h, w), drawn by a CPU generator, left to right."""
     chosen = torch.rand(len(images), generator=generator) < 0.5
     return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
+
+
+def cut_out(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
+    """Turn a square of each image grey (DeVries and Taylor, arXiv:1708.04552).
+
+    Args:
+        images: (n, c, h, w) in [0, 1].
+        pixels: side of the squares; those around a pixel near the edge are partly outside.
+        generator: a CPU generator.
+    """
+    if pixels == 0:
+        return images
+    count, _, height, width = images.shape
+    rows, columns = (
+        torch.arange(side) - torch.randint(0, side, (count, 1), generator=generator)
+        for side in (height, width)
+    )
+    inside = [(2 * away >= -pixels) & (2 * away < pixels) for away in (rows, columns)]
+    squares = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(squares.to(images.device), 0.5)

@@ -96,7 +96,7 @@ def test_what_comes_in_is_the_mirrored_image() -> None:
         assert row in {whole[start : start + 5] for start in range(5)}
 
 
-@pytest.mark.parametrize("wrong", [{"width": 23}, {"epochs": 0}, {"shift": -1}])
+@pytest.mark.parametrize("wrong", [{"width": 23}, {"epochs": 0}, {"shift": -1}, {"cutout": -1}])
 def test_a_parameter_out_of_range_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         FastConvNet(**wrong)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from oodbench.contracts import DataUnavailable, InvalidParameter
-from oodbench_classifiers.augmentation import mirrored, shifted
+from oodbench_classifiers.augmentation import cut_out, mirrored, shifted
 from oodbench_classifiers.resnet18 import ResNet18
 from oodbench_classifiers.timm_models import Timm
 from oodbench_classifiers.torchvision_models import Torchvision
@@ -67,6 +67,21 @@ def test_about_half_of_the_images_are_mirrored() -> None:
     changed = [not torch.equal(*pair) for pair in zip(given, found, strict=True)]
     assert 30 < sum(changed) < 70
     assert torch.equal(found[changed], given[changed].flip(3))
+
+
+def test_a_square_of_each_image_turns_grey() -> None:
+    white = torch.ones(200, 3, 9, 7)
+    cut = cut_out(white, 4, torch.Generator().manual_seed(0))
+    assert torch.equal(cut_out(white, 0, torch.Generator()), white)
+    assert set(cut.unique().tolist()) == {0.5, 1.0}
+    sizes = (cut[:, 0] == 0.5).sum((1, 2)).tolist()
+    assert max(sizes) == 16  # all of it inside
+    assert min(sizes) == 4  # around a corner
+    for image in cut:
+        rows, columns = (image[0] == 0.5).nonzero(as_tuple=True)
+        height, width = (int(side.max() - side.min()) + 1 for side in (rows, columns))
+        assert height * width == len(rows)
+        assert (image == image[0]).all()
 
 
 @pytest.mark.parametrize("shape", [COLOUR, GREY])

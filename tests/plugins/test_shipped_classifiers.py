@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import oodbench_weights
 from oodbench_classifiers.fast_convnet import FastConvNet
 
-ACCURACY = {0: 93.34, 1: 93.09, 2: 93.51}
+ACCURACY = {0: 93.90, 1: 94.09, 2: 93.99}
 """On all 10,000 test images, in %, in bfloat16, by seed."""
 
 FOLDERS = {
