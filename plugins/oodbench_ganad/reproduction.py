@@ -2,7 +2,8 @@
 
     python -m oodbench_ganad.reproduction RUN [RUN ...] --published FILE > PAGE.md
 
-RUN is the folder of a run of ``mnist-ganad`` or ``cifar10-ganad``; FILE holds the paper's figures,
+RUN is the folder of a run of ``mnist-ganad`` or ``cifar10-ganad``, or on their ID sets;
+several of an ID set show the spread over their generators. FILE holds the paper's figures,
 ``results/published/ganad-tables-3-to-10.csv``.
 """
 
@@ -81,7 +82,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
 
     Args:
         runs: folders of runs.
-        published: columns ``table, benchmark, measured_by, ood_dataset, measure, percent, std``.
+        published: columns ``table, id_dataset, measured_by, ood_dataset, measure, percent, std``.
     """
     yield INTRODUCTION
     measured: dict[str, list[pd.DataFrame]] = {}
@@ -89,17 +90,18 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         info = json.loads((run / "run.json").read_text(encoding="utf-8"))
         records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
         records["ood_dataset"] = records["ood_dataset"].fillna("")
-        measured.setdefault(info["benchmark"], []).append(records)
+        id_dataset = records["id_dataset"].iloc[0]
+        measured.setdefault(id_dataset, []).append(records)
         yield from _describe(run, info)
-        same = published[published["benchmark"] == info["benchmark"]]
+        same = published[published["id_dataset"] == id_dataset]
         for (number, name), table in same.groupby(["table", "measured_by"]):
             own = records[records["detector"] == name]
             if not own.empty:
                 yield from _table(number, name, table, own)
         yield from _means(same, records)
         yield from _deviations(info)
-    for benchmark, all_records in measured.items():
-        yield from _spreads(published[published["benchmark"] == benchmark], all_records)
+    for id_dataset, all_records in measured.items():
+        yield from _spreads(published[published["id_dataset"] == id_dataset], all_records)
 
 
 def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
@@ -176,6 +178,8 @@ def _spreads(published: pd.DataFrame, runs: list[pd.DataFrame]) -> Iterator[str]
         for title in printed["ood_dataset"].unique():
             found = [_measured(own.loc[own["ood_dataset"] == title, "auroc"]) for own in owns]
             cells = pd.DataFrame(found)
+            if cells["mean"].isna().any():  # a set that a run does not have
+                continue
             paper = _published(printed[printed["ood_dataset"] == title])
             yield (
                 f"| {title} | {paper} | {cells['mean'].mean():.2f} | {cells['mean'].std():.2f} | "

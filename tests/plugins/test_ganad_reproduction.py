@@ -9,14 +9,14 @@ from oodbench_ganad.reproduction import page
 
 PUBLISHED = pd.DataFrame(
     [
-        (5, "mnist-ganad", "ganad", "MNIST", "Accuracy (0.95)", 95.67, 0.24),
-        (5, "mnist-ganad", "ganad", "Omniglot", "AUROC", 98.84, 0.46),
-        (5, "mnist-ganad", "ganad", "Omniglot", "FPR95TPR", 5.42, 2.55),
-        (5, "mnist-ganad", "ganad", "SVHN-bw", "AUROC", 92.33, 7.62),
-        (5, "mnist-ganad", "ganad", "Fakes (norm 0-5)", "AUROC", 48.48, 1.26),
-        (6, "cifar10-ganad", "ganad", "SVHN", "AUROC", 15.70, 2.59),
+        (5, "MNIST", "ganad", "MNIST", "Accuracy (0.95)", 95.67, 0.24),
+        (5, "MNIST", "ganad", "Omniglot", "AUROC", 98.84, 0.46),
+        (5, "MNIST", "ganad", "Omniglot", "FPR95TPR", 5.42, 2.55),
+        (5, "MNIST", "ganad", "SVHN-bw", "AUROC", 92.33, 7.62),
+        (5, "MNIST", "ganad", "Fakes (norm 0-5)", "AUROC", 48.48, 1.26),
+        (6, "CIFAR-10", "ganad", "SVHN", "AUROC", 15.70, 2.59),
     ],
-    columns=["table", "benchmark", "measured_by", "ood_dataset", "measure", "percent", "std"],
+    columns=["table", "id_dataset", "measured_by", "ood_dataset", "measure", "percent", "std"],
 )
 
 
