@@ -126,7 +126,8 @@ class FastNetwork(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) in [0, 1] to features (n, d) float32, never negative."""
         maps = self.block3(self.block2(self.block1(self.stem(x))))
-        return maps.float().mean((2, 3)) * FEATURE_SCALE
+        means: Tensor = maps.float().mean((2, 3))
+        return means * FEATURE_SCALE
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) in [0, 1] to logits (n, k)."""
