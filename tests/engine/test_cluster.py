@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import object_storage
 import pandas as pd
@@ -13,6 +15,7 @@ from conftest import kept_to_one_cpu
 
 import oodbench
 from oodbench.engine.worker import Outcome
+from oodbench.errors import UserError
 from oodbench.plan.jobs import Job, Ref
 
 pytestmark = pytest.mark.slow
@@ -71,6 +74,17 @@ class Machines:
     def lose(self) -> None:
         """Have the last machine die, with all its processes."""
         self.cluster.remove_node(self.nodes.pop(), allow_graceful=False)
+
+    def lose_head(self) -> None:
+        """Have the process die that holds the cluster together."""
+        (head,) = self.cluster.head_node.all_processes["gcs_server"]
+        head.process.kill()
+
+    def kill_worker(self) -> None:
+        """Kill a process that runs jobs, as a machine does that is short of memory."""
+        raylets = [str(node.all_processes["raylet"][0].process.pid) for node in self.nodes]
+        busy = ["-P", ",".join(raylets), "-f", "^ray::[^I]"]  # the idle ones are ray::IDLE
+        subprocess.run(["pkill", "-KILL", "-n", *busy], check=True)
 
 
 class Watch:
@@ -146,36 +160,74 @@ def test_plugins_are_sent_to_machines_that_lack_them(
     assert set(run.records["status"]) == {"ok"}
 
 
-def test_when_a_machine_is_lost_its_jobs_alone_are_made_again(
-    machines: Machines, bucket: str, tmp_path: Path, capfd
-) -> None:
-    (tmp_path / "digits.toml").write_text(DIGITS)
-    settings = {
-        "benchmark": str(tmp_path / "digits.toml"),
-        "detectors": ["msp", "mahalanobis", "isolation-forest", "ganad"],
+@pytest.fixture(scope="module")
+def settings(folder: Path) -> dict[str, Any]:
+    """Return the options of a run of 107 jobs."""
+    path = folder / "digits.toml"
+    path.write_text(DIGITS)
+    detectors = ["msp", "mahalanobis", "isolation-forest", "ganad"]
+    return {
+        "benchmark": str(path),
+        "detectors": detectors,
         "seeds": 3,
         "device": "cpu",
-        "data": tmp_path / "data",
+        "data": folder / "data",
     }
-    watch = Watch(40, machines.lose)
+
+
+@pytest.fixture(scope="module")
+def inline(settings: dict[str, Any], folder: Path) -> oodbench.Run:
+    """Return that run, made without a cluster."""
+    with kept_to_one_cpu():
+        return oodbench.run(
+            **settings, store=folder / "store", out=folder / "inline", engine="inline"
+        )
+
+
+def assert_same(run: oodbench.Run, inline: oodbench.Run) -> None:
+    pd.testing.assert_frame_equal(
+        run.records.drop(columns=TIMES), inline.records.drop(columns=TIMES), check_exact=True
+    )
+    pd.testing.assert_frame_equal(run.scores(), inline.scores(), check_exact=True)
+
+
+@pytest.mark.parametrize("lost", ["machine", "worker"])
+def test_when_a_machine_or_a_worker_is_lost_its_jobs_alone_are_made_again(
+    machines: Machines, bucket: str, settings, inline: oodbench.Run, lost: str, tmp_path, capfd
+) -> None:
+    happens = {"machine": machines.lose, "worker": machines.kill_worker}[lost]
+    before, watch = len(machines.nodes), Watch(40, happens)
     capfd.readouterr()
     run = oodbench.run(
         **settings,
-        store=f"{bucket}/prefix",
+        store=f"{bucket}/{lost}",
         out=tmp_path / "on-cluster",
         ray_address=machines.cluster.address,
         observer=watch,
     )
     assert capfd.readouterr() == ("", "")
-    assert len(machines.nodes) == 2
+    assert len(machines.nodes) == before - (lost == "machine")
     assert watch.ends.total() == len(watch.ends) == run.info["jobs_run"]
     assert watch.starts.total() - len(watch.starts) <= 1  # a machine has 1 CPU
-    with kept_to_one_cpu():
-        inline = oodbench.run(
-            **settings, store=tmp_path / "store", out=tmp_path / "inline", engine="inline"
-        )
     assert inline.info["jobs_run"] == run.info["jobs_run"]
-    pd.testing.assert_frame_equal(
-        run.records.drop(columns=TIMES), inline.records.drop(columns=TIMES), check_exact=True
-    )
-    pd.testing.assert_frame_equal(run.scores(), inline.scores(), check_exact=True)
+    assert_same(run, inline)
+
+
+def test_when_the_head_is_lost_the_run_says_so_and_another_cluster_goes_on(
+    bucket: str, settings, inline: oodbench.Run, folder: Path, tmp_path: Path
+) -> None:
+    options = {**settings, "store": f"{bucket}/head", "out": tmp_path / "on-cluster"}
+    first = Machines(folder)
+    with pytest.raises(UserError, match=r"head at .* is out of reach; the same command resumes"):
+        oodbench.run(
+            **options, ray_address=first.cluster.address, observer=Watch(5, first.lose_head)
+        )
+    first.cluster.shutdown()
+    second = Machines(folder)
+    try:
+        run = oodbench.run(**options, ray_address=second.cluster.address)
+    finally:
+        second.cluster.shutdown()
+    assert run.info["jobs_reused"] >= 5
+    assert run.info["jobs_run"] + run.info["jobs_reused"] == inline.info["jobs_run"]
+    assert_same(run, inline)
