@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from oodbench.errors import UnknownName, UserError
-from oodbench.report.layout import Report
+from oodbench.report.layout import MISSING, Cell, Footnote, Report, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +25,15 @@ class Arrangement:
         rows: titles of the OOD sets that it has, in its order.
         columns: names of detectors in its order; others follow.
         id_row: what it calls the row of accepted ID images, after the name of the ID set.
+        printed: what it prints, in percent, by row and column.
+        printed_note: what that is.
     """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     id_row: str
+    printed: Mapping[str, Mapping[str, float]]
+    printed_note: str
 
 
 def arrangement(name: str) -> Arrangement:
@@ -45,7 +50,8 @@ def arrangement(name: str) -> Arrangement:
     if name not in known:
         raise UnknownName("table", name, known)
     content = tomllib.loads(known[name].read_text(encoding="utf-8"))
-    return Arrangement(tuple(content["rows"]), tuple(content["columns"]), content["id_row"])
+    rows, columns = tuple(content.pop("rows")), tuple(content.pop("columns"))
+    return Arrangement(rows, columns, **content)
 
 
 def arrange(records: pd.DataFrame, like: Arrangement) -> pd.DataFrame:
@@ -73,15 +79,26 @@ def arrange(records: pd.DataFrame, like: Arrangement) -> pd.DataFrame:
     )
 
 
-def comparisons_alone(report: Report) -> Report:
-    """Return a report with the comparison of each section alone, without its mean."""
+def arranged(report: Report, like: Arrangement) -> Report:
+    """Return a report with the comparison of each section alone, and what the table prints."""
     return replace(
         report,
         sections=tuple(
-            replace(
-                section,
-                tables=(replace(section.tables[0], blocks=section.tables[0].blocks[:2]),),
-            )
+            replace(section, tables=(_arranged(section.tables[0], like),))
             for section in report.sections
         ),
+        footnotes=(*report.footnotes, Footnote(like.printed_note)),
     )
+
+
+def _arranged(table: Table, like: Arrangement) -> Table:
+    """Return a comparison without its mean, and with a block of what the published table prints."""
+    names = [cell.text for cell in table.header[table.labels :]]
+    block = tuple(
+        (
+            Cell(f"{title}, printed"),
+            *(Cell(f"{row[name]:.2f}" if name in row else MISSING) for name in names),
+        )
+        for title, row in like.printed.items()
+    )
+    return replace(table, blocks=(*table.blocks[:2], block))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import UnknownName
-from oodbench.report.arrangement import arrange, arrangement, comparisons_alone
+from oodbench.report.arrangement import arrange, arranged, arrangement
 from oodbench.report.build import DELONG, Groups, build
 from oodbench.report.columns import COLUMNS, checked, shown_by_default
 from oodbench.report.layout import Report
@@ -75,7 +75,7 @@ def render(
     id_row = "" if published is None else published.id_row
     report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row, folds)
     if published is not None:
-        report = comparisons_alone(report)
+        report = arranged(report, published)
     return write(report, format, width)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,7 @@ class Machines:
         """Have the process die that holds the cluster together."""
         (head,) = self.cluster.head_node.all_processes["gcs_server"]
         head.process.kill()
+        time.sleep(60)  # or a run as short as this one ends before anything asks the head
 
     def kill_worker(self) -> None:
         """Kill a process that runs jobs, as a machine does that is short of memory."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from oodbench.cli import main
 from oodbench.errors import UnknownName, UserError
+from oodbench.report.arrangement import arrangement
 from oodbench.report.tables import FORMATS, render
 from oodbench.results.columns import records_frame
 
@@ -23,13 +25,36 @@ def records(*sets: str):
     )
 
 
+def cells(line: str) -> list[str]:
+    """Return the cells of a line of a Markdown table."""
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
 def test_has_the_rows_and_the_order_of_table_11() -> None:
     text = render(records("Uniform", "CIFAR-10-bw", "FashionMNIST"), like="table11")
-    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
-    assert rows == ["Test set", ":---------------", "MNIST accuracy", "FashionMNIST", "CIFAR-10-bw"]
+    header, _, *rows = [cells(line) for line in text.splitlines() if line.startswith("|")]
+    assert header == ["Test set", "ganad", "anogan", "msp"]
+    assert [row[0] for row in rows[:3]] == ["MNIST accuracy", "FashionMNIST", "CIFAR-10-bw"]
     assert "\nAUROC in % on each OOD set; MNIST accuracy: Accuracy (0.95)\n" in text
-    (header,) = [line for line in text.splitlines() if "Test set" in line]
-    assert [name.strip() for name in header.split("|")[2:-1]] == ["ganad", "anogan", "msp"]
+
+
+def test_what_the_paper_prints_is_in_rows_of_its_own() -> None:
+    text = render(records("CIFAR-10-bw", "FashionMNIST"), like="table11")
+    rows = [cells(line) for line in text.splitlines() if "printed" in line]
+    assert rows == [
+        ["MNIST, printed", "95.70", "93.70", "-"],
+        ["FashionMNIST, printed", "94.96", "-", "-"],
+        ["CIFAR-10-bw, printed", "90.50", "61.20", "-"],
+    ]
+    assert "Printed: what the paper's Table 11 has in that place." in text
+
+
+def test_what_is_printed_is_in_the_kept_file_of_published_figures() -> None:
+    kept = pd.read_csv(RUN.parent / "published" / "ganad-table-11.csv")
+    like = arrangement("table11")
+    printed = sorted(value for row in like.printed.values() for value in row.values())
+    assert printed == sorted(kept["percent"])
+    assert set(like.columns) == {name for row in like.printed.values() for name in row}
 
 
 @pytest.mark.parametrize("style", FORMATS)
