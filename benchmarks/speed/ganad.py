@@ -1,12 +1,13 @@
 """Measure one generator iteration of GANAD against a plain implementation of the same.
 
-    python benchmarks/speed/ganad.py [--json FILE]
+    python benchmarks/speed/ganad.py [--kernels] [--json FILE]
 
 An iteration is three critic steps and one generator step of the paper's MNIST networks (Table 1,
 batch 100) with the paper's classifier in the loop, on random images. The plain implementation is
 what one would write down from the paper: float32, NCHW, upsampling and pooling apart from the
 convolutions, the critic called for real images, fakes and the points between them in turn, and a
-graph wherever one arises. Both have the same weights at first and are measured in turns.
+graph wherever one arises. Both have the same weights at first and are measured in turns. What
+limits GANAD's own iteration is shown by ``--kernels``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import ganad_kernels
 import torch
 import torch.nn.functional as F
-from common import machine, spread, write_figures
+from common import Figures, machine, spread, write_figures
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -59,13 +61,19 @@ def main() -> None:
             iterate()
             if repetition > 0:  # the first call sets up what later ones reuse
                 seconds[name].append(time.perf_counter() - started)
-    _show(seconds, arguments, precision)
+    figures = _show(seconds, arguments, precision)
+    if arguments.kernels:
+        rows = ganad_kernels.measure(our_iteration(precision), arguments.repetitions)
+        print(f"\n{ganad_kernels.table(rows)}")
+        figures |= ganad_kernels.figures(rows)
+    write_figures(figures, arguments.json)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--threads", type=int, default=hardware.count_cpus())
+    parser.add_argument("--kernels", action="store_true", help="show what limits an iteration")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
 
@@ -230,7 +238,10 @@ class PlainTraining:
         return torch.randn(PAPER_GREY.batch_size, PAPER_GREY.architecture.seed_length)
 
 
-def _show(seconds: dict[str, list[float]], arguments: argparse.Namespace, precision: str) -> None:
+def _show(
+    seconds: dict[str, list[float]], arguments: argparse.Namespace, precision: str
+) -> Figures:
+    """Print the comparison, and return its figures."""
     plain, ours_float32, ours = seconds.values()
     slowest = statistics.median(plain)
     rows = [
@@ -240,7 +251,7 @@ def _show(seconds: dict[str, list[float]], arguments: argparse.Namespace, precis
     ]
     header = ["one iteration", "median s", "min s", "max s", "times faster", "n"]
     print(tabulate(rows, header, floatfmt=".3f"))
-    figures = {
+    return {
         "ratio": round(slowest / statistics.median(ours), 2),
         "ratio_float32": round(slowest / statistics.median(ours_float32), 2),
         **spread("plain", plain),
@@ -253,7 +264,6 @@ def _show(seconds: dict[str, list[float]], arguments: argparse.Namespace, precis
         "repetitions": arguments.repetitions,
         **machine(),
     }
-    write_figures(figures, arguments.json)
 
 
 if __name__ == "__main__":
