@@ -15,7 +15,7 @@ CHOSEN = (
     "msp,temperature-scaling,openmax,mahalanobis,knn,vim,nnguide,react,ash,gradnorm,graduncertainty,"
     "odin,mahalanobis-odin,rankfeat,multi-mahalanobis,gram,nac-ue"
 )
-SETTING = ["--id", "digits", "--images", "50", "--epochs", "5", "--detectors", CHOSEN]
+SETTING = ["--id", "digits", "--images", "50", "--epochs", "1", "--detectors", CHOSEN]
 
 
 @pytest.fixture(scope="module")
