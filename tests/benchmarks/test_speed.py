@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed" / "run.py"
-SETTING = ["--id", "digits", "--images", "50", "--epochs", "1", "--repetitions", "1"]
+SETTING = ["--id", "digits", "--images", "50", "--epochs", "3", "--repetitions", "1"]
 
 
 def keep_to_one_cpu() -> None:
