@@ -1,4 +1,4 @@
-"""A convolutional network for CIFAR-10 that trains in minutes, also without a GPU."""
+"""A small convolutional network for CIFAR-10."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FastConvNet(Classifier):
 
     info = Info(
         name="fast-convnet",
-        summary="A convolutional network of 2.0 million weights that learns CIFAR-10 in minutes.",
+        summary="A convolutional network of 2.0 million weights for CIFAR-10.",
         paper=Paper(
             title="94% on CIFAR-10 in 3.29 Seconds on a Single GPU",
             authors="Jordan",
