@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ class Arrangement:
     Attributes:
         rows: titles of the OOD sets that it has, in its order.
         columns: names of detectors in its order; others follow.
+        id_dataset: title of its ID set.
         id_row: what it calls the row of accepted ID images, after the name of the ID set.
         printed: what it prints, in percent, by row and column.
         printed_note: what that is.
@@ -31,6 +32,7 @@ class Arrangement:
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    id_dataset: str
     id_row: str
     printed: Mapping[str, Mapping[str, float]]
     printed_note: str
@@ -79,26 +81,30 @@ def arrange(records: pd.DataFrame, like: Arrangement) -> pd.DataFrame:
     )
 
 
-def arranged(report: Report, like: Arrangement) -> Report:
-    """Return a report with the comparison of each section alone, and what the table prints."""
-    return replace(
-        report,
-        sections=tuple(
-            replace(section, tables=(_arranged(section.tables[0], like),))
-            for section in report.sections
-        ),
-        footnotes=(*report.footnotes, Footnote(like.printed_note)),
-    )
+def comparisons_alone(report: Report) -> Report:
+    """Return a report with the comparison of each section alone, without its mean."""
+    return _changed(report, lambda table: replace(table, blocks=table.blocks[:2]))
 
 
-def _arranged(table: Table, like: Arrangement) -> Table:
-    """Return a comparison without its mean, and with a block of what the published table prints."""
-    names = [cell.text for cell in table.header[table.labels :]]
-    block = tuple(
-        (
-            Cell(f"{title}, printed"),
-            *(Cell(f"{row[name]:.2f}" if name in row else MISSING) for name in names),
+def with_printed(report: Report, like: Arrangement) -> Report:
+    """Return a report with a block, in each first table, of what the published table prints."""
+
+    def extended(table: Table) -> Table:
+        names = [cell.text for cell in table.header[table.labels :]]
+        block = tuple(
+            (
+                Cell(f"{title}, printed"),
+                *(Cell(str(row[name]) if name in row else MISSING) for name in names),
+            )
+            for title, row in like.printed.items()
         )
-        for title, row in like.printed.items()
-    )
-    return replace(table, blocks=(*table.blocks[:2], block))
+        return replace(table, blocks=(*table.blocks, block))
+
+    changed = _changed(report, extended)
+    return replace(changed, footnotes=(*report.footnotes, Footnote(like.printed_note)))
+
+
+def _changed(report: Report, change: Callable[[Table], Table]) -> Report:
+    """Return a report of the changed first table of each section."""
+    sections = [replace(each, tables=(change(each.tables[0]),)) for each in report.sections]
+    return replace(report, sections=tuple(sections))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oodbench.errors import UnknownName
-from oodbench.report.arrangement import arrange, arranged, arrangement
+from oodbench.report.arrangement import arrange, arrangement, comparisons_alone, with_printed
 from oodbench.report.build import DELONG, Groups, build
 from oodbench.report.columns import COLUMNS, checked, shown_by_default
 from oodbench.report.layout import Report
@@ -75,7 +75,9 @@ def render(
     id_row = "" if published is None else published.id_row
     report = build(records, shown, notes or {}, deviations or {}, groups, interval, id_row, folds)
     if published is not None:
-        report = arranged(report, published)
+        report = comparisons_alone(report)
+        if shown[0] == "auroc" and set(records["id_dataset"]) == {published.id_dataset}:
+            report = with_printed(report, published)
     return write(report, format, width)
 
 

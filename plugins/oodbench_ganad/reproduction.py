@@ -91,6 +91,10 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
         records["ood_dataset"] = records["ood_dataset"].fillna("")
         id_dataset = records["id_dataset"].iloc[0]
+        seeds = {
+            name: own.get("generator_seed", 0) for name, own in info["request"]["detectors"].items()
+        }
+        records["generator"] = records["detector"].map(seeds)
         measured.setdefault(id_dataset, []).append(records)
         yield from _describe(run, info)
         same = published[published["id_dataset"] == id_dataset]
@@ -106,10 +110,8 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
 
 def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
     request, hardware = info["request"], info["hardware"]
-    options = [f"--id {info['benchmark']}", f"--detectors {','.join(request['detectors'])}"]
-    options.append(f"--seeds {','.join(map(str, request['seeds']))}")
     yield f"## Run `{run.name}`\n"
-    yield f"    oodbench run {' '.join(options)}\n"
+    yield "Its command is in `results/README.md`.\n"
     shown = ", ".join(f"{name} {value}" for name, value in hardware.items())
     yield f"Machine: {shown}; precision {request['precision']}.\n"
     for name, parameters in request["detectors"].items():
@@ -165,9 +167,12 @@ def _table(number: int, name: str, published: pd.DataFrame, own: pd.DataFrame) -
 
 
 def _spreads(published: pd.DataFrame, runs: list[pd.DataFrame]) -> Iterator[str]:
-    """Yield how AUROCs differ between runs, each with a generator of its own, and within them."""
+    """Yield how AUROCs differ between generators, and on one; the first run of each counts."""
     for (number, name), table in published.groupby(["table", "measured_by"]):
-        owns = [own for run in runs if not (own := run[run["detector"] == name]).empty]
+        owns: dict[object, pd.DataFrame] = {}
+        for run in runs:
+            for generator, own in run[run["detector"] == name].groupby("generator"):
+                owns.setdefault(generator, own)
         if len(owns) < 2:
             continue
         yield f"### Table {number}: `{name}` over {len(owns)} generators\n"
@@ -176,7 +181,9 @@ def _spreads(published: pd.DataFrame, runs: list[pd.DataFrame]) -> Iterator[str]
         yield "| --- |" + " ---: |" * 4
         printed = table[(table["measure"] == "AUROC") & table["percent"].notna()]
         for title in printed["ood_dataset"].unique():
-            found = [_measured(own.loc[own["ood_dataset"] == title, "auroc"]) for own in owns]
+            found = [
+                _measured(own.loc[own["ood_dataset"] == title, "auroc"]) for own in owns.values()
+            ]
             cells = pd.DataFrame(found)
             if cells["mean"].isna().any():  # a set that a run does not have
                 continue

@@ -1,4 +1,4 @@
-"""A cluster of machines that share nothing but an object storage, and of which one is lost."""
+"""A cluster of machines that share nothing but an object storage, and what happens to it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Machines:
     def kill_worker(self) -> None:
         """Kill a process that runs jobs, as a machine does that is short of memory."""
         raylets = [str(node.all_processes["raylet"][0].process.pid) for node in self.nodes]
-        busy = ["-P", ",".join(raylets), "-f", "^ray::[^I]"]  # the idle ones are ray::IDLE
+        busy = ["-P", ",".join(raylets), "-f", "^ray::_execute_remotely"]
         subprocess.run(["pkill", "-KILL", "-n", *busy], check=True)
 
 
@@ -163,7 +163,7 @@ def test_plugins_are_sent_to_machines_that_lack_them(
 
 @pytest.fixture(scope="module")
 def settings(folder: Path) -> dict[str, Any]:
-    """Return the options of a run of 107 jobs."""
+    """Return the options of a run of about a hundred jobs."""
     path = folder / "digits.toml"
     path.write_text(DIGITS)
     detectors = ["msp", "mahalanobis", "isolation-forest", "ganad"]
@@ -209,17 +209,17 @@ def test_when_a_machine_or_a_worker_is_lost_its_jobs_alone_are_made_again(
     assert capfd.readouterr() == ("", "")
     assert len(machines.nodes) == before - (lost == "machine")
     assert watch.ends.total() == len(watch.ends) == run.info["jobs_run"]
-    assert watch.starts.total() - len(watch.starts) <= 1  # a machine has 1 CPU
+    assert watch.starts.total() - len(watch.starts) == 1  # a machine has 1 CPU
     assert inline.info["jobs_run"] == run.info["jobs_run"]
     assert_same(run, inline)
 
 
 def test_when_the_head_is_lost_the_run_says_so_and_another_cluster_goes_on(
-    bucket: str, settings: dict[str, Any], folder: Path, tmp_path: Path
+    bucket: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = {**settings, "parameters": {"ganad": {"steps": 300}}}  # or it ends without the head
     store, out = f"{bucket}/head", tmp_path / "on-cluster"
-    first = Machines(folder)
+    first = Machines(tmp_path / "first")
     command = [
         *(Path(sys.executable).parent / "oodbench", "run", "--set", "ganad.steps=300"),
         *("--benchmark", settings["benchmark"], "--detectors", ",".join(settings["detectors"])),
@@ -227,16 +227,19 @@ def test_when_the_head_is_lost_the_run_says_so_and_another_cluster_goes_on(
         *("--store", store, "--out", out, "--ray-address", first.cluster.address),
     ]
     # in a process of its own, which Ray may end
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
         assert running.stderr
         running.stderr.readline()  # of the first job
         first.lose_head()
         _, errors = running.communicate(timeout=300)
+    finally:
+        running.kill()
+        first.cluster.shutdown()
     assert running.returncode == 2
     said = " ".join(errors.split())
     assert re.search("head at .* is out of reach; the same command resumes", said)
-    first.cluster.shutdown()
-    second = Machines(folder)
+    second = Machines(tmp_path / "second")
     try:
         run = oodbench.run(**settings, store=store, out=out, ray_address=second.cluster.address)
     finally:

@@ -279,7 +279,7 @@ def test_ranks_by_auroc_and_by_augrc_disagree_where_ood_inputs_are_rare() -> Non
             rows.append({"detector": scored.run[0], "auroc": auroc(scored.known, unknown), **areas})
     means = pd.DataFrame(rows).groupby("detector").mean()
     correlations = [kendalltau(means["auroc"], means[share])[0] for share in (0.01, 0.1, 0.5)]
-    assert correlations == pytest.approx([0.70, 0.79, 0.93], abs=0.005)
+    assert correlations == pytest.approx([0.634, 0.813, 0.939], abs=0.001)
     ranks = means.rank(ascending=False)
-    assert list(ranks.loc["nac-ue", ["auroc", 0.1]]) == [1, 15]
-    assert list(ranks.loc["msp", ["auroc", 0.1]]) == [9, 3]
+    assert list(ranks.loc["openmax", ["auroc", 0.1]]) == [2, 18]
+    assert list(ranks.loc["msp", ["auroc", 0.1]]) == [21, 13]

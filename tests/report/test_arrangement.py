@@ -42,19 +42,30 @@ def test_what_the_paper_prints_is_in_rows_of_its_own() -> None:
     text = render(records("CIFAR-10-bw", "FashionMNIST"), like="table11")
     rows = [cells(line) for line in text.splitlines() if "printed" in line]
     assert rows == [
-        ["MNIST, printed", "95.70", "93.70", "-"],
+        ["MNIST, printed", "95.7", "93.7", "-"],
         ["FashionMNIST, printed", "94.96", "-", "-"],
-        ["CIFAR-10-bw, printed", "90.50", "61.20", "-"],
+        ["CIFAR-10-bw, printed", "90.5", "61.2", "-"],
     ]
     assert "Printed: what the paper's Table 11 has in that place." in text
 
 
+def test_nothing_is_printed_for_another_id_set_or_measure() -> None:
+    known = records("FashionMNIST")
+    assert "printed" not in render(known.assign(id_dataset="FashionMNIST"), like="table11")
+    assert "printed" not in render(known.assign(fpr95=0.2), like="table11", metrics=("fpr95",))
+
+
 def test_what_is_printed_is_in_the_kept_file_of_published_figures() -> None:
-    kept = pd.read_csv(RUN.parent / "published" / "ganad-table-11.csv")
     like = arrangement("table11")
-    printed = sorted(value for row in like.printed.values() for value in row.values())
-    assert printed == sorted(kept["percent"])
-    assert set(like.columns) == {name for row in like.printed.values() for name in row}
+    printed = {
+        (title, name): percent
+        for title, row in like.printed.items()
+        for name, percent in row.items()
+    }
+    kept = pd.read_csv(RUN.parent / "published" / "ganad-table-11.csv")
+    keys = zip(kept["ood_dataset"], kept["measured_by"], strict=True)
+    assert printed == dict(zip(keys, kept["percent"], strict=True))
+    assert set(like.columns) == {name for _, name in printed}
 
 
 @pytest.mark.parametrize("style", FORMATS)
