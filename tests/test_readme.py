@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -108,3 +110,22 @@ def test_tables_of_kept_runs_regenerate_byte_for_byte(directory: Path) -> None:
     run = read_run(directory)
     for name, text in table_files(run.records, **texts_of([run])).items():
         assert (directory / name).read_text(encoding="utf-8") == text
+
+
+def page_commands() -> list[str]:
+    """Return the commands that the README of the results gives for its pages."""
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"^    python (-m oodbench_\w+\.reproduction .*)$", text, re.MULTILINE)
+
+
+def test_each_page_of_published_figures_has_a_command() -> None:
+    pages = {command.rpartition("/")[2] for command in page_commands()}
+    assert pages == {"ganad-reproduction.md", "table-11.md", "openood-cifar10.md"}
+
+
+@pytest.mark.parametrize("command", page_commands(), ids=lambda text: text.rpartition("/")[2])
+def test_pages_of_published_figures_regenerate_byte_for_byte(command: str) -> None:
+    options, page = command.split(" > ")
+    again = [sys.executable, *shlex.split(options)]
+    made = subprocess.run(again, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert made.stdout == (ROOT / page).read_text(encoding="utf-8")

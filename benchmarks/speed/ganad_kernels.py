@@ -18,7 +18,7 @@ from profiling import REST, profile_parts
 from tabulate import tabulate
 
 OTHER = 0.15
-"""Share of an iteration that the kernels which one row sums make up at most."""
+"""The row of other kernels holds at most this share of an iteration."""
 HEADER = ("kernel", "shape", "n", "ms", "%", "GFLOP/s", "alone", "matrix", "peak")
 
 

@@ -45,7 +45,7 @@ def profile_parts(
     microseconds[OVERHEAD] += wall * 1e6  # from which those of all events were taken
     scale = own / wall / repetitions / 1e6
     return (
-        {part: count // repetitions for part, count in calls.items()},
+        {part: max(1, count // repetitions) for part, count in calls.items()},
         {part: scale * duration for part, duration in microseconds.items()},
     )
 

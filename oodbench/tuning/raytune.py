@@ -79,6 +79,7 @@ def run_trials(
         tuner = tune.Tuner(
             tune.with_resources(attempt, {"cpu": 1, "gpu": gpus}),
             param_space={"candidate": tune.grid_search(list(known))},
+            # a process for each trial would spend seconds on importing torch
             tune_config=tune.TuneConfig(metric="auroc", mode="max", reuse_actors=True),
             run_config=tune.RunConfig(
                 name="tune",

@@ -20,9 +20,8 @@ class FastConvNet(Classifier):
 
     Patches of 2x2 pixels pass fixed filters that decorrelate them, are normalised, and enter, with
     either sign, three blocks of two convolutions with ``width``, then 4 ``width`` filters.
-    Features, the means of the maps, are never negative. Filters begin as the identity,
-    biases learn 64 times as fast as they would, and steps of the
-    convolutions are orthogonal (Muon).
+    Features, the means of the maps, are never negative. Filters begin as the identity, biases
+    learn 64 times as fast as they would, and steps of the convolutions are orthogonal (Muon).
 
     Args:
         width: filters of the first block, at least 24; the others have 4 times as many, as many as
@@ -52,7 +51,8 @@ class FastConvNet(Classifier):
             "features are means of the last maps, not their maxima.",
             "Muon in place of SGD for convolutions, no average of weights (Lookahead), "
             "mirrored at random in each epoch, one cycle of the learning rate by a cosine.",
-            "Plain cross-entropy without smoothed labels; 64 epochs with larger shifts and cutout.",
+            "Plain cross-entropy without smoothed labels; 64 epochs with shifts of 4 pixels and "
+            "cutout of 12, whose squares may lie partly outside the image.",
             "Images are classified once, as they are; the paper averages six views.",
         ),
     )

@@ -12,7 +12,8 @@ BIAS_FACTOR = 8.0
 """What biases are multiplied by: under SGD they learn faster by its square (section 3.4)."""
 
 FEATURE_SCALE = 0.4
-"""What features are multiplied by, so that the first logits are small (section 3.1)."""
+"""What features are multiplied by, so that the first logits are small (section 3.1: 1/9, for maxima
+of the maps)."""
 
 
 def cosines(n: int) -> Tensor:

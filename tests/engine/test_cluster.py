@@ -209,7 +209,8 @@ def test_when_a_machine_or_a_worker_is_lost_its_jobs_alone_are_made_again(
     assert capfd.readouterr() == ("", "")
     assert len(machines.nodes) == before - (lost == "machine")
     assert watch.ends.total() == len(watch.ends) == run.info["jobs_run"]
-    assert watch.starts.total() - len(watch.starts) == 1  # a machine has 1 CPU
+    made_again = watch.starts.total() - len(watch.starts)  # a machine has 1 CPU, and may be idle
+    assert made_again == 1 or (made_again == 0 and lost == "machine")
     assert inline.info["jobs_run"] == run.info["jobs_run"]
     assert_same(run, inline)
 

@@ -7,7 +7,14 @@ import torch
 
 from oodbench_classifiers.augmentation import shifted
 from oodbench_classifiers.fast_convnet import FastConvNet
-from oodbench_classifiers.fast_network import BIAS_FACTOR, FastNetwork, Norm, Stem, cosines
+from oodbench_classifiers.fast_network import (
+    BIAS_FACTOR,
+    FEATURE_SCALE,
+    FastNetwork,
+    Norm,
+    Stem,
+    cosines,
+)
 
 COLOUR, GREY = (3, 32, 32), (1, 28, 28)
 
@@ -94,6 +101,24 @@ def test_what_comes_in_is_the_mirrored_image() -> None:
         }
         whole = (2, 1, 0, 1, 2, 3, 4, 3, 2)
         assert row in {whole[start : start + 5] for start in range(5)}
+
+
+def test_features_are_the_means_of_the_last_maps() -> None:
+    module = FastConvNet(width=24).build(COLOUR, 10).eval()
+    images = torch.rand(4, *COLOUR, generator=torch.Generator().manual_seed(0))
+    maps = []
+    module.block3.register_forward_hook(lambda *given: maps.append(given[2]))
+    with torch.no_grad():
+        features = module.features(images)
+    assert torch.allclose(features, FEATURE_SCALE * maps[0].mean((2, 3)), atol=1e-6)
+
+
+def test_training_images_have_a_grey_square() -> None:
+    white = torch.ones(50, *COLOUR)
+    seen = FastConvNet(flip=False).augment(white, torch.Generator().manual_seed(0))
+    grey = (seen == 0.5).sum((1, 2, 3))
+    assert (grey > 0).all()
+    assert grey.max() == 3 * 12 * 12
 
 
 @pytest.mark.parametrize("wrong", [{"width": 23}, {"epochs": 0}, {"shift": -1}, {"cutout": -1}])
