@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed" / "imagenet_fit.py"
 SETTING = ["--images", "20000", "--width", "64", "--classes", "10", "--threads", "1"]
 

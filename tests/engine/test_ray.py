@@ -118,14 +118,6 @@ def test_a_cluster_that_is_too_small_is_found_out_before_any_work(ray, store: St
     assert store.find("score", "brightness") is None
 
 
-def test_a_job_that_uses_several_cpus_runs_on_a_machine_of_one(ray, store: Store) -> None:
-    results = Outcomes()
-    jobs = [score_job(sample.Brightness(), cpus=4)]
-    run_ray(jobs, store, "cpu", Progress(quiet=True), results, cpus=1, gpus=0)
-    assert results.done == {jobs[0].ref}
-    assert store.open("score", "brightness").meta["cpus"] == 1
-
-
 def test_workers_import_nothing_from_the_folder_that_they_were_started_in(ray, folder) -> None:
     path = ray.get(ray.remote(lambda: sys.path).remote())
     assert str(folder) not in path
@@ -147,14 +139,17 @@ def test_what_ray_announces_is_in_the_log_and_not_on_the_terminal(ray, capsys, t
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_detector_that_cannot_be_pickled_fails_alone(ray, store: Store) -> None:
+def test_a_detector_that_cannot_be_pickled_fails_alone_and_jobs_of_many_cpus_run(
+    ray, store: Store
+) -> None:
     results = Outcomes()
-    jobs = [score_job(Unpicklable()), score_job(sample.Brightness())]
+    jobs = [score_job(Unpicklable()), score_job(sample.Brightness(), cpus=4)]
     run_ray(jobs, store, "cpu", Progress(quiet=True), results, cpus=1, gpus=0)
     assert results.done == {jobs[1].ref}
     assert list(results.failed) == [jobs[0].ref]
     error = results.failed[jobs[0].ref].error
     assert error.startswith("cannot be pickled: TypeError: cannot pickle '_thread.lock' object")
+    assert store.open("score", "brightness").meta["cpus"] == 1  # as many as the machine has
     assert "\n" not in error
 
 

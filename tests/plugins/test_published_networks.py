@@ -149,7 +149,13 @@ def make(path: Path, arch: str, **chosen: object):
     return make_classifier(str(path), LOADED, {arch.split("/")[0]: chosen}, arch)
 
 
-@pytest.mark.parametrize("arch", NETWORKS)
+LARGE = {"openood/vit_b_16", "openood/regnet_y_16gf"}
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [pytest.param(arch, marks=[pytest.mark.slow] if arch in LARGE else []) for arch in NETWORKS],
+)
 def test_published_weights_give_the_logits_of_their_network(tmp_path: Path, arch: str) -> None:
     torch.manual_seed(1)
     written, side, (mean, std) = NETWORKS[arch]
