@@ -17,7 +17,7 @@ from oodbench.contracts import (
     Stream,
 )
 from oodbench_posthoc.checks import check_fraction, check_positive, check_share
-from oodbench_posthoc.perturbed import gradients_in
+from oodbench_posthoc.perturbed import gradients_in, in_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,6 +135,12 @@ class AdaptiveScaling(Detector):
 
     def _follow(self, images: Tensor) -> _Followed:
         """Return the features of images (n, c, h, w), and how they move with these."""
+        import torch
+
+        parts = [self._follow_part(part) for part in in_parts(images)]
+        return _Followed(*map(torch.cat, zip(*parts, strict=True)))
+
+    def _follow_part(self, images: Tensor) -> _Followed:
         import torch
 
         features: Any = None
