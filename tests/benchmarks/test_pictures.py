@@ -21,6 +21,7 @@ def measure(folder: Path, *arguments: str) -> dict[str, float]:
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_a_few_pictures_are_measured(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     figures = measure(tmp_path, "--count", "60", "--id-images", "200", "--folder", str(kept))

@@ -12,8 +12,8 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed" / "posthoc.py"
 CHOSEN = (
-    "msp,temperature-scaling,openmax,mahalanobis,knn,vim,nnguide,react,ash,gradnorm,graduncertainty,"
-    "odin,mahalanobis-odin,rankfeat,multi-mahalanobis,gram,nac-ue"
+    "msp,temperature-scaling,mahalanobis,knn,react,gradnorm,graduncertainty,odin,"
+    "mahalanobis-odin,rankfeat,multi-mahalanobis,gram,nac-ue"
 )
 SETTING = ["--id", "digits", "--images", "50", "--epochs", "1", "--detectors", CHOSEN]
 
@@ -36,11 +36,11 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float | str]:
 
 
 def test_scores_are_those_of_pytorch_ood(figures) -> None:
-    assert figures["detectors"] == 17
+    assert figures["detectors"] == 13
     differences = {
         name: value for name, value in figures.items() if name.startswith("score_difference_")
     }
-    differing = "gram", "graduncertainty", "nac-ue", "openmax", "rankfeat", "temperature-scaling"
+    differing = "gram", "graduncertainty", "nac-ue", "rankfeat", "temperature-scaling"
     for name in differing:  # computed otherwise, as results/certified.md says
         del differences[f"score_difference_{name}"]
     assert max(differences.values()) < 1e-5
@@ -69,7 +69,7 @@ def test_images_are_passed_by_those_alone_that_have_to(figures) -> None:
 def test_pytorch_ood_passes_them_for_each_detector(figures) -> None:
     scored = 5 * 2 * 50
     # one pass for each detector, two for those that move images, one for each of four layers
-    assert figures["images_forwarded_pytorch_ood"] > 17 * scored + 10 * 1201
+    assert figures["images_forwarded_pytorch_ood"] > 13 * scored + 7 * 1201
 
 
 def test_the_ratio_is_that_of_the_medians(figures) -> None:
