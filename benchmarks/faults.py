@@ -4,8 +4,11 @@ Each try starts a small run on digits, breaks something at a random moment of it
 command again. The second run must end with the records, scores and predictions of an undisturbed
 one, and must not repeat a job whose artifact the fault left whole:
 
-    python benchmarks/faults.py --markdown FILE
+    python benchmarks/faults.py --csv results/faults.csv
     python benchmarks/faults.py kill-9 disk-full --share 0.1
+
+The CSV file gets a row as soon as a fault has been tried, in place of one that it had; its other
+rows stay. Moments are drawn from the ``seconds`` that an undisturbed run took, evenly.
 
 Linux. Faults that need a file system of their own are tried as root alone, and those of file
 permissions as another user.
@@ -98,6 +101,7 @@ class Setting:
             [*command, *self.arguments(out)],
             start_new_session=True,
             user=self.user,
+            env={**os.environ, "HOME": str(self.folder)},
             **{**quiet, **options},  # type: ignore[call-overload]
         )
 
@@ -435,7 +439,13 @@ def trials(
         shutil.rmtree(folder, ignore_errors=True)
         print(f"\r{said}, {engine}: {number + 1}/{count}", end="", file=sys.stderr, flush=True)
     print(f", {len(lost)} lost {lost[:3] or ''}", file=sys.stderr)
-    return {"fault": said, "engine": engine, "tries": count, "lost": len(lost)}
+    return {
+        "fault": said,
+        "engine": engine,
+        "tries": count,
+        "lost": len(lost),
+        "seconds": round(first.seconds, 1),
+    }
 
 
 def undisturbed(place: Path) -> Setting:
@@ -456,13 +466,23 @@ def undisturbed(place: Path) -> Setting:
     return setting
 
 
+def keep(row: dict[str, object], path: Path) -> None:
+    """Put a row into a CSV file, in place of that of the same fault and engine, in order."""
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    same = ("fault", "engine")
+    rows = [other for other in rows if any(other[each] != row[each] for each in same)] + [row]
+    order = [said for said, *_ in FAULTS.values()]
+    rows.sort(key=lambda other: (order.index(other["fault"]), other["engine"]))
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
 def main() -> None:
     """Try the faults that were asked for, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("faults", nargs="*", default=list(FAULTS), metavar="FAULT")
     parser.add_argument("--engine", choices=("inline", "ray"), help="try this one alone")
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of tries")
-    parser.add_argument("--markdown", type=Path, help="write the table there")
+    parser.add_argument("--csv", type=Path, help="keep the rows there")
     options = parser.parse_args()
     if unknown := set(options.faults) - set(FAULTS):
         parser.error(f"no such faults: {', '.join(sorted(unknown))}; choose of {', '.join(FAULTS)}")
@@ -476,13 +496,11 @@ def main() -> None:
             count = round(usual * options.share + 0.49)
             if options.engine not in (None, engine) or (name in NEEDS_ROOT and os.geteuid()):
                 continue
-            if count:
-                rows.append(trials(name, engine, count, place, first))
-    table = pd.DataFrame(filter(None, rows)).to_markdown(index=False)
-    print(table)
-    if options.markdown:
-        command = f"    python benchmarks/faults.py {' '.join(sys.argv[1:])}"
-        options.markdown.write_text(f"# Faults\n\n{__doc__}\n{command}\n\n{table}\n")
+            if count and (row := trials(name, engine, count, place, first)):
+                rows.append(row)
+                if options.csv:
+                    keep(row, options.csv)
+    print(pd.DataFrame(rows).to_markdown(index=False))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OodbenchError as error:
         complain(f"oodbench: {error}")
         return FAILED
+    except PermissionError as error:
+        complain(f"oodbench: {error.filename}: permission denied")
+        return MISUSED
     except KeyboardInterrupt:
         complain("oodbench: interrupted; the same command resumes from here")
         return INTERRUPTED

@@ -7,18 +7,38 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import faults
+import pandas as pd
 import pytest
 
 from oodbench.results.run import read_run
 
 
 @pytest.mark.slow  # every try is a run or two in processes of their own
-def test_runs_that_are_killed_or_find_damaged_artifacts_lose_nothing(monkeypatch, capsys) -> None:
-    command = ["faults.py", "kill-9", "removed", "--engine", "inline", "--share", "0.02"]
-    monkeypatch.setattr(sys, "argv", command)
+def test_runs_that_are_killed_or_find_damaged_artifacts_lose_nothing(
+    monkeypatch, tmp_path: Path
+) -> None:
+    table = tmp_path / "faults.csv"
+    options = ["--engine", "inline", "--share", "0.02", "--csv", str(table)]
+    monkeypatch.setattr(sys, "argv", ["faults.py", "kill-9", "removed", *options])
     faults.main()
-    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert [[cell.strip() for cell in row[1:]] for row in rows] == [["inline", "1", "0"]] * 2
+    rows = pd.read_csv(table)[["engine", "tries", "lost"]]
+    assert rows.to_numpy().tolist() == [["inline", 1, 0]] * 2
+
+
+def test_a_row_replaces_that_of_the_same_fault_and_engine(tmp_path: Path) -> None:
+    table = tmp_path / "faults.csv"
+    for fault, engine, tries in (
+        ("terminal closed", "inline", 1),
+        ("`kill -9`", "ray", 1),
+        ("`kill -9`", "inline", 1),
+        ("`kill -9`", "inline", 5),
+    ):
+        faults.keep({"fault": fault, "engine": engine, "tries": tries}, table)
+    assert pd.read_csv(table).to_numpy().tolist() == [
+        ["`kill -9`", "inline", 5],
+        ["`kill -9`", "ray", 1],
+        ["terminal closed", "inline", 1],
+    ]
 
 
 def test_a_run_with_another_score_is_told(drawable: Path, tmp_path: Path) -> None:
