@@ -115,7 +115,7 @@ def test_tables_of_kept_runs_regenerate_byte_for_byte(directory: Path) -> None:
 def page_commands() -> list[str]:
     """Return the commands that the README of the results gives for its pages."""
     text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    return re.findall(r"^    python (-m oodbench_\w+\.reproduction .*)$", text, re.MULTILINE)
+    return re.findall(r"^    python (benchmarks/reproduction/\w+\.py .* > .*)$", text, re.MULTILINE)
 
 
 def test_each_page_of_published_figures_has_a_command() -> None:

@@ -6,8 +6,8 @@ import json
 
 import pandas as pd
 import pytest
-
-from oodbench_openood.reproduction import compared, page
+from feature_norms import NORMS
+from openood_cifar10 import compared, page
 
 PUBLISHED = pd.DataFrame(
     [
@@ -64,6 +64,7 @@ def test_a_page_has_correlations_ranks_and_reasons(tmp_path) -> None:
     request = {"classifier": {"small-net": {}}, "images_per_set": 2000}
     info = {"request": request, "notes": {"SVHN": "grey"}}
     (tmp_path / "run.json").write_text(json.dumps(info))
+    (tmp_path / NORMS).write_text("set,norm\nSVHN,6.86\n")
     lines = list(page(tmp_path, PUBLISHED, {"knn": "a reason"}))
     # published: knn, msp, energy; measured: energy, msp, knn
     assert "* near: Spearman's rank correlation over 3 detectors -1.00" in lines
@@ -72,6 +73,7 @@ def test_a_page_has_correlations_ranks_and_reasons(tmp_path) -> None:
     assert "* `knn` (-20.0, +2.0): a reason" in lines
     assert "* far: SVHN, without MNIST-resized, Textures, Places365" in lines
     assert "* SVHN: grey" in lines
+    assert any(line.endswith("| SVHN  |   6.86 |") for line in lines)
     assert any("accuracy 94.00, 94.00 %, 2,000 images a set" in line for line in lines)
     with pytest.raises(KeyError, match="vim"):
         list(page(tmp_path, PUBLISHED, {"vim": "not run"}))

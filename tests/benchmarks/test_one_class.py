@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from oodbench_literature.reproduction import page
+from one_class import page
 
 TITLES = ("MNIST, class 0", "MNIST, class 1")
 

@@ -1,6 +1,6 @@
 """The paper's Tables 3 to 10 and the measurements of runs, side by side.
 
-    python -m oodbench_ganad.reproduction RUN [RUN ...] --published FILE > PAGE.md
+    python benchmarks/reproduction/ganad_tables.py RUN [RUN ...] --published FILE > PAGE.md
 
 RUN is the folder of a run of ``mnist-ganad`` or ``cifar10-ganad``, or on their ID sets;
 several of an ID set show the spread over their generators. FILE holds the paper's figures,
@@ -9,7 +9,6 @@ several of an ID set show the spread over their generators. FILE holds the paper
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from kept import KeptRun, arguments, items
 
 from oodbench_ganad.recipes import recipe_for
 
@@ -29,7 +29,7 @@ MEASURES = {
 """The paper's measures, and the columns of our records."""
 
 QUALITY = "generator.json"
-"""The file of a run's folder that ``benchmarks/generator_quality.py`` writes."""
+"""The file of a run's folder that ``generator_quality.py`` writes."""
 
 TRAINING_SETS = {"mnist": (60_000, (1, 28, 28)), "cifar10": (50_000, (3, 32, 32))}
 """Size and shape of the images of the paper's ID training sets."""
@@ -69,12 +69,8 @@ class Cell:
 
 def main() -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--published", type=Path, required=True, metavar="FILE")
-    arguments = parser.parse_args()
-    published = pd.read_csv(arguments.published, comment="#")
-    print("\n".join(page(arguments.runs, published)))
+    given = arguments(__doc__)
+    print("\n".join(page(given.runs, pd.read_csv(given.published, comment="#"))))
 
 
 def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
@@ -86,9 +82,8 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
     """
     yield INTRODUCTION
     measured: dict[str, list[pd.DataFrame]] = {}
-    for run in runs:
-        info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
+    for run in map(KeptRun.read, runs):
+        info, records = run.info, run.records
         records["ood_dataset"] = records["ood_dataset"].fillna("")
         id_dataset = records["id_dataset"].iloc[0]
         seeds = {
@@ -96,7 +91,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         }
         records["generator"] = records["detector"].map(seeds)
         measured.setdefault(id_dataset, []).append(records)
-        yield from _describe(run, info)
+        yield from _describe(run)
         same = published[published["id_dataset"] == id_dataset]
         for (number, name), table in same.groupby(["table", "measured_by"]):
             own = records[records["detector"] == name]
@@ -108,20 +103,19 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
         yield from _spreads(published[published["id_dataset"] == id_dataset], all_records)
 
 
-def _describe(run: Path, info: dict[str, Any]) -> Iterator[str]:
-    request, hardware = info["request"], info["hardware"]
-    yield f"## Run `{run.name}`\n"
+def _describe(run: KeptRun) -> Iterator[str]:
+    request = run.info["request"]
+    yield f"## Run `{run.folder.name}`\n"
     yield "Its command is in `results/README.md`.\n"
-    shown = ", ".join(f"{name} {value}" for name, value in hardware.items())
-    yield f"Machine: {shown}; precision {request['precision']}.\n"
+    yield run.machine()
     for name, parameters in request["detectors"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
         yield f"* `{name}`: {chosen}{_training(request, parameters)}"
     for name, parameters in request["classifier"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
         yield f"* classifier `{name}`: {chosen}"
-    yield from _quality(run / QUALITY)
-    for title, origin in sorted(info.get("shipped", {}).items()):
+    yield from _quality(run.folder / QUALITY)
+    for title, origin in sorted(run.info.get("shipped", {}).items()):
         yield f"* {title}: shipped weights, trained {origin['finished'][:10]}"
     yield ""
 
@@ -232,12 +226,9 @@ def _compared(paper: Cell, measured: Cell) -> list[str]:
 
 def _deviations(info: dict[str, Any]) -> Iterator[str]:
     yield "What deviates from the paper:\n"
-    for name, text in info["deviations"].items():
-        yield f"* `{name}`: {text}"
-    for title, note in info["notes"].items():
-        yield f"* {title}: {note}"
-    for title, reason in info["missing"].items():
-        yield f"* {title} is missing: {reason}"
+    yield from items(info["deviations"], code=True)
+    yield from items(info["notes"])
+    yield from items(info["missing"], " is missing: ")
     yield ""
 
 

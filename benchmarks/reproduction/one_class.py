@@ -1,6 +1,6 @@
 """Table 11 of Králik et al., measured: published and measured AUROC of one-class problems.
 
-    python -m oodbench_literature.reproduction RUN [RUN ...] --published FILE > PAGE.md
+    python benchmarks/reproduction/one_class.py RUN [RUN ...] --published FILE > PAGE.md
 
 RUN is the folder of a run of a benchmark with folds, such as ``mnist-one-class``; FILE holds the
 published figures, ``results/published/one-class.csv``.
@@ -8,14 +8,13 @@ published figures, ``results/published/one-class.csv``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from kept import KeptRun, arguments, items
 
 INTRODUCTION = """# Table 11: published and measured
 
@@ -38,11 +37,8 @@ MEAN = "mean"
 
 def main() -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--published", type=Path, required=True, metavar="FILE")
-    arguments = parser.parse_args()
-    print("\n".join(page(arguments.runs, pd.read_csv(arguments.published))))
+    given = arguments(__doc__)
+    print("\n".join(page(given.runs, pd.read_csv(given.published))))
 
 
 def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
@@ -54,29 +50,25 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
             measured_by``; ``ood_dataset`` is the title of a fold's ID set, or `MEAN`.
     """
     yield INTRODUCTION
-    for run in runs:
-        info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
+    for run in map(KeptRun.read, runs):
+        info, records = run.info, run.records
         same = published[published["benchmark"] == info["benchmark"]]
-        yield from _describe(run, info)
+        yield from _describe(run)
         yield from _means(records, same, info)
         yield from _classes(records, same)
         yield from _deviations(info)
     yield from _sources(published)
 
 
-def _describe(run: Path, info: Mapping[str, Any]) -> Iterator[str]:
-    request, hardware = info["request"], info["hardware"]
-    yield f"## {info['benchmark']}\n"
-    options = f"--detectors {','.join(request['detectors'])} --out results/{run.name}"
-    yield f"    oodbench run --benchmark {info['benchmark']} {options}\n"
-    shown = ", ".join(f"{name} {value}" for name, value in hardware.items())
-    yield f"Machine: {shown}; precision {request['precision']}.\n"
+def _describe(run: KeptRun) -> Iterator[str]:
+    benchmark, detectors = run.info["benchmark"], ",".join(run.info["request"]["detectors"])
+    yield f"## {benchmark}\n"
+    options = f"--detectors {detectors} --out results/{run.folder.name}"
+    yield f"    oodbench run --benchmark {benchmark} {options}\n"
+    yield run.machine()
 
 
-def _means(
-    records: pd.DataFrame, published: pd.DataFrame, info: Mapping[str, Any]
-) -> Iterator[str]:
+def _means(records: pd.DataFrame, published: pd.DataFrame, info: dict[str, Any]) -> Iterator[str]:
     """Yield a row for each detector: its means, and what a fold takes."""
     columns = ("published", "measured", "difference", "over classes", "seconds a class")
     yield f"| detector | recipe | {' | '.join(columns)} |"
@@ -111,14 +103,14 @@ def _classes(records: pd.DataFrame, published: pd.DataFrame) -> Iterator[str]:
     yield ""
 
 
-def _deviations(info: Mapping[str, Any]) -> Iterator[str]:
+def _deviations(info: dict[str, Any]) -> Iterator[str]:
     if info["deviations"]:
         yield "What deviates from the publications:\n"
-        yield from (f"* `{name}`: {text}" for name, text in info["deviations"].items())
+        yield from items(info["deviations"], code=True)
         yield ""
     if unsuited := info.get("unsuited", {}):
         yield "Not applicable:\n"
-        yield from (f"* `{name}` {reason}" for name, reason in unsuited.items())
+        yield from items(unsuited, " ", code=True)
         yield ""
 
 

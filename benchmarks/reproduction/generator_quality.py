@@ -1,10 +1,10 @@
 """How good the images of a run's GANAD generator are, as its classifier sees them.
 
-    python benchmarks/generator_quality.py RUN [--store DIR]
+    python benchmarks/reproduction/generator_quality.py RUN [--store DIR]
 
 Prints the share of fakes that are classified as what they were made for, and the Fréchet distance
 of their features from those of ID test images. Both are written to ``generator.json`` in the run's
-folder, where ``python -m oodbench_ganad.reproduction`` finds them.
+folder, where ``ganad_tables.py`` finds them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from ganad_tables import QUALITY
+
 from oodbench.plot.view import StoredRun
 from oodbench.registry.lookup import load_registry
 from oodbench.results.run import read_run
 from oodbench.store.opening import open_store
 from oodbench_ganad.figures.samples import describe, quality_of
 from oodbench_ganad.figures.sampling import Sampler
-from oodbench_ganad.reproduction import QUALITY
 
 
 def main() -> None:

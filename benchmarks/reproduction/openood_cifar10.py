@@ -1,6 +1,6 @@
 """The near and far AUROCs that OpenOOD v1.5 publishes for CIFAR-10, beside those of a run.
 
-    python -m oodbench_openood.reproduction RUN --published FILE > PAGE.md
+    python benchmarks/reproduction/openood_cifar10.py RUN --published FILE > PAGE.md
 
 RUN is the folder of a run of ``cifar10``; FILE holds the published figures,
 ``results/published/openood-v1.5.csv``.
@@ -8,13 +8,12 @@ RUN is the folder of a run of ``cifar10``; FILE holds the published figures,
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from feature_norms import NORMS
+from kept import KeptRun, arguments, items
 
 SETS = {
     "near": ("CIFAR-100", "TinyImageNet"),
@@ -22,7 +21,7 @@ SETS = {
 }
 """The sets of the published groups, by our titles."""
 
-REASONS = Path(__file__).with_name("reasons.csv")
+REASONS = Path(__file__).with_name("openood_cifar10.csv")
 """Why published and measured figures of a detector differ: columns ``detector, reason``."""
 
 INTRODUCTION = """# CIFAR-10 beside OpenOOD v1.5
@@ -38,12 +37,9 @@ below.
 
 def main() -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--published", type=Path, required=True, metavar="FILE")
-    arguments = parser.parse_args()
+    given = arguments(__doc__)
     reasons = {str(row.detector): str(row.reason) for row in pd.read_csv(REASONS).itertuples()}
-    print("\n".join(page(arguments.run, pd.read_csv(arguments.published), reasons)))
+    print("\n".join(page(given.runs[0], pd.read_csv(given.published), reasons)))
 
 
 def page(run: Path, published: pd.DataFrame, reasons: Mapping[str, str]) -> Iterator[str]:
@@ -58,11 +54,10 @@ def page(run: Path, published: pd.DataFrame, reasons: Mapping[str, str]) -> Iter
     Raises:
         KeyError: if there is a reason for a detector that is not compared.
     """
-    info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    records = pd.read_csv(run / "records.csv", keep_default_na=False, na_values=[""])
-    table = compared(records, published)
+    kept = KeptRun.read(run)
+    table = compared(kept.records, published)
     yield INTRODUCTION
-    yield from _describe(run, info, records)
+    yield from _describe(kept)
     for group in SETS:
         rank = table[f"{group} published"].corr(table[f"{group} measured"], method="spearman")
         yield f"* {group}: Spearman's rank correlation over {len(table)} detectors {rank:.2f}"
@@ -75,6 +70,7 @@ def page(run: Path, published: pd.DataFrame, reasons: Mapping[str, str]) -> Iter
         yield f"| `{name}` | {' | '.join(cells)} |"
     yield ""
     if reasons:
+        yield from _features(run)
         yield "Where they differ, and why:\n"
         more = [table[f"{group} measured"] - table[f"{group} published"] for group in SETS]
         for name, reason in reasons.items():
@@ -111,20 +107,27 @@ def _cells(percent: pd.Series[float], ranks: pd.Series[float], group: str) -> st
     return f"{published} | {measured} | {' / '.join(f'{ranks[column]:.0f}' for column in columns)}"
 
 
-def _describe(run: Path, info: Mapping[str, Any], records: pd.DataFrame) -> Iterator[str]:
-    request = info["request"]
-    accuracy = 100 * records.groupby("classifier_seed")["id_accuracy"].first()
+def _features(run: Path) -> Iterator[str]:
+    """Yield what is known of the sizes of features, where it was measured."""
+    if (run / NORMS).exists():
+        yield "Features by set, of the first classifier (`feature_norms.py`):\n"
+        yield pd.read_csv(run / NORMS).to_markdown(index=False)
+        yield ""
+
+
+def _describe(run: KeptRun) -> Iterator[str]:
+    request = run.info["request"]
+    accuracy = 100 * run.records.groupby("classifier_seed")["id_accuracy"].first()
     shown = ", ".join(f"{each:.2f}" for each in accuracy)
     (classifier,) = request["classifier"]
     images = f"{request['images_per_set']:,} images a set"
-    yield f"Run `{run.name}`: `{classifier}`, accuracy {shown} %, {images}.\n"
-    found = set(records["ood_dataset"])
+    yield f"Run `{run.folder.name}`: `{classifier}`, accuracy {shown} %, {images}.\n"
+    found = set(run.records["ood_dataset"])
     for group, titles in SETS.items():
         missing = [title for title in titles if title not in found]
         without = f", without {', '.join(missing)}" if missing else ""
         yield f"* {group}: {', '.join(title for title in titles if title in found)}{without}"
-    for title, note in info["notes"].items():
-        yield f"* {title}: {note}"
+    yield from items(run.info["notes"])
     yield ""
 
 

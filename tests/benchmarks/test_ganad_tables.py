@@ -4,8 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-
-from oodbench_ganad.reproduction import page
+from ganad_tables import page
 
 PUBLISHED = pd.DataFrame(
     [

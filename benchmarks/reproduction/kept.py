@@ -1,0 +1,52 @@
+"""What the pages beside published figures read of a kept run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run in its folder.
+
+    Attributes:
+        folder: holds it.
+        info: content of ``run.json``.
+        records: content of ``records.csv``; missing values of texts are NaN.
+    """
+
+    folder: Path
+    info: dict[str, Any]
+    records: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> KeptRun:
+        """Read a run."""
+        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        records = pd.read_csv(folder / "records.csv", keep_default_na=False, na_values=[""])
+        return cls(folder, info, records)
+
+    def machine(self) -> str:
+        """Return the line that says where it was made, and in which precision."""
+        shown = ", ".join(f"{name} {value}" for name, value in self.info["hardware"].items())
+        return f"Machine: {shown}; precision {self.info['request']['precision']}.\n"
+
+
+def items(texts: dict[str, str], link: str = ": ", code: bool = False) -> list[str]:
+    """Return the items of a list in Markdown, each a name and what is said of it."""
+    mark = "`" if code else ""
+    return [f"* {mark}{name}{mark}{link}{text}" for name, text in texts.items()]
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """Return what a page is made of: folders of ``runs``, and a file of ``published`` figures."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--published", type=Path, required=True, metavar="FILE")
+    return parser.parse_args()
