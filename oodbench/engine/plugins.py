@@ -1,4 +1,4 @@
-"""The plugins that jobs use."""
+"""The plugins that jobs use, and their code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 
 from oodbench.contracts import Classifier, Dataset, Trainable
+from oodbench.identity.keys import digest, plugin_key
+from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job
 from oodbench.registry.loading import is_shipped
@@ -30,6 +32,17 @@ def third_party_modules(jobs: Iterable[Job]) -> list[ModuleType]:
     }
     modules = (sys.modules[name] for name in sorted(found - {"__main__"}) if name in sys.modules)
     return [module for module in modules if getattr(module, "__file__", None)]
+
+
+def code_of(job: Job) -> str:
+    """Return the digest of the code that this machine has for a job: of its stage and plugins.
+
+    The plugins do not count where a script or notebook defines one, which is sent along.
+    """
+    plugins = list(_plugins_of(job))
+    if any(type(plugin).__module__ == "__main__" for plugin in plugins):
+        plugins = []
+    return digest([stage_code(job.ref.stage), [plugin_key(plugin) for plugin in plugins]])
 
 
 def _plugins_of(job: Job) -> Iterator[object]:

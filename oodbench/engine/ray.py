@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import time
 import traceback
 from collections import Counter
@@ -13,9 +14,9 @@ from typing import Any
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
 from oodbench.engine.cluster import Head, connected, fitted_to_machines, one_line
-from oodbench.engine.plugins import third_party_modules
+from oodbench.engine.plugins import code_of, third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
-from oodbench.errors import describe
+from oodbench.errors import UserError, describe
 from oodbench.plan.jobs import Job, Ref
 from oodbench.registry.isolation import isolated
 from oodbench.store.artifacts import Store
@@ -67,8 +68,8 @@ def run_ray(
         timeout: seconds that a job may take; None for any number.
 
     Raises:
-        UserError: if the cluster cannot be reached, is lost or has no machine for a job, or the
-            request or the data is at fault.
+        UserError: if the cluster cannot be reached, is lost, has no machine for a job or one with
+            other code, or the request or the data is at fault.
     """
     with connected(cpus, gpus, address, third_party_modules(jobs)) as ray:
         fitted = fitted_to_machines(jobs, ray.nodes())
@@ -99,6 +100,7 @@ class _Scheduler:
         self._overdue: set[Ref] = set()
         self._lost: Counter[tuple[Ref, bool]] = Counter()
         self._resources = ray.cluster_resources()
+        self._is_shared = len(ray.nodes()) > 1
         self._head = Head(ray)
 
     def run(self) -> None:
@@ -131,7 +133,8 @@ class _Scheduler:
         remote = self._remote.options(**options, max_retries=0)
         try:
             with isolated():
-                handle = remote.remote(job, self._location, self._device, self._mailbox)
+                code = code_of(job) if self._is_shared else ""
+                handle = remote.remote(job, self._location, self._device, self._mailbox, code)
         except Exception as error:  # a third-party object may raise anything when it is pickled
             reason = describe(error.__cause__ or error)  # Ray's own message has many lines
             self._agenda.finish(
@@ -186,10 +189,13 @@ class _Scheduler:
 
         Raises:
             LocalRayletDiedError: if the cluster is lost to this process, which is no job's doing.
+            UserError: if the machine computes with other code.
         """
         try:
             outcome: Outcome = self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as error:  # before the job began
+            if isinstance(error.cause, UserError):
+                raise error.cause from error
             return Outcome(
                 f"cannot be sent to another process: {describe(error.cause)}", str(error)
             )
@@ -225,12 +231,22 @@ class _Mailbox:
         return letters
 
 
-def _execute_remotely(job: Job, location: str, device: str, mailbox: Any) -> Outcome:
+def _execute_remotely(job: Job, location: str, device: str, mailbox: Any, code: str) -> Outcome:
     """Run in a Ray worker; the first report, with a total of 0, says that the job begins.
 
     Nothing here waits for Ray: a task that waits lends its CPUs to another, and both then run on
     the same cores.
+
+    Raises:
+        UserError: if this machine has other code than ``code`` for the job, so that what it
+            computes would lie in the store under a name that is not its own.
     """
+    if code and code != code_of(job):
+        raise UserError(
+            f"machine {socket.gethostname()} of the Ray cluster has other versions of oodbench, "
+            f"of plugins or of their libraries than this one: '{job.title}' would not be the same; "
+            "install the same everywhere"
+        )
 
     def report(done: int, total: int, figures: dict[str, float]) -> None:
         mailbox.put.remote((job.ref, done, total, figures))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from conftest import kept_to_one_cpu
 
 import oodbench
 from oodbench.engine.worker import Outcome
+from oodbench.errors import UserError
 from oodbench.plan.jobs import Job, Ref
 
 pytestmark = pytest.mark.slow
@@ -66,11 +68,12 @@ class Machines:
         self.nodes = [self.add() for _ in range(3)]
         self.cluster.wait_for_nodes()
 
-    def add(self):
-        """Start a machine."""
+    def add(self, **variables: str):
+        """Start a machine with a cache folder of its own, and environment variables."""
         self._count += 1
         cache = self._folder / f"machine-{self._count}"
-        return self.cluster.add_node(**MACHINE, env_vars={"XDG_CACHE_HOME": str(cache)})
+        variables = {"XDG_CACHE_HOME": str(cache), **variables}
+        return self.cluster.add_node(**MACHINE, env_vars=variables)
 
     def lose(self) -> None:
         """Have the last machine die, with all its processes."""
@@ -159,6 +162,31 @@ def test_plugins_are_sent_to_machines_that_lack_them(
         ray_address=machines.cluster.address,
     )
     assert set(run.records["status"]) == {"ok"}
+
+
+def test_a_machine_with_other_code_is_refused(
+    folder: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other" / "oodbench"
+    shutil.copytree(Path(oodbench.__file__).parent, other)
+    for path in (other / "stages").glob("*.py"):
+        path.write_text(f"{path.read_text()}\nCHANGED = True\n")
+    machines = Machines(folder)
+    machines.add(PYTHONPATH=str(other.parent))
+    monkeypatch.chdir(tmp_path)  # workers import from the working directory first
+    try:
+        with pytest.raises(UserError, match="has other versions of oodbench, of plugins or of"):
+            oodbench.run(
+                benchmark=str(tiny),
+                detectors=["msp", "energy", "maxlogit"],
+                device="cpu",
+                data=tmp_path / "data",
+                store=tmp_path / "store",
+                out=tmp_path / "run",
+                ray_address=machines.cluster.address,
+            )
+    finally:
+        machines.cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
