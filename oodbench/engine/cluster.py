@@ -26,6 +26,9 @@ LOST_SECONDS = 25
 """How long the head may be out of reach, as while it is started again. After a minute Ray ends the
 whole process, without an exception."""
 
+UNSUITED_SECONDS = 600
+"""How long a job may be without any machine that suits it, as while lost ones are replaced."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -120,8 +123,8 @@ def _try_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 
-class Head:
-    """The head of a cluster, without which nothing can be started or learned.
+class Machines:
+    """The head of a cluster, without which nothing can be started or learned, and the machines.
 
     Args:
         ray: Ray, connected.
@@ -131,21 +134,37 @@ class Head:
         self._ray = ray
         self._address = ray.get_runtime_context().gcs_address
         self._looked = time.monotonic()
-        self._failing: float | None = None
+        self._without_head: float | None = None
+        self._unsuited: float | None = None
 
-    def require(self) -> None:
-        """Raise `RaySystemError` if the head has been out of reach for `LOST_SECONDS`."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+    def require(self, jobs: Sequence[Job]) -> None:
+        """Look now and then whether jobs that were given to Ray can start.
+
+        Raises:
+            RaySystemError: if the head has been out of reach for `LOST_SECONDS`.
+            UserError: if for `UNSUITED_SECONDS` no machine has been there for one of the jobs.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
             return
+        self._looked = now
         try:
             _try_address(self._address)
-            self._failing = None
         except OSError as error:
-            self._failing = self._failing or time.monotonic()
-            if time.monotonic() - self._failing > LOST_SECONDS:
+            self._without_head = self._without_head or now
+            if now - self._without_head > LOST_SECONDS:
                 lost = f"its head at {self._address} is out of reach"
                 raise self._ray.exceptions.RaySystemError(lost) from error
-        self._looked = time.monotonic()
+            return
+        self._without_head = None
+        try:
+            fitted_to_machines(jobs, self._ray.nodes())
+        except UserError:
+            self._unsuited = self._unsuited or now
+            if now - self._unsuited > UNSUITED_SECONDS:
+                raise
+        else:
+            self._unsuited = None
 
 
 @contextmanager

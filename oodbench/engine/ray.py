@@ -13,7 +13,7 @@ from typing import Any
 
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
-from oodbench.engine.cluster import Head, connected, fitted_to_machines, one_line
+from oodbench.engine.cluster import Machines, connected, fitted_to_machines, one_line
 from oodbench.engine.plugins import code_of, third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import UserError, describe
@@ -101,12 +101,12 @@ class _Scheduler:
         self._lost: Counter[tuple[Ref, bool]] = Counter()
         self._resources = ray.cluster_resources()
         self._is_shared = len(ray.nodes()) > 1
-        self._head = Head(ray)
+        self._machines = Machines(ray)
 
     def run(self) -> None:
         with self._agenda as agenda:
             while agenda.unfinished:
-                self._head.require()
+                self._machines.require(list(self._running.values()))
                 while (job := agenda.take(self._has_room)) is not None:
                     self._submit(job)
                 if self._running:

@@ -14,7 +14,7 @@ import pytest
 import sample_detectors as sample
 
 from oodbench.engine import Outcomes, cluster
-from oodbench.engine.cluster import Head, connected, fitted_to_machines
+from oodbench.engine.cluster import Machines, connected, fitted_to_machines
 from oodbench.engine.progress import Progress
 from oodbench.engine.ray import _Scheduler, run_ray
 from oodbench.engine.runlog import RunLog
@@ -245,13 +245,22 @@ def test_no_job_is_blamed_when_the_cluster_is_lost(ray, losing) -> None:
 
 
 def test_a_head_that_is_out_of_reach_for_long_is_lost(ray, monkeypatch) -> None:
-    head = Head(ray)
+    machines = Machines(ray)
     monkeypatch.setattr(cluster, "LOOK_SECONDS", 0)
-    head.require()
+    machines.require([])
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setattr(head, "_address", f"127.0.0.1:{server.getsockname()[1]}")
-        head.require()
-    head.require()
+        monkeypatch.setattr(machines, "_address", f"127.0.0.1:{server.getsockname()[1]}")
+        machines.require([])
+    machines.require([])
     monkeypatch.setattr(cluster, "LOST_SECONDS", 0)
     with pytest.raises(ray.exceptions.RaySystemError, match=r"head at 127\.0\.0\.1:\d+ is out of"):
-        head.require()
+        machines.require([])
+
+
+def test_a_job_that_no_machine_suits_any_more_waits_for_a_while_only(ray, monkeypatch) -> None:
+    machines, job = Machines(ray), score_job(sample.Brightness(), gpus=1)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0)
+    machines.require([job])
+    monkeypatch.setattr(cluster, "UNSUITED_SECONDS", 0)
+    with pytest.raises(UserError, match="'score by brightness' asks for 1 CPU and 1 GPUs"):
+        machines.require([job])
