@@ -58,6 +58,7 @@ class Resolved:
         distributions: what installed each plugin that takes part, by its name.
         unsuited: detectors that need more than there is, arrays or no classifier, with the reason.
         head: how the head of the classifier was found, where there are arrays.
+        datasets: parameters that were set of ID and OOD sets, by name.
     """
 
     request: Request
@@ -68,6 +69,7 @@ class Resolved:
     distributions: dict[str, str]
     unsuited: dict[str, str] = field(default_factory=dict)
     head: str = ""
+    datasets: Parameters = field(default_factory=dict)
 
     def without(self, lost: Mapping[str, str]) -> Resolved:
         """Return the request without some OOD sets, given the reasons by what tables call them.
@@ -218,8 +220,17 @@ def _resolve(
         (registry.datasets, _sets(benchmark)),
     )
     groups = titles_by_group(benchmark, ood_datasets, lost, missing)
-    distributions = _distributions(*used)
-    return Resolved(request, benchmark, groups, missing, unloaded | unmade, distributions, unsuited)
+    tested_sets = _sets(dataclasses.replace(benchmark, validation_set=""))
+    return Resolved(
+        request,
+        benchmark,
+        groups,
+        missing,
+        unloaded | unmade,
+        _distributions(*used),
+        unsuited,
+        datasets={name: parameters[name] for name in tested_sets if name in parameters},
+    )
 
 
 def refuse_classifier_seeds(options: Options, reason: str) -> None:

@@ -65,6 +65,7 @@ class Request(TypedDict):
         id: name of the ID set.
         ood: names of the OOD sets.
         groups: titles of OOD sets by the name of a group.
+        datasets: parameters that were set, by the name of a data set; older runs have none.
         detectors: parameters by the detector's name.
         classifier: parameters of the classifier, by its name.
         seeds: seeds of detectors.
@@ -83,6 +84,7 @@ class Request(TypedDict):
     id: Name
     ood: list[Name]
     groups: NotRequired[dict[Name, list[Name]]]
+    datasets: NotRequired[dict[Name, Parameters]]
     detectors: dict[Name, Parameters]
     classifier: Annotated[dict[Name, Parameters], Field(min_length=1, max_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]

@@ -265,6 +265,7 @@ class Collector:
             "id": benchmark.id,
             "ood": list(benchmark.ood),
             "groups": {name: list(titles) for name, titles in self._resolved.groups.items()},
+            "datasets": plain(self._resolved.datasets),
             "detectors": {
                 name: plain(parameters(each)) for name, each in request.detectors.items()
             },

@@ -38,7 +38,7 @@ def repeat(options: RunOptions, registry: Registry) -> RunOptions:
     for each in fields(Options):
         default = each.default if each.default is not dataclasses.MISSING else {}
         if each.name not in ALLOWED and getattr(options, each.name) != default:
-            flag = each.name.replace("_", "-")
+            flag = "set" if each.name == "parameters" else each.name.replace("_", "-")
             raise UserError(f"--locked repeats a whole request: leave out --{flag}")
     info = read_info(expanded(str(options.locked)))
     if "given" in info:
@@ -50,7 +50,7 @@ def repeat(options: RunOptions, registry: Registry) -> RunOptions:
         benchmark=_benchmark(info, registry),
         classifier=classifier,
         arch=parameters.pop("arch", None),
-        parameters=parameters,
+        parameters=parameters | request.get("datasets", {}),
         detectors=[
             registry.detectors[name].create(**values)
             for name, values in request["detectors"].items()

@@ -46,7 +46,11 @@ def test_a_run_with_objects_and_parameters_is_repeated(tiny, store, tmp_path) ->
     first = oodbench.run(
         benchmark=str(tiny),
         detectors=["react+knn", "energy", "isolation-forest"],
-        parameters={"react+knn": {"knn_neighbours": 7}, "energy": {"temperature": 2.0}},
+        parameters={
+            "react+knn": {"knn_neighbours": 7},
+            "energy": {"temperature": 2.0},
+            "uniform": {"seed": 5, "count": 70},
+        },
         seeds=[1, 3],
         images=100,
         ood=["uniform"],
@@ -55,6 +59,7 @@ def test_a_run_with_objects_and_parameters_is_repeated(tiny, store, tmp_path) ->
         engine="inline",
         device="cpu",
     )
+    assert first.info["request"]["datasets"] == {"uniform": {"seed": 5, "count": 70}}
     second = again(first.directory, tmp_path / "second", store)
     equal(first, second)
     for part in ("request", "benchmark", "key"):
@@ -85,7 +90,7 @@ def test_a_run_with_folds_is_repeated(store, tmp_path) -> None:
         ({"images": 20}, "--images"),
         ({"seeds": 2}, "--seeds"),
         ({"classifier": "resnet18"}, "--classifier"),
-        ({"parameters": {"msp": {"temperature": 2}}}, "--parameters"),
+        ({"parameters": {"msp": {"temperature": 2}}}, "--set"),
     ],
 )
 def test_a_locked_request_is_repeated_whole_or_not_at_all(
