@@ -14,7 +14,7 @@ from oodbench.images.userdata import is_path
 from oodbench.registry.benchmarks import load_benchmark
 from oodbench.registry.lookup import Registry
 from oodbench.request.arrays import define
-from oodbench.request.datasets import refuse_bare_path
+from oodbench.request.datasets import make_dataset, refuse_bare_path
 from oodbench.request.options import Options
 from oodbench.store.paths import as_name, expanded
 
@@ -63,6 +63,7 @@ def _made_up(name: str, options: Options, registry: Registry) -> Benchmark:
         known = {*registry.benchmarks, *registry.datasets}
         raise UnknownName("benchmark or ID data set", name, known)
     if options.ood is None or options.classifier is None:
+        make_dataset(name, registry)  # or it says what is wrong with a path
         lacking = []
         if options.ood is None:
             lacking.append("OOD sets by --ood NAME,...")
