@@ -226,7 +226,7 @@ def test_an_id_set_without_benchmark_needs_ood_sets_and_a_classifier(ask, tmp_pa
         ask(id=path, classifier="none")
     with pytest.raises(UserError, match=r"'; name a classifier by .*, preact-resnet, .* or none$"):
         ask(id=path, ood=["uniform"])
-    with pytest.raises(UserError, match="nowhere: neither an .npz file nor a folder of images"):
+    with pytest.raises(UserError, match=r"nowhere: neither an .* file nor a folder of images"):
         ask(id="./nowhere")
     resolved = ask(id=path, ood=["uniform"], classifier="preact-resnet")
     assert titles(resolved) == ["mine", "Uniform"]
