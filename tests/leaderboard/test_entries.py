@@ -72,7 +72,19 @@ def test_seeds_of_another_precision_are_an_entry_of_their_own(tmp_path: Path) ->
         [(0, 1)],
     ]
     (board,) = build_boards(entries)
-    assert [label.rpartition(" ")[2] for label in sorted(labels(board))] == ["bfloat16", "float32"]
+    assert sorted(labels(board)) == ["ganad (bfloat16)", "ganad (float32)"]
+
+
+def test_entries_of_one_detector_are_told_apart_by_the_parameters_that_differ(
+    tmp_path: Path,
+) -> None:
+    for percentile, shift in ((0.65, 1.0), (0.95, 1.5)):
+        detectors = {"ash": {"percentile": percentile, "variant": "ash-p"}, "msp": {}}
+        shifts = {"ash": shift, "msp": 0.5}
+        make_run(tmp_path / str(percentile), shifts, request={"detectors": detectors})
+    entries, _ = find_entries([tmp_path])
+    (board,) = build_boards(entries)
+    assert sorted(labels(board)) == ["ash (percentile 0.65)", "ash (percentile 0.95)", "msp"]
 
 
 def test_a_run_that_contradicts_another_is_an_entry_of_its_own(tmp_path: Path) -> None:
