@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 
@@ -168,9 +170,25 @@ def _report(boards: Sequence[Board], published: Sequence[Published]) -> Report:
 
 
 def _deviations(boards: Sequence[Board]) -> list[str]:
-    entries = [standing.entry for board in boards for standing in board.standings]
-    said = by_sentence((each.detector, each.deviations) for each in entries)
-    return [f"{', '.join(about)}: {text}" for about, text in said]
+    """Return how detectors deviate; what holds for some entries of one alone names these."""
+    entries = [
+        (standing.entry, f"{label} on {board.name}")
+        for board in boards
+        for label, standing in zip(labels(board), board.standings, strict=True)
+    ]
+    count = Counter(entry.detector for entry, _ in entries)
+    said = by_sentence((str(place), entry.deviations) for place, (entry, _) in enumerate(entries))
+    found = []
+    for places, text in said:
+        own: dict[str, list[str]] = {}
+        for entry, name in (entries[int(place)] for place in places):
+            own.setdefault(entry.detector, []).append(name)
+        named = [
+            [detector] if len(names) == count[detector] else names
+            for detector, names in own.items()
+        ]
+        found.append(f"{', '.join(itertools.chain(*named))}: {text}")
+    return found
 
 
 def citations(boards: Sequence[Board], published: Sequence[Published]) -> list[str]:

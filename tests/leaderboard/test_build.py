@@ -12,8 +12,11 @@ import pytest
 from made_runs import make_run
 
 from oodbench.errors import InvalidData, UserError
+from oodbench.leaderboard.boards import build_boards
 from oodbench.leaderboard.build import Leaderboard, read_leaderboard
+from oodbench.leaderboard.finding import find_entries
 from oodbench.leaderboard.published import find_published
+from oodbench.leaderboard.texts import write_markdown
 from oodbench.results.columns import PUBLISHED
 
 SCRIPT = "<script>alert(1)</script>"
@@ -76,6 +79,21 @@ def test_a_sentence_that_detectors_share_is_printed_once(tmp_path: Path) -> None
     make_run(tmp_path / "runs", {"energy": 1.0, "msp": 0.5}, deviations=said)
     text = build(tmp_path / "runs", tmp_path / "site")["leaderboard.md"]
     assert "- energy, msp: Quick recipe.\n- energy: In float64.\n" in text
+
+
+def test_what_holds_for_some_entries_of_a_detector_names_them(tmp_path: Path) -> None:
+    make_run(tmp_path / "one", {"energy": 1.0}, deviations={"energy": "Quick. In float64."})
+    make_run(
+        tmp_path / "two",
+        {"energy": 1.0},
+        benchmark="other",
+        request={"images_per_set": 61},
+        deviations={"energy": "Quick. Half the images."},
+    )
+    text = write_markdown(build_boards(find_entries([tmp_path])[0]), [])
+    assert "- energy: Quick.\n" in text
+    assert "- energy on made: In float64.\n" in text
+    assert "- energy on other: Half the images.\n" in text
 
 
 def test_every_file_has_every_detector(tmp_path: Path) -> None:
