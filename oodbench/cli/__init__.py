@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"oodbench: {error}")
         return FAILED
     except PermissionError as error:
-        complain(f"oodbench: {error.filename}: permission denied")
+        complain(f"oodbench: {error.filename or error}: permission denied")
         return MISUSED
     except KeyboardInterrupt:
         complain("oodbench: interrupted; the same command resumes from here")

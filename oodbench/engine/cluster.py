@@ -53,7 +53,7 @@ def connected(
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = given_address(address)
     ours = not ray.is_initialized()
     with _messages_logged():
         if ours:
@@ -68,6 +68,11 @@ def connected(
         finally:
             if ours:
                 ray.shutdown()
+
+
+def given_address(address: str | None) -> str | None:
+    """Return the address of the cluster that was asked for; None for this machine alone."""
+    return address or os.environ.get("RAY_ADDRESS")
 
 
 def _start(
@@ -124,7 +129,7 @@ def _try_address(address: str) -> None:
 
 
 class Machines:
-    """The head of a cluster, without which nothing can be started or learned, and the machines.
+    """The machines of a cluster and its head, watched during a run.
 
     Args:
         ray: Ray, connected.
@@ -157,14 +162,22 @@ class Machines:
                 raise self._ray.exceptions.RaySystemError(lost) from error
             return
         self._without_head = None
-        try:
-            fitted_to_machines(jobs, self._ray.nodes())
-        except UserError:
-            self._unsuited = self._unsuited or now
-            if now - self._unsuited > UNSUITED_SECONDS:
-                raise
-        else:
-            self._unsuited = None
+        machines = _machines(self._ray.nodes())
+        unsuited = [
+            job
+            for job in jobs
+            if not any(
+                cpus >= job.resources.cpus and gpus >= job.resources.gpus for cpus, gpus in machines
+            )
+        ]
+        self._unsuited = (self._unsuited or now) if unsuited else None
+        if self._unsuited is not None and now - self._unsuited > UNSUITED_SECONDS:
+            needed = unsuited[0].resources
+            raise UserError(
+                f"the Ray cluster has no machine left with the {needed.cpus} CPUs and "
+                f"{needed.gpus:g} GPUs that '{unsuited[0].title}' asks for; the same command "
+                "resumes from here, on this cluster or another"
+            )
 
 
 @contextmanager
@@ -199,8 +212,7 @@ def fitted_to_machines(jobs: Sequence[Job], nodes: Sequence[Mapping[str, Any]]) 
     Raises:
         UserError: if a job would wait for ever, as no machine has a CPU or the GPUs for it.
     """
-    resources = [node["Resources"] for node in nodes if node["Alive"]]
-    machines = [(int(each.get("CPU", 0)), each.get("GPU", 0.0)) for each in resources]
+    machines = _machines(nodes)
     fitted = []
     for job in jobs:
         suited = [cpus for cpus, gpus in machines if cpus and gpus >= job.resources.gpus]
@@ -214,3 +226,9 @@ def fitted_to_machines(jobs: Sequence[Job], nodes: Sequence[Mapping[str, Any]]) 
             )
         fitted.append(job.bounded(min(suited)))
     return fitted
+
+
+def _machines(nodes: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """Return the CPUs and GPUs of each machine that is there, as Ray describes them."""
+    resources = [node["Resources"] for node in nodes if node["Alive"]]
+    return [(int(each.get("CPU", 0)), each.get("GPU", 0.0)) for each in resources]

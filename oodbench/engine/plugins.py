@@ -11,6 +11,7 @@ from oodbench.identity.keys import digest, plugin_key
 from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
 from oodbench.plan.jobs import Job
+from oodbench.registry.composition import Composition
 from oodbench.registry.loading import is_shipped
 
 
@@ -35,13 +36,11 @@ def third_party_modules(jobs: Iterable[Job]) -> list[ModuleType]:
 
 
 def code_of(job: Job) -> str:
-    """Return the digest of the code that this machine has for a job: of its stage and plugins.
+    """Return the digest of this machine's code for a job: of its stage and of built-in plugins.
 
-    The plugins do not count where a script or notebook defines one, which is sent along.
+    Other plugins are sent along with the job, and are the same on all machines.
     """
-    plugins = list(_plugins_of(job))
-    if any(type(plugin).__module__ == "__main__" for plugin in plugins):
-        plugins = []
+    plugins = filter(is_shipped, _plugins_in(job.spec))
     return digest([stage_code(job.ref.stage), [plugin_key(plugin) for plugin in plugins]])
 
 
@@ -60,4 +59,6 @@ def _plugins_in(value: object) -> Iterator[object]:
     elif isinstance(value, Trainable | Dataset | Classifier | Source):
         if not isinstance(value, Source):
             yield value
+        if isinstance(value, Composition):
+            yield from _plugins_in(value.made())
         yield from _plugins_in(vars(value))

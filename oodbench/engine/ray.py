@@ -8,12 +8,18 @@ import socket
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.agenda import Agenda
-from oodbench.engine.cluster import Machines, connected, fitted_to_machines, one_line
+from oodbench.engine.cluster import (
+    Machines,
+    connected,
+    fitted_to_machines,
+    given_address,
+    one_line,
+)
 from oodbench.engine.plugins import code_of, third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import UserError, describe
@@ -73,7 +79,8 @@ def run_ray(
     """
     with connected(cpus, gpus, address, third_party_modules(jobs)) as ray:
         fitted = fitted_to_machines(jobs, ray.nodes())
-        _Scheduler(ray, fitted, store, device, observer, results, timeout).run()
+        codes = {job.ref: code_of(job) for job in jobs} if given_address(address) else {}
+        _Scheduler(ray, fitted, store, device, observer, results, timeout, codes).run()
 
 
 class _Scheduler:
@@ -86,8 +93,10 @@ class _Scheduler:
         observer: Observer,
         results: Outcomes,
         timeout: float | None = None,
+        codes: Mapping[Ref, str] | None = None,
     ) -> None:
         self._ray = ray
+        self._codes = codes or {}
         self._remote = ray.remote(_execute_remotely)
         self._mailbox = ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
         self._location = store.location
@@ -100,7 +109,6 @@ class _Scheduler:
         self._overdue: set[Ref] = set()
         self._lost: Counter[tuple[Ref, bool]] = Counter()
         self._resources = ray.cluster_resources()
-        self._is_shared = len(ray.nodes()) > 1
         self._machines = Machines(ray)
 
     def run(self) -> None:
@@ -131,10 +139,10 @@ class _Scheduler:
         """Start a job; only it fails if a plugin's object cannot be sent to another process."""
         options = {"num_cpus": job.resources.cpus, "num_gpus": job.resources.gpus}
         remote = self._remote.options(**options, max_retries=0)
+        codes = [self._codes.get(each.ref, "") for each in (job, *job.companions)]
         try:
             with isolated():
-                code = code_of(job) if self._is_shared else ""
-                handle = remote.remote(job, self._location, self._device, self._mailbox, code)
+                handle = remote.remote(job, self._location, self._device, self._mailbox, codes)
         except Exception as error:  # a third-party object may raise anything when it is pickled
             reason = describe(error.__cause__ or error)  # Ray's own message has many lines
             self._agenda.finish(
@@ -231,22 +239,25 @@ class _Mailbox:
         return letters
 
 
-def _execute_remotely(job: Job, location: str, device: str, mailbox: Any, code: str) -> Outcome:
+def _execute_remotely(
+    job: Job, location: str, device: str, mailbox: Any, codes: Sequence[str]
+) -> Outcome:
     """Run in a Ray worker; the first report, with a total of 0, says that the job begins.
 
     Nothing here waits for Ray: a task that waits lends its CPUs to another, and both then run on
     the same cores.
 
     Raises:
-        UserError: if this machine has other code than ``code`` for the job, so that what it
-            computes would lie in the store under a name that is not its own.
+        UserError: if this machine has other code for the job and its companions than ``codes``,
+            if any: what it computes would lie in the store under a key that is not its own.
     """
-    if code and code != code_of(job):
-        raise UserError(
-            f"machine {socket.gethostname()} of the Ray cluster has other versions of oodbench, "
-            f"of plugins or of their libraries than this one: '{job.title}' would not be the same; "
-            "install the same everywhere"
-        )
+    for each, code in zip((job, *job.companions), codes, strict=True):
+        if code and code != code_of(each):
+            raise UserError(
+                f"machine {socket.gethostname()} of the Ray cluster has another version of "
+                "oodbench, or of a library that its plugins use, than this one, so that its result "
+                f"of '{each.title}' could differ; install the same versions on all machines"
+            )
 
     def report(done: int, total: int, figures: dict[str, float]) -> None:
         mailbox.put.remote((job.ref, done, total, figures))

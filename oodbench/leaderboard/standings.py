@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from oodbench.leaderboard.boards import Board, Figure, Standing, describe_parameters
+from oodbench.leaderboard.boards import Board, Figure, Standing
 from oodbench.leaderboard.entries import Entry
 from oodbench.report.acceptance import acceptance_note, marks_of
 from oodbench.report.layout import MISSING, Cell, clean, percent
+from oodbench.report.merging import Variant, labels_of
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,14 @@ def columns(board: Board) -> list[Column]:
 
 def labels(board: Board) -> list[str]:
     """Return a label for each standing; detectors that occur more than once say what differs."""
-    entries = [standing.entry for standing in board.standings]
-    found = []
-    for entry in entries:
-        told = _conditions(entry)
-        others = [_conditions(each) for each in entries if each.detector == entry.detector]
-        differing = [
-            text for name, text in told.items() if any(each.get(name) != text for each in others)
-        ]
-        found.append(f"{entry.detector} ({', '.join(differing)})" if differing else entry.detector)
-    return [clean(label) for label in found]
+    variants = [_variant(standing.entry) for standing in board.standings]
+    return [clean(label) for label in labels_of(variants)]
 
 
-def _conditions(entry: Entry) -> dict[str, str]:
-    """Return what to say of an entry beside others of the same detector, by parameter."""
-    texts = {
-        name: describe_parameters(json.dumps({name: value}))
-        for name, value in json.loads(entry.parameters).items()
-    }
-    return texts | {"(plugin)": entry.plugin, "(precision)": entry.precision}
+def _variant(entry: Entry) -> Variant:
+    settings = json.loads(entry.parameters)
+    settings |= {"plugin": entry.plugin, "precision": entry.precision or "unknown"}
+    return Variant(entry.detector, None, id(entry), settings, str(entry.runs[0]))
 
 
 def acceptance(board: Board) -> str:

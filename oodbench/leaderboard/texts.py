@@ -164,16 +164,17 @@ def _report(boards: Sequence[Board], published: Sequence[Published]) -> Report:
     for title, board in zip(titles, boards, strict=True):
         if off_target := acceptance(board):
             notes.append(Footnote(f"{title}: {off_target}", DOUBLE_DAGGER))
-    notes += [Footnote(clean(text)) for text in _deviations(boards)]
+    notes += [Footnote(clean(text)) for text in _deviations(boards, titles)]
     notes += [Footnote(clean(text)) for text in citations(boards, published)]
     return Report(tuple(sections), tuple(notes))
 
 
-def _deviations(boards: Sequence[Board]) -> list[str]:
+def _deviations(boards: Sequence[Board], titles: Sequence[str]) -> list[str]:
     """Return how detectors deviate; what holds for some entries of one alone names these."""
+    names = Counter(board.name for board in boards)
     entries = [
-        (standing.entry, f"{label} on {board.name}")
-        for board in boards
+        (standing.entry, f"{label} on {board.name if names[board.name] == 1 else title}")
+        for board, title in zip(boards, titles, strict=True)
         for label, standing in zip(labels(board), board.standings, strict=True)
     ]
     count = Counter(entry.detector for entry, _ in entries)

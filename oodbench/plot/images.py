@@ -31,7 +31,8 @@ def find_images(run: Run, registry: Registry, root: Path) -> dict[str, Images]:
     request = run.info["request"]
     known = registry.benchmarks
     benchmark = str(run.info.get("benchmark", ""))
-    parameters = known[benchmark].target.parameters if benchmark in known else {}
+    parameters = dict(known[benchmark].target.parameters) if benchmark in known else {}
+    parameters |= request.get("datasets", {})
     try:
         id_dataset = make_dataset(request["id"], registry, parameters)
     except OodbenchError:

@@ -48,7 +48,7 @@ class Composition(Detector, Identified):
 
     members: ClassVar[tuple[type[Detector], ...]]
 
-    def _made(self) -> list[Detector]:
+    def made(self) -> list[Detector]:
         """Return new members with their parameters."""
         given = parameters(self)
         return [
@@ -61,11 +61,11 @@ class Composition(Detector, Identified):
 
     def identity(self) -> Any:
         """Return the identity of the composition and of its members."""
-        return {**plugin_key(self), "members": [identify(member) for member in self._made()]}
+        return {**plugin_key(self), "members": [identify(member) for member in self.made()]}
 
     def fit(self, train: Stream, context: Context) -> Self:
         """Fit shapings on the features, and another detector on what these make of them."""
-        *shapings, score = self._made()
+        *shapings, score = self.made()
         for shaping in shapings:
             shaping.fit(train, context)
         changed = self._take(shapings, score, context)
@@ -81,7 +81,7 @@ class Composition(Detector, Identified):
 
     def least_images(self) -> int:
         """Return how many training images the members need."""
-        return max(member.least_images() for member in self._made())
+        return max(member.least_images() for member in self.made())
 
     def _take(self, shapings: Sequence[Any], score: Detector, context: Context) -> Context:
         """Take fitted members; return the context with the shaped classifier for the score."""
@@ -105,7 +105,7 @@ class Composition(Detector, Identified):
 
     def restore(self, state: State, context: Context) -> Self:
         """Restore the members."""
-        *shapings, score = self._made()
+        *shapings, score = self.made()
         for shaping in shapings:
             shaping.restore(_part(state, shaping), context)
         score.restore(_part(state, score), self._take(shapings, score, context))
@@ -233,7 +233,7 @@ def _compose(members: tuple[type[Detector], ...]) -> type[Composition]:
         bound = signature.bind(**given)
         bound.apply_defaults()
         vars(self).update(bound.kwargs)
-        self._made()  # refuses values that a member refuses
+        self.made()  # refuses values that a member refuses
 
     signature = inspect.Signature(list(taken.values()))
     construct.__annotations__ = {

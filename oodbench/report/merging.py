@@ -81,9 +81,9 @@ def tell_apart(runs: Sequence[Run]) -> list[Run]:
         for run, group in zip(runs, groups, strict=True)
         for name in run.records["detector"].unique()
     ]
-    labels = iter(_labels(detectors))
+    labels = iter(labels_of(detectors))
     named = []
-    for run, label in zip(runs, _labels(classifiers), strict=True):
+    for run, label in zip(runs, labels_of(classifiers), strict=True):
         own = {name: next(labels) for name in run.records["detector"].unique()}
         records = run.records.assign(classifier=label).replace({"detector": own})
         said = {own.get(name, name): text for name, text in run.info.get("deviations", {}).items()}
@@ -146,8 +146,8 @@ def _group(bases: Sequence[_Basis]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """What has a name that something else may have too.
+class Variant:
+    """Something with a name that others may have too.
 
     Attributes:
         name: its name.
@@ -164,25 +164,25 @@ class _Variant:
     run: str
 
 
-def _classifier(run: Run, group: int) -> _Variant:
+def _classifier(run: Run, group: int) -> Variant:
     conditions = conditions_of(run.info["request"])
     name, id_dataset = (str(run.records[key].iloc[0]) for key in ("classifier", "id_dataset"))
     settings = {**conditions.settings, **_precision(run.info["request"])}
     selection = {key.replace("_", " "): value for key, value in settings.items()}
     values = {" ".join(path): value for path, value in flatten(conditions.parameters)}
-    return _Variant(name, id_dataset, group, values | selection, str(run.directory))
+    return Variant(name, id_dataset, group, values | selection, str(run.directory))
 
 
-def _detector(run: Run, name: str, group: int) -> _Variant:
+def _detector(run: Run, name: str, group: int) -> Variant:
     values = dict(run.info["request"]["detectors"].get(name, {}))
     values["plugin"] = run.info["plugins"].get(name)
     identity = json.dumps(values, sort_keys=True)
-    return _Variant(name, group, identity, values, str(run.directory))
+    return Variant(name, group, identity, values, str(run.directory))
 
 
-def _labels(variants: Sequence[_Variant]) -> list[str]:
+def labels_of(variants: Sequence[Variant]) -> list[str]:
     """Return the name of each variant, with what differs where several have one name."""
-    found: dict[tuple[str, Hashable], dict[Hashable, _Variant]] = {}
+    found: dict[tuple[str, Hashable], dict[Hashable, Variant]] = {}
     for each in variants:
         found.setdefault((each.name, each.among), {}).setdefault(each.identity, each)
     labels = {
@@ -193,7 +193,7 @@ def _labels(variants: Sequence[_Variant]) -> list[str]:
     return [labels[each.name, each.among, each.identity] for each in variants]
 
 
-def _describe(alike: Sequence[_Variant]) -> list[str]:
+def _describe(alike: Sequence[Variant]) -> list[str]:
     """Return labels for different variants of one name."""
     if len(alike) == 1:
         return [alike[0].name]

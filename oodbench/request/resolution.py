@@ -58,7 +58,7 @@ class Resolved:
         distributions: what installed each plugin that takes part, by its name.
         unsuited: detectors that need more than there is, arrays or no classifier, with the reason.
         head: how the head of the classifier was found, where there are arrays.
-        datasets: parameters that were set of ID and OOD sets, by name.
+        datasets: parameters that were set of data sets, by name.
     """
 
     request: Request
@@ -220,7 +220,6 @@ def _resolve(
         (registry.datasets, _sets(benchmark)),
     )
     groups = titles_by_group(benchmark, ood_datasets, lost, missing)
-    tested_sets = _sets(dataclasses.replace(benchmark, validation_set=""))
     return Resolved(
         request,
         benchmark,
@@ -229,7 +228,7 @@ def _resolve(
         unloaded | unmade,
         _distributions(*used),
         unsuited,
-        datasets={name: parameters[name] for name in tested_sets if name in parameters},
+        datasets={name: parameters[name] for name in _sets(benchmark) if name in parameters},
     )
 
 

@@ -93,6 +93,7 @@ class Folds:
             "id": self._benchmark.id,
             "ood": list(self._benchmark.ood),
             "groups": {},
+            "datasets": _union(each["request"]["datasets"] for each in found),
             "fingerprints": {
                 **{part: digest([each[part] for each in prints]) for part in ("train", "test")},
                 "ood": _union(each["ood"] for each in prints),

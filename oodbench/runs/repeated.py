@@ -50,7 +50,7 @@ def repeat(options: RunOptions, registry: Registry) -> RunOptions:
         benchmark=_benchmark(info, registry),
         classifier=classifier,
         arch=parameters.pop("arch", None),
-        parameters=parameters | request.get("datasets", {}),
+        parameters=parameters,
         detectors=[
             registry.detectors[name].create(**values)
             for name, values in request["detectors"].items()
@@ -85,6 +85,7 @@ def _benchmark(info: Mapping[str, Any], registry: Registry) -> Benchmark:
         validation_set="" if request["validation_images"] else known.validation_set,
         selection_seed=request["selection_seed"],
         folds={placeholder[1]: folds} if folds and placeholder else {},
+        parameters={**known.parameters, **request.get("datasets", {})},
     )
 
 

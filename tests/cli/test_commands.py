@@ -541,6 +541,16 @@ def test_help_and_list_are_quick(line: str, seconds: float) -> None:
     assert best < 2 * seconds
 
 
+def test_a_file_that_may_not_be_read_is_named(oodbench, monkeypatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied", "/data/digits-train.npz")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    code, _, errors = oodbench("run TINY --detectors msp")
+    assert code == 2
+    assert errors == "oodbench: /data/digits-train.npz: permission denied\n"
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     line = f"{OODBENCH} list | head -1"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)

@@ -262,5 +262,9 @@ def test_a_job_that_no_machine_suits_any_more_waits_for_a_while_only(ray, monkey
     monkeypatch.setattr(cluster, "LOOK_SECONDS", 0)
     machines.require([job])
     monkeypatch.setattr(cluster, "UNSUITED_SECONDS", 0)
-    with pytest.raises(UserError, match="'score by brightness' asks for 1 CPU and 1 GPUs"):
+    with pytest.raises(UserError, match="left with the 1 CPUs and 1 GPUs that 'score by bright"):
         machines.require([job])
+    machines.require([score_job(sample.Brightness())])
+    machines.require([score_job(sample.Brightness(), cpus=99)])
+    with pytest.raises(UserError, match="left with the 99 CPUs and 0 GPUs that"):
+        machines.require([score_job(sample.Brightness(), cpus=99)])

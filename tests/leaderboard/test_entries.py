@@ -72,7 +72,7 @@ def test_seeds_of_another_precision_are_an_entry_of_their_own(tmp_path: Path) ->
         [(0, 1)],
     ]
     (board,) = build_boards(entries)
-    assert sorted(labels(board)) == ["ganad (bfloat16)", "ganad (float32)"]
+    assert sorted(labels(board)) == ["ganad (precision bfloat16)", "ganad (precision float32)"]
 
 
 def test_entries_of_one_detector_are_told_apart_by_the_parameters_that_differ(
@@ -92,6 +92,8 @@ def test_a_run_that_contradicts_another_is_an_entry_of_its_own(tmp_path: Path) -
     make_run(tmp_path / "second", {"energy": 1.0}, noise=1)
     entries, _ = find_entries([tmp_path])
     assert [entry.runs for entry in entries] == [(tmp_path / "first",), (tmp_path / "second",)]
+    found = sorted(label for board in build_boards(entries) for label in labels(board))
+    assert found == [f"energy (run {tmp_path / name})" for name in ("first", "second")]
 
 
 @pytest.mark.parametrize(

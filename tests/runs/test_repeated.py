@@ -12,6 +12,7 @@ import oodbench
 from oodbench.cli import main
 from oodbench.errors import InvalidData, UserError
 from oodbench.registry.lookup import load_registry
+from oodbench.request.resolution import resolve_folds
 from oodbench.runs.options import RunOptions
 from oodbench.runs.repeated import repeat
 
@@ -65,6 +66,18 @@ def test_a_run_with_objects_and_parameters_is_repeated(tiny, store, tmp_path) ->
     for part in ("request", "benchmark", "key"):
         assert second.info[part] == first.info[part], part
     assert second.info["jobs_run"] == 0
+
+
+def test_parameters_of_sets_that_a_run_does_not_have_are_nothing_to_repeat(
+    drawable, tmp_path
+) -> None:
+    info = json.loads((drawable / "run.json").read_text())
+    info["request"]["datasets"] = {"foo": {}, "mnist": {"count": 3}}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps(info))
+    repeated = repeat(RunOptions(locked=tmp_path / "run"), load_registry())
+    (resolved,) = resolve_folds(repeated, load_registry()).values()
+    assert resolved.datasets == {}
 
 
 def test_a_run_with_folds_is_repeated(store, tmp_path) -> None:
