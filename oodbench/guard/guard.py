@@ -121,7 +121,7 @@ class Guard:
         found: list[tuple[npt.NDArray[Any], ...]] = []
         size = BATCH_SIZES[self._device.type]
         if wants_gradients(self.detector):
-            size = min(size, GRADIENT_IMAGES)
+            size = min(size, GRADIENT_IMAGES[self._device.type])
         # Detectors that draw while they score do so from the same seed each time, and the caller's
         # generators are left as they were.
         devices = [] if self._device.type == "cpu" else [self._device]

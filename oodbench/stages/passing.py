@@ -24,8 +24,11 @@ from oodbench.store.artifacts import Artifact, Draft
 if TYPE_CHECKING:
     from oodbench.plan.specs import ExtractSpec, ReduceSpec
 
-GRADIENT_IMAGES = 100
-"""Images at most that pass at a time where gradients are taken: all that was computed is held."""
+GRADIENT_IMAGES = {"cpu": 32, "cuda": 100}
+"""Images at most that pass at a time where gradients are taken: all that was computed is held.
+
+A CPU is no faster with more.
+"""
 
 
 class Keeper(ABC):
@@ -146,7 +149,9 @@ def pass_images(
     riders = {each: Reduced(each.draft, each.spec["trainable"]) for each in work.companions}
     network = _open(spec, work, tuple(prepared.meta["shape"]), own)
     gradients = any(each.wants_gradients for each in (own, *riders.values()))
-    step = min(spec["batch_size"], GRADIENT_IMAGES) if gradients else spec["batch_size"]
+    step = spec["batch_size"]
+    if gradients:
+        step = min(step, GRADIENT_IMAGES[work.device])
     with torch.no_grad() if gradients else torch.inference_mode():
         for start in range(0, len(positions), step):
             batch = images[start : start + step].to(work.device).float().div_(255)

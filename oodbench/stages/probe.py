@@ -21,13 +21,14 @@ import torch
 
 from oodbench.contracts import Batch, Classifier, Detector, Need, PluginError
 from oodbench.errors import describe
+from oodbench.hardware import BATCH_SIZES
 from oodbench.images.geometry import select
 from oodbench.stages import Work
 from oodbench.stages.fit import make_context, restore
 from oodbench.stages.forwards import Forwards
 from oodbench.stages.modules import load_classifier
 from oodbench.stages.network import Network
-from oodbench.stages.passing import reduced, wants_gradients
+from oodbench.stages.passing import GRADIENT_IMAGES, reduced, wants_gradients
 from oodbench.stages.score import checked
 from oodbench.stages.selection import positions_of
 from oodbench.stages.stream import ArrayStream, Rows
@@ -142,9 +143,11 @@ def _reduce(
     labels, needs = torch.full((len(images),), -1), frozenset({Need.INPUTS})
     found = []
     stream = ArrayStream(Rows([images]), labels, needs, 0, device=work.device)
-    for batch in stream.in_batches(SIZES):
+    gradients = wants_gradients(spec["detector"])
+    most = (GRADIENT_IMAGES if gradients else BATCH_SIZES)[work.device]
+    for batch in stream.in_batches([min(size, most) for size in SIZES]):
         inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
-        passed = network(inputs, gradients=wants_gradients(spec["detector"]))
+        passed = network(inputs, gradients=gradients)
         found.append(reduced(spec["detector"], passed).cpu().numpy())
     return np.concatenate(found), network.forwarded
 
