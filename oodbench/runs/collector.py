@@ -171,7 +171,9 @@ class Collector:
         if request.classifier.flip and not request.train.dataset.mirrorable:
             _append(notes, request.titles()[0], MIRRORED)
         if names := self._validated_elsewhere():
-            text = f"{SEEN} {' and '.join(names)} {'is' if len(names) == 1 else 'are'} fitted on"
+            *others, last = names
+            all_names = f"{', '.join(others)} and {last}" if others else last
+            text = f"{SEEN} {all_names} {'are' if others else 'is'} fitted on"
             _append(notes, request.titles()[0], text)
         if request.on_arrays:
             _append(notes, request.titles()[0], f"{GIVEN}; the head: {self._resolved.head}")
