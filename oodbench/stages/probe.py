@@ -2,7 +2,7 @@
 
 A detector whose scores depend on the other images of a batch, or on those that it scored before,
 separates sets by what a batch holds, since a batch holds images of one set. So a new object, that
-scored nothing yet, scores images of all sets in one order drawn by seed, in batches of odd sizes,
+scored nothing yet, scores images of all sets in one order drawn by seed, in batches of other sizes,
 and what it returns is compared with the scores that the records are made of. A set that could not
 be scored is left out.
 
@@ -41,8 +41,8 @@ IMAGES = 256
 """Images that are scored again, as many of each set; one of each where there are more sets."""
 
 SIZES = (37, 1, 217)
-"""Images of the batches, again and again: odd numbers, so that no batch is as it was, and few of
-them, since some detectors take long for each batch."""
+"""Images of the batches, again and again, but no more than elsewhere: few batches, since some
+detectors take long for each."""
 
 STREAM = 3
 """Keeps these draws apart from others by the same seed."""
@@ -103,8 +103,9 @@ def run(spec: ProbeSpec, work: Work) -> None:
     forwards = Forwards(context._classifier)
     if "fit" in work.inputs:
         detector = restore(detector, work.inputs["fit"], context)
+    sizes = _sizes(BATCH_SIZES[work.device])
     torch.manual_seed(spec["seed"])  # as when the images were scored for the first time
-    found = np.concatenate([_score(detector, batch) for batch in stream.in_batches(SIZES)])
+    found = np.concatenate([_score(detector, batch) for batch in stream.in_batches(sizes)])
     moved = _compare(found, expected[order], TOLERANCE[spec["precision"]])
     forwarded = forwards.images + passed
     work.draft.meta.update(probed=len(found), moved=moved, forwarded=forwarded)
@@ -145,11 +146,15 @@ def _reduce(
     stream = ArrayStream(Rows([images]), labels, needs, 0, device=work.device)
     gradients = wants_gradients(spec["detector"])
     most = (GRADIENT_IMAGES if gradients else BATCH_SIZES)[work.device]
-    for batch in stream.in_batches([min(size, most) for size in SIZES]):
+    for batch in stream.in_batches(_sizes(most)):
         inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
         passed = network(inputs, gradients=gradients)
         found.append(reduced(spec["detector"], passed).cpu().numpy())
     return np.concatenate(found), network.forwarded
+
+
+def _sizes(most: int) -> list[int]:
+    return [min(size, most) for size in SIZES]
 
 
 def _stream(

@@ -138,7 +138,7 @@ def test_images_that_a_detector_passes_through_the_classifier_are_counted(
 
 
 def test_images_are_mixed_and_drawn_by_seed(bench: Bench) -> None:
-    """Of three sets of 200 images, 85 each are scored, in batches of odd sizes."""
+    """Of three sets of 200 images, 85 each are scored, in batches of other sizes."""
 
     class Watches(Brightness):
         def score(self, batch):
@@ -148,7 +148,7 @@ def test_images_are_mixed_and_drawn_by_seed(bench: Bench) -> None:
     seen: list[list[float]] = []
     sets = [bench.prepare(TwoClasses(count=200, offset=offset)) for offset in (0, 1, 2)]
     assert probe(bench, Watches(), sets).meta["probed"] == 255
-    assert [len(batch) for batch in seen[-3:]] == [37, 1, 217]
+    assert [len(batch) for batch in seen[-6:]] == [37, 1, 100, 37, 1, 79]
     again = seen[:]
     seen.clear()
     probe(bench, Watches(), sets)
