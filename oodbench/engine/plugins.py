@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
+from typing import Any
 
 from oodbench.contracts import Classifier, Dataset, Trainable
 from oodbench.identity.keys import digest, plugin_key
 from oodbench.identity.stagecode import stage_code
 from oodbench.images.sources import Source
-from oodbench.plan.jobs import Job
+from oodbench.plan.jobs import Job, Ref
 from oodbench.registry.composition import Composition
 from oodbench.registry.loading import is_shipped
 
@@ -35,13 +37,28 @@ def third_party_modules(jobs: Iterable[Job]) -> list[ModuleType]:
     return [module for module in modules if getattr(module, "__file__", None)]
 
 
-def code_of(job: Job) -> str:
-    """Return the digest of this machine's code for a job: of its stage and of built-in plugins.
+def codes_of(jobs: Iterable[Job]) -> dict[Ref, str]:
+    """Return digests of this machine's code for jobs: of their stages and of built-in plugins.
 
-    Other plugins are sent along with the job, and are the same on all machines.
+    Other plugins are sent along with a job, and are the same on all machines.
     """
-    plugins = filter(is_shipped, _plugins_in(job.spec))
-    return digest([stage_code(job.ref.stage), [plugin_key(plugin) for plugin in plugins]])
+    code_of_stage = functools.cache(stage_code)
+    known: dict[int, tuple[object, Any]] = {}  # with the object itself, so that its id stays
+
+    def key_of(plugin: object) -> Any:
+        if id(plugin) not in known:
+            known[id(plugin)] = plugin, plugin_key(plugin)
+        return known[id(plugin)][1]
+
+    return {
+        job.ref: digest(
+            [
+                code_of_stage(job.ref.stage),
+                [*map(key_of, filter(is_shipped, _plugins_in(job.spec)))],
+            ]
+        )
+        for job in jobs
+    }
 
 
 def _plugins_of(job: Job) -> Iterator[object]:

@@ -20,7 +20,7 @@ from oodbench.engine.cluster import (
     given_address,
     one_line,
 )
-from oodbench.engine.plugins import code_of, third_party_modules
+from oodbench.engine.plugins import codes_of, third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
 from oodbench.errors import UserError, describe
 from oodbench.plan.jobs import Job, Ref
@@ -79,7 +79,7 @@ def run_ray(
     """
     with connected(cpus, gpus, address, third_party_modules(jobs)) as ray:
         fitted = fitted_to_machines(jobs, ray.nodes())
-        codes = {job.ref: code_of(job) for job in jobs} if given_address(address) else {}
+        codes = codes_of(jobs) if given_address(address) else {}
         _Scheduler(ray, fitted, store, device, observer, results, timeout, codes).run()
 
 
@@ -251,8 +251,9 @@ def _execute_remotely(
         UserError: if this machine has other code for the job and its companions than ``codes``,
             if any: what it computes would lie in the store under a key that is not its own.
     """
+    known = codes_of((job, *job.companions)) if any(codes) else {}
     for each, code in zip((job, *job.companions), codes, strict=True):
-        if code and code != code_of(each):
+        if code and code != known[each.ref]:
             raise UserError(
                 f"machine {socket.gethostname()} of the Ray cluster has another version of "
                 "oodbench, or of a library that its plugins use, than this one, so that its result "

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sample_detectors as sample
 
-from oodbench.engine.plugins import code_of, third_party_modules, uses_shipped_alone
+from oodbench.engine.plugins import codes_of, third_party_modules, uses_shipped_alone
 from oodbench.identity import keys
 from oodbench.identity.sourcecode import SourceCode
 from oodbench.images.sources import Source
@@ -79,8 +79,8 @@ def test_the_code_of_a_job_is_that_of_its_built_in_plugins(
     detector, is_other: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job(Ref("score", "key"), "score", {"plugin": detector}, {}, Resources(1, 0.0))
-    before, read = code_of(job), keys.read_source
-    assert code_of(job) == before
+    before, read = codes_of([job]), keys.read_source
+    assert codes_of([job]) == before
 
     def changed(path: Path, *arguments: str) -> SourceCode:
         found = read(path, *arguments)
@@ -88,4 +88,4 @@ def test_the_code_of_a_job_is_that_of_its_built_in_plugins(
         return replace(found, digest="changed") if is_posthoc else found
 
     monkeypatch.setattr(keys, "read_source", changed)
-    assert (code_of(job) != before) is is_other
+    assert (codes_of([job]) != before) is is_other
