@@ -2,9 +2,10 @@
 
 Each run starts with an empty store and trains classifier and detectors anew. A row says how many
 scores are equal to those of the first run, bit by bit, and by how much scores and AUROCs differ at
-most:
+most. With another number of threads or another precision a training rounds otherwise, and ends with
+another network, as with another seed; runs that load a trained one differ in the last digits:
 
-    python benchmarks/reproducibility.py --markdown FILE
+    python benchmarks/reproducibility.py --markdown results/reproducibility.md
 """
 
 from __future__ import annotations
