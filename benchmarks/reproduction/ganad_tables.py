@@ -105,9 +105,7 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
 
 def _describe(run: KeptRun) -> Iterator[str]:
     request = run.info["request"]
-    yield f"## Run `{run.folder.name}`\n"
-    yield "Its command is in `results/README.md`.\n"
-    yield run.machine()
+    yield run.heading()
     for name, parameters in request["detectors"].items():
         chosen = ", ".join(f"{key}={value}" for key, value in parameters.items())
         yield f"* `{name}`: {chosen}{_training(request, parameters)}"

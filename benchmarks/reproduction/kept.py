@@ -32,10 +32,14 @@ class KeptRun:
         records = pd.read_csv(folder / "records.csv", keep_default_na=False, na_values=[""])
         return cls(folder, info, records)
 
-    def machine(self) -> str:
-        """Return the line that says where it was made, and in which precision."""
+    def heading(self) -> str:
+        """Return the heading of its part of a page, and where it was made."""
         shown = ", ".join(f"{name} {value}" for name, value in self.info["hardware"].items())
-        return f"Machine: {shown}; precision {self.info['request']['precision']}.\n"
+        return (
+            f"## Run `{self.folder.name}`\n\n"
+            "Its command is in `results/README.md`.\n\n"
+            f"Machine: {shown}; precision {self.info['request']['precision']}.\n"
+        )
 
 
 def items(texts: dict[str, str], link: str = ": ", code: bool = False) -> list[str]:

@@ -53,19 +53,11 @@ def page(runs: list[Path], published: pd.DataFrame) -> Iterator[str]:
     for run in map(KeptRun.read, runs):
         info, records = run.info, run.records
         same = published[published["benchmark"] == info["benchmark"]]
-        yield from _describe(run)
+        yield run.heading()
         yield from _means(records, same, info)
         yield from _classes(records, same)
         yield from _deviations(info)
     yield from _sources(published)
-
-
-def _describe(run: KeptRun) -> Iterator[str]:
-    benchmark, detectors = run.info["benchmark"], ",".join(run.info["request"]["detectors"])
-    yield f"## {benchmark}\n"
-    options = f"--detectors {detectors} --out results/{run.folder.name}"
-    yield f"    oodbench run --benchmark {benchmark} {options}\n"
-    yield run.machine()
 
 
 def _means(records: pd.DataFrame, published: pd.DataFrame, info: dict[str, Any]) -> Iterator[str]:
@@ -128,9 +120,9 @@ def _by_class(records: pd.DataFrame, detector: str) -> pd.Series[float]:
 
 
 def _seconds(records: pd.DataFrame, detector: str) -> float:
-    """Return the mean seconds that a detector takes for a fold, to be fitted and to score."""
+    """Return the median seconds that a detector takes for a fold, to be fitted and to score."""
     rows = records[(records["detector"] == detector) & records["ood_dataset"].notna()]
-    return float((rows["fit_seconds"] + rows["score_seconds"]).mean())
+    return float((rows["fit_seconds"] + rows["score_seconds"]).median())
 
 
 def _of(published: pd.DataFrame, detector: str, title: str) -> pd.DataFrame:
