@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import oodbench
 from oodbench.cli import main
 from oodbench.engine.progress import Progress
 from oodbench.registry.lookup import load_registry
+from oodbench.results.run import read_run
 from oodbench.runs.replayed import check_predictions, check_scores, replay
 from oodbench.store.artifacts import Store
 from oodbench.store.paths import data_folder
@@ -179,10 +181,18 @@ def test_what_cannot_be_scored_here_is_named(run, shared, monkeypatch) -> None:
 
 
 def test_an_honest_run_of_other_images_is_not_suspected(shared) -> None:
+    """Its parameters say how to draw these; those of an older run, which has none, do not."""
     run = run_on_digits(
         shared / "drawn", shared / "store", parameters={"uniform": {"seed": 7}}, images=50
     )
     found = replayed(run, shared / "store", seed=5, count=10)
+    assert (found.misfits, found.unchecked) == ((), ())
+    assert found.scores > 0
+    path = run.directory / "run.json"
+    info = json.loads(path.read_text())
+    del info["request"]["datasets"]
+    path.write_text(json.dumps(info))
+    found = replayed(read_run(run.directory), shared / "store", seed=5, count=10)
     assert found.misfits == ()
     (sentence,) = found.unchecked
     assert sentence.startswith("Uniform: its images here are not those of the run")
