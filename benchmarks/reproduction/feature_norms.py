@@ -10,17 +10,10 @@ by the first classifier.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from kept import stored_run
 from sklearn.metrics import roc_auc_score
-
-from oodbench.plot.view import StoredRun
-from oodbench.registry.lookup import load_registry
-from oodbench.results.run import read_run
-from oodbench.store.opening import open_store
 
 NORMS = "feature_norms.csv"
 """The file that is written."""
@@ -28,17 +21,13 @@ NORMS = "feature_norms.csv"
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    parser.add_argument("--store", metavar="DIR", help="of the run")
-    arguments = parser.parse_args()
-    run = StoredRun(read_run(arguments.run), open_store(arguments.store), load_registry())
+    run, folder = stored_run(__doc__)
     id_features = run.outputs(run.id_dataset).features
     rows = [
         {"set": title, **measured(run.outputs(title).features, id_features)}
         for title in (run.id_dataset, *run.ood_datasets)
     ]
-    pd.DataFrame(rows).to_csv(arguments.run / NORMS, index=False, float_format="%.4g")
+    pd.DataFrame(rows).to_csv(folder / NORMS, index=False, float_format="%.4g")
 
 
 def measured(features: np.ndarray, id_features: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What the pages beside published figures read of a kept run."""
+"""Kept runs, as the scripts of this folder read them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from oodbench.results.run import read_run
+
+if TYPE_CHECKING:
+    from oodbench.plot.view import StoredRun
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,16 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--published", type=Path, required=True, metavar="FILE")
     return parser.parse_args()
+
+
+def stored_run(description: str) -> tuple[StoredRun, Path]:
+    """Return the run that was named, with what its store has of it, and its folder."""
+    from oodbench.plot.view import StoredRun
+    from oodbench.registry.lookup import load_registry
+    from oodbench.store.opening import open_store
+
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("--store", metavar="DIR", help="of the run")
+    given = parser.parse_args()
+    return StoredRun(read_run(given.run), open_store(given.store), load_registry()), given.run
