@@ -53,10 +53,15 @@ def items(texts: dict[str, str], link: str = ": ", code: bool = False) -> list[s
     return [f"* {mark}{name}{mark}{link}{text}" for name, text in texts.items()]
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """Return what a page is made of: folders of ``runs``, and a file of ``published`` figures."""
+def arguments(description: str, runs: int | str = "+") -> argparse.Namespace:
+    """Return what a page is made of: folders of ``runs``, and a file of ``published`` figures.
+
+    Args:
+        description: of the script.
+        runs: how many there are, as ``nargs`` of `argparse`.
+    """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("runs", nargs=runs, type=Path, metavar="RUN")
     parser.add_argument("--published", type=Path, required=True, metavar="FILE")
     return parser.parse_args()
 

@@ -37,7 +37,7 @@ below.
 
 def main() -> None:
     """Print the page."""
-    given = arguments(__doc__)
+    given = arguments(__doc__, runs=1)
     reasons = {str(row.detector): str(row.reason) for row in pd.read_csv(REASONS).itertuples()}
     print("\n".join(page(given.runs[0], pd.read_csv(given.published), reasons)))
 

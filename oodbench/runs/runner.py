@@ -24,6 +24,7 @@ from oodbench.request.definitions import find_benchmark
 from oodbench.request.options import ENGINES, Options, taking
 from oodbench.request.request import Request
 from oodbench.request.resolution import Resolved, resolve_folds
+from oodbench.results.files import ROWS, require_readable
 from oodbench.results.run import Run
 from oodbench.runs.collector import Collector
 from oodbench.runs.folder import (
@@ -37,6 +38,7 @@ from oodbench.runs.folds import Folds
 from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
 from oodbench.runs.repeated import repeat
+from oodbench.runs.sizes import Sets
 from oodbench.store.artifacts import Store
 from oodbench.store.opening import open_store
 from oodbench.store.paths import RUNS, expanded
@@ -96,7 +98,20 @@ def plan_options(
     jobs = {ref: job for _, plan in folds.values() for ref, job in plan.jobs.items()}
     targets = [ref for _, plan in folds.values() for ref in plan.targets()]
     pending, found = find_pending(Plan(jobs), store, targets)
-    return Planned(find_benchmark(options, registry), folds, pending, found)
+    planned = Planned(find_benchmark(options, registry), folds, pending, found)
+    _refuse_too_many_scores(planned, jobs)
+    return planned
+
+
+def _refuse_too_many_scores(planned: Planned, jobs: Mapping[Ref, Job]) -> None:
+    """Raise `UserError`, before hours of work, if the run's files could not be read."""
+    scores = [each.score for _, plan in planned.folds.values() for each in plan.scored]
+    request = planned.resolved.request
+    if len(scores) * max(request.images_per_set, request.calibration_images) <= ROWS:
+        return  # so that images are counted where sets may be smaller than was asked for, alone
+    needed = Plan(dict(jobs)).needed(scores)
+    counts = Sets().sizes({ref: job for ref, job in jobs.items() if ref in needed})
+    require_readable(sum(counts[score] for score in scores))
 
 
 @taking(RunOptions)

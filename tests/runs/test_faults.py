@@ -18,6 +18,7 @@ from oodbench.contracts import Detector, Need
 from oodbench.errors import OodbenchError, UserError
 from oodbench.results import files
 from oodbench.results.columns import RECORD
+from oodbench.runs import runner
 
 SOUND = [sample.Brightness(), sample.Drawn()]
 COMPARED = [name for name in RECORD if name not in ("fit_seconds", "score_seconds")]
@@ -368,12 +369,19 @@ def test_a_run_that_cannot_be_written_keeps_what_was_computed(run, tmp_path: Pat
     assert rows(run(SOUND, store=store), "drawn") == rows(elsewhere, "drawn")
 
 
-def test_a_run_with_more_scores_than_can_be_read_is_not_written(run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(files, "ROWS", 500)
-    said = r"at least \d+ scores, more than the 500 that can be read .*; compare fewer .*are kept"
+def test_a_run_with_more_scores_than_can_be_read_is_refused(run, tmp_path, monkeypatch) -> None:
+    scores = len(run(SOUND).scores())
+    for module in (files, runner):
+        monkeypatch.setattr(module, "ROWS", scores - 1)
+    said = (
+        rf"at least {scores:,} scores, more than the {scores - 1:,} that can be .*; compare fewer"
+    )
     with pytest.raises(UserError, match=said):
-        run(SOUND)
-    assert not (tmp_path / "run" / "run.json").exists()
+        run(SOUND, out=tmp_path / "large", store=tmp_path / "empty")
+    assert not (tmp_path / "large").exists()
+    for module in (files, runner):
+        monkeypatch.setattr(module, "ROWS", scores)
+    assert len(run(SOUND, out=tmp_path / "large").scores()) == scores
 
 
 def test_whatever_fails_at_the_end_keeps_what_was_computed(run, monkeypatch) -> None:
