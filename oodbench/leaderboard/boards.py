@@ -48,9 +48,12 @@ class Figure:
 class Costs:
     """The costs of an entry, means over its runs; NaN where none was recorded.
 
+    Times are medians, since the first time that a library is used, it has to be imported.
+
     Attributes:
-        fit_seconds: time to fit.
-        images_per_second: images scored in a second, the forward pass apart.
+        fit_seconds: time to fit, the median over runs.
+        images_per_second: images scored in a second, the forward pass apart; the median over sets
+            and runs.
         peak_memory: most bytes in the memory of the process while it fitted and scored.
         peak_gpu_memory: most bytes that torch had on the GPU.
         parameters: numbers that the fitted detector keeps.
@@ -231,13 +234,16 @@ def _mean_risks(attempts: Sequence[Attempt]) -> Floats | None:
 
 
 def _costs(noted: Sequence[Row], id_rows: Sequence[Row], ood_rows: Sequence[Row]) -> Costs:
-    seconds = sum(_known([*id_rows, *ood_rows], "score_seconds"))
-    images = sum(_known(id_rows, "n_id")) + sum(_known(ood_rows, "n_ood"))
     return Costs(
-        fit_seconds=_mean(_known(id_rows, "fit_seconds")),
-        images_per_second=images / seconds if seconds > 0 else math.nan,
+        fit_seconds=_median(_known(id_rows, "fit_seconds")),
+        images_per_second=_median(_rates(id_rows, "n_id") + _rates(ood_rows, "n_ood")),
         **{name: _mean(_known(noted, name)) for name in COSTS},
     )
+
+
+def _rates(rows: Sequence[Row], images: str) -> list[float]:
+    """Return the images scored in a second, in each row that says how long it took."""
+    return [row[images] / row["score_seconds"] for row in rows if (row["score_seconds"] or 0) > 0]
 
 
 def _by_run(rows: Sequence[Row], name: str, count: int) -> list[float]:
@@ -255,6 +261,10 @@ def _known(rows: Sequence[Row], name: str) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan
 
 
 def _area(attempts: Sequence[Attempt], mean: Components, sets: Sequence[int]) -> Figure:

@@ -33,9 +33,10 @@ DEFINITIONS = (
     "FPR95: share of OOD images accepted where 95 % of the ID images are, mean over the sets. "
     "ID accepted: share of ID test images accepted at the threshold that keeps 95 % of the "
     "calibration images, the target being 95 %.",
-    "Fit: seconds to fit, mean over runs. Images/s: images scored in a second, apart from the "
-    "forward pass that all detectors share. Memory: highest resident memory of the process while "
-    "it fitted and scored, libraries included. They are those of the machine of each run.",
+    "Fit: seconds to fit, median over runs. Images/s: images scored in a second, apart from the "
+    "forward pass that all detectors share, median over sets and runs. Memory: highest resident "
+    "memory of the process while it fitted and scored, libraries included. They are those of the "
+    "machine of each run.",
     "Parameters: numbers that the fitted detector keeps, apart from the classifier's. Passes: how "
     "often an image passes through the classifier to be scored, once for all detectors that use "
     "its outputs included. '-': not recorded.",
