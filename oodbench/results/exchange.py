@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.errors import UserError, reason_of
-from oodbench.results.files import RUN, sha256
+from oodbench.results.files import RUN
+from oodbench.store.artifacts import digest_file
 from oodbench.store.paths import printable
 
 _WRITING = ".writing-"
@@ -39,7 +40,7 @@ def exchanged(directory: Path, info: Mapping[str, Any], kept: Mapping[str, str])
         with tempfile.TemporaryDirectory(dir=directory, prefix=_WRITING) as name:
             new = Path(name)
             yield new
-            files = {path.name: sha256(path) for path in sorted(new.iterdir())}
+            files = {path.name: digest_file(path) for path in sorted(new.iterdir())}
             content = {**info, "files": dict(sorted({**kept, **files}.items()))}
             text = json.dumps(_printable(content), indent=2, allow_nan=False)
             (new / RUN).write_text(text + "\n", encoding="utf-8")

@@ -7,7 +7,6 @@ values.
 from __future__ import annotations
 
 import csv
-import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ import pyarrow.parquet
 
 from oodbench.errors import InvalidData, UserError
 from oodbench.results.schema import parse_info
+from oodbench.store.artifacts import digest_file
 from oodbench.store.validation import LENGTH, read_bytes, require_size
 
 RUN = "run.json"
@@ -117,7 +117,7 @@ def verified(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
     path = directory / name
     try:
         require_size(path, RECORDS_BYTES if name.endswith(".csv") else TABLE_BYTES)
-        digest = sha256(path)
+        digest = digest_file(path)
     except FileNotFoundError as error:
         raise InvalidData(f"the run in '{directory}' lacks its {name}") from error
     except OSError as error:
@@ -130,12 +130,6 @@ def verified(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
             "truncated or was changed; repeat the run"
         )
     return path
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_columns(path: Path, columns: Mapping[str, str], limit: int) -> dict[str, list[Any]]:

@@ -13,8 +13,8 @@ from made_runs import make_run
 from oodbench.cli import main
 from oodbench.errors import InvalidData
 from oodbench.report.recomputed import recompute_run
-from oodbench.results.files import sha256
 from oodbench.results.run import Run, read_run
+from oodbench.store.artifacts import digest_file
 
 
 def age(run: Run) -> None:
@@ -22,7 +22,7 @@ def age(run: Run) -> None:
     path = run.directory / "records.csv"
     records = run.records.drop(columns=["threshold95", "threshold99"])
     records.assign(aupr_ood=records["aupr_ood"] + 0.25).to_csv(path, index=False)
-    info = run.info | {"files": run.info["files"] | {"records.csv": sha256(path)}}
+    info = run.info | {"files": run.info["files"] | {"records.csv": digest_file(path)}}
     (run.directory / "run.json").write_text(json.dumps(info), encoding="utf-8")
 
 

@@ -15,9 +15,9 @@ from made_runs import make_run
 from oodbench.errors import InvalidData, describe
 from oodbench.leaderboard.build import read_leaderboard
 from oodbench.results import files as runfiles
-from oodbench.results.files import sha256
 from oodbench.results.run import Run, read_run
 from oodbench.results.schema import json_schema, parse_info
+from oodbench.store.artifacts import digest_file
 
 KEPT = sorted((Path(__file__).parents[2] / "results").glob("*/run.json"))
 
@@ -39,7 +39,7 @@ def rewrite(run: Run, **files: bytes) -> None:
     for name, content in files.items():
         (path,) = run.directory.glob(f"{name}.*")
         path.write_bytes(content)
-        info["files"][path.name] = sha256(path)
+        info["files"][path.name] = digest_file(path)
     (run.directory / "run.json").write_text(json.dumps(info))
 
 
