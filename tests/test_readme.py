@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import kendalltau
 
 from oodbench.cli import build_parser
 from oodbench.measures.evaluation import recompute
+from oodbench.report.derived import add_derived, scored_runs
 from oodbench.report.merging import texts_of
 from oodbench.report.tables import render, table_files
 from oodbench.results.columns import MEASURES
@@ -27,6 +30,7 @@ DOCUMENTS = (
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end of table -->", re.DOTALL)
 DETAILS = re.compile(r"Details in %\n\n.*?\n\n(?=- )", re.DOTALL)
+ANSI = re.compile(r"\x1b\[[\d;]*m")
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 COMMAND = re.compile(r"(?:^|[|&] *|\.venv/bin/)(oodbench [^|&\n]*)", re.MULTILINE)
@@ -87,6 +91,50 @@ def test_tables_in_the_readme_are_those_of_kept_runs() -> None:
         run = read_run(ROOT / directory)
         rendered = render(run.records, format="markdown", **texts_of([run]))
         assert text.strip() == DETAILS.sub("", rendered).strip()
+
+
+def test_the_page_of_the_first_run_shows_the_table_that_its_command_prints() -> None:
+    text = (ROOT / "docs" / "first-run.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    asked = build_parser().parse_args(shlex.split(COMMAND.findall(text)[0])[1:])
+    run = read_run(ROOT / "results" / asked.id)
+    is_asked = run.records["detector"].isin(asked.detectors) & (run.records["seed"].fillna(0) == 0)
+    printed = render(run.records[is_asked], format="terminal", **texts_of([run]))
+    assert shown.strip() == ANSI.sub("", printed).partition("\n\nDetails")[0]
+
+
+def test_the_page_on_speed_shows_the_kept_ratios() -> None:
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    (kept,) = json.loads((ROOT / "results" / "speed.json").read_text(encoding="utf-8")).values()
+    rows = re.findall(r"^\| (.*) \| [\d.]+ \| ([\d.]+) \| [+-]?\d+ % \|$", text, re.MULTILINE)
+    shown = {name.replace("`", "").lower(): figure for name, figure in rows}
+    assert shown == {name.lower(): f"{ratio:.2f}" for name, ratio in kept.items()}
+
+
+def test_the_page_on_classifiers_shows_the_kept_figures_of_the_one_that_ships() -> None:
+    text = (ROOT / "docs" / "tasks" / "own-classifier.md").read_text(encoding="utf-8")
+    records = read_run(ROOT / "results" / "digits").records
+    mean = records[records["ood_dataset"] != ""].groupby("detector")["auroc"].mean()
+    rows = re.findall(r"^\| `\w+` \| `(\w+)` \| ([\d.]+) \| [\d.]+ \|$", text, re.MULTILINE)
+    kept = [(name, figure) for name, figure in rows if name in mean]
+    assert kept == [(name, f"{100 * mean[name]:.1f}") for name, _ in kept]
+    assert {name for name, _ in kept} == {"energy", "msp"}
+
+
+def test_the_page_on_use_ranks_detectors_as_the_kept_run_does() -> None:
+    text = (ROOT / "docs" / "tasks" / "in-use.md").read_text(encoding="utf-8")
+    run = read_run(ROOT / "results" / "cifar10")
+    names = ["augrc1", "augrc10", "augrc50"]
+    scored = scored_runs(run.records, run.scores(), run.predictions())
+    records = add_derived(run.records, scored, names)
+    means = records[records["ood_dataset"] != ""].groupby("detector")[["auroc", *names]].mean()
+    ranks = means.assign(auroc=-means["auroc"]).rank().astype(int)
+    first, second, third = (kendalltau(ranks["auroc"], ranks[name]).statistic for name in names)
+    said = " ".join(text.split())
+    assert f"is {first:.2f}, {second:.2f} and {third:.2f} for 1, 10 and 50 %" in said
+    (openmax, msp) = (ranks.loc[name, ["auroc", "augrc10"]] for name in ("openmax", "msp"))
+    assert f"OpenMax falls from rank {openmax.iloc[0]} to {openmax.iloc[1]}" in said
+    assert f"MSP rises from {msp.iloc[0]} to {msp.iloc[1]}." in said
 
 
 def test_the_citation_is_of_this_version() -> None:

@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import as_markup, say
+from oodbench.cli.output import as_markup, say_left_out
 
 if TYPE_CHECKING:
     from oodbench.runs.audit import Audit
@@ -96,9 +96,7 @@ def _print(found: Audit) -> None:
         f"Duplicates of ID training images, {as_markup(DEFINITION)}.",
         highlight=False,
     )
-    for reasons in (found.missing, found.broken):
-        for name, reason in reasons.items():
-            say(f"left out: {name}: {reason}")
+    say_left_out(found.missing, found.broken)
 
 
 def _percent(auroc: float, separates: float) -> str:

@@ -49,11 +49,10 @@ def execute(options: argparse.Namespace) -> int:
 
 def print_run(run: Run) -> None:
     """Print the table of a run, what was left out, and where its files are."""
-    from oodbench.cli.output import print_ansi, say, width
+    from oodbench.cli.output import print_ansi, say, say_left_out, width
     from oodbench.report.merging import texts_of
     from oodbench.report.tables import render
 
     print_ansi(render(run.records, format="terminal", width=width(), **texts_of([run])))
-    for title, reason in run.info["missing"].items():
-        say(f"left out: {title}: {reason}")
+    say_left_out(run.info["missing"])
     say(f"{run.directory}/")

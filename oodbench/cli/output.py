@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -29,6 +30,13 @@ def say(text: object) -> None:
 def complain(text: object) -> None:
     """Print a sentence to stderr."""
     print(_fitted(text, sys.stderr), file=sys.stderr)
+
+
+def say_left_out(*reasons: Mapping[str, str]) -> None:
+    """Print what was left out, sets or detectors, given the reasons by name."""
+    for left_out in reasons:
+        for name, reason in left_out.items():
+            say(f"left out: {name}: {reason}")
 
 
 def say_command(command: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import as_markup, print_ansi, say, width
+from oodbench.cli.output import as_markup, print_ansi, say, say_left_out, width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,10 +91,7 @@ def _print_run(finished: Run) -> None:
 
     info = finished.info
     print_ansi(render(finished.records, format="terminal", width=width(), **texts_of([finished])))
-    for title, reason in info["missing"].items():
-        say(f"left out: {title}: {reason}")
-    for name, reason in info.get("unsuited", {}).items():
-        say(f"left out: {name}: {reason}")
+    say_left_out(info["missing"], info["unsuited"])
     if info["shipped"]:
         say(f"pretrained weights used (--retrain trains anew): {', '.join(info['shipped'])}")
     say(
@@ -106,7 +103,7 @@ def _print_run(finished: Run) -> None:
 
 
 def execute_plan(options: argparse.Namespace) -> int:
-    """Print the jobs that a run would do, and how many results are in the store."""
+    """Print the jobs that a run would do; return 1 if it would end with failed detectors."""
     from rich.console import Console
 
     from oodbench.registry.lookup import load_registry
@@ -122,39 +119,38 @@ def execute_plan(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     planned = plan_options(asked, store)
     planning = time.perf_counter() - began
+    cpus = planned.resolved.request.cpus
     jobs = [
         {
             "job": job.title,
             "stage": job.ref.stage,
             "key": job.ref.key,
-            "cpus": job.bounded(planned.resolved.request.cpus).resources.cpus,
+            "cpus": job.bounded(cpus).resources.cpus,
             "gpus": job.resources.gpus,
         }
         for job in planned.pending
     ]
-    resolved = [each for each, _ in planned.folds.values()]
-    described = (each.request.describe_images() for each in resolved)
-    taken = {title: text for each in described for title, text in each.items()}
-    missing = {title: reason for each in resolved for title, reason in each.missing.items()}
     found = None
     if options.estimate:
         from oodbench.runs.estimate import estimate
 
         found = estimate(planned, store, planning)
+    left_out = planned.left_out()
+    described = (each.request.describe_images() for each, _ in planned.folds.values())
+    images = {title: text for each in described for title, text in each.items()}
     if options.json:
-        content = {"to_run": jobs, "in_store": len(planned.found), "images": taken}
-        content |= {"missing": missing} | ({"estimate": asdict(found)} if found else {})
-        print(json.dumps(content, indent=2))
-        return 0
-    Console().print(_table_of_costs(found) if found else _table_of_jobs(jobs))
-    for title, text in taken.items():
-        say(f"{title}: {text}")
-    for title, reason in missing.items():
-        say(f"left out: {title}: {reason}")
-    say(f"{len(jobs)} jobs to run, {len(planned.found)} results in the store")
-    if found:
-        _say_estimate(found)
-    return 0
+        content = {"to_run": jobs, "in_store": len(planned.found), "images": images, **left_out}
+        print(json.dumps(content | ({"estimate": asdict(found)} if found else {}), indent=2))
+    else:
+        if jobs:
+            Console().print(_table_of_costs(found) if found else _table_of_jobs(jobs))
+        for title, text in images.items():
+            say(f"{title}: {text}")
+        say_left_out(*left_out.values())
+        say(f"{len(jobs)} jobs to run, {len(planned.found)} results in the store")
+        if found:
+            _say_estimate(found)
+    return 1 if left_out["broken"] else 0
 
 
 def _table_of_jobs(jobs: Sequence[Mapping[str, Any]]) -> Table:

@@ -122,9 +122,9 @@ def _named_by_runs(folders: Collection[Path]) -> set[str]:
 
     Raises:
         UserError: if a folder holds no run.
-        InvalidData: if a run cannot be read, so that what it needs is unknown.
+        InvalidData: if a run cannot be read, or does not say which artifacts it needs.
     """
-    from oodbench.errors import UserError
+    from oodbench.errors import InvalidData, UserError
     from oodbench.results.files import RUN, read_info
 
     found: set[str] = set()
@@ -132,7 +132,12 @@ def _named_by_runs(folders: Collection[Path]) -> set[str]:
         runs = list(folder.rglob(RUN))
         if not runs:
             raise UserError(f"'{folder}' holds no finished run")
-        found.update(place for run in runs for place in read_info(run.parent)["jobs"])
+        for run in runs:
+            info = read_info(run.parent)
+            if "jobs" in info:
+                found.update(info["jobs"])
+            elif "given" not in info:  # scores computed elsewhere need no artifacts
+                raise InvalidData(f"'{run}' does not name the artifacts that the run needs")
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import as_markup, say, say_command
+from oodbench.cli.output import as_markup, say, say_command, say_left_out
 
 if TYPE_CHECKING:
     from oodbench.tuning.outcome import Tried, Tuned
@@ -132,6 +132,7 @@ def _content(tuning: Tuning, place: Path, command: str) -> dict[str, Any]:
         "untunable": list(tuning.untunable),
         "missing": tuning.missing,
         "broken": tuning.broken,
+        "unsuited": tuning.unsuited,
         "benchmark": str(place),
         "command": command,
     }
@@ -181,9 +182,7 @@ def _print(tuning: Tuning, place: Path, command: str) -> None:
             say(f"warning: {tuned.detector}: {warning}")
     if tuning.untunable:
         say(f"nothing to tune: {', '.join(tuning.untunable)}")
-    for reasons in (tuning.missing, tuning.broken):
-        for name, reason in reasons.items():
-            say(f"left out: {name}: {reason}")
+    say_left_out(tuning.missing, tuning.broken, tuning.unsuited)
     say("")
     say(place)
     say_command(command)

@@ -21,6 +21,9 @@ class Observer(Protocol):
     def planned(self, jobs: int) -> None:
         """Take note of a number of jobs to be run."""
 
+    def remarked(self, text: str) -> None:
+        """Take note of a remark on the run as a whole, a sentence."""
+
     def started(self, job: Job) -> None:
         """Take note that a job begins."""
 

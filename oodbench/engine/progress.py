@@ -91,6 +91,10 @@ class Progress:
         if not self._bars.disable:  # older versions of Rich print an empty line even so
             self._bars.stop()
 
+    def remarked(self, text: str) -> None:
+        """Print a remark on the run as a whole."""
+        self._print(printable(text))
+
     def started(self, job: Job) -> None:
         """Add a bar, without an end until the job tells one."""
         self._add(job, job.title)

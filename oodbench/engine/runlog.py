@@ -69,6 +69,11 @@ class RunLog:
         self._tally.planned += jobs
         self._observer.planned(jobs)
 
+    def remarked(self, text: str) -> None:
+        """Write a remark on the run as a whole."""
+        self._write(text)
+        self._observer.remarked(text)
+
     def started(self, job: Job) -> None:
         """Pass it on."""
         self._observer.started(job)

@@ -73,7 +73,7 @@ class Folds:
         texts = {name: each.texts() for name, each in self._collectors.items()}
         titles = [title for each in texts.values() for title in each["groups"]]
         return {
-            "notes": _said({name: each["notes"] for name, each in texts.items()}),
+            "notes": texts_by_name({name: each["notes"] for name, each in texts.items()}),
             "deviations": _together(each["deviations"] for each in texts.values()),
             "groups": {},
             "folds": dict.fromkeys(titles, self._benchmark.name),
@@ -103,7 +103,10 @@ class Folds:
             **{key: value for key, value in found[0].items() if key != "artifacts"},
             **{key: _union(each[key] for each in found) for key in _JOINED},
             **{key: sum(each[key] for each in found) for key in _SUMMED},
-            **{key: _said({name: each[key] for name, each in infos.items()}) for key in _SAID},
+            **{
+                key: texts_by_name({name: each[key] for name, each in infos.items()})
+                for key in _SAID
+            },
             "deviations": _together(each["deviations"] for each in found),
             "costs": _largest_costs([each["costs"] for each in found]),
             "request": found[0]["request"] | request,
@@ -115,7 +118,7 @@ def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for mapping in mappings for key, value in mapping.items()}
 
 
-def _said(mappings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def texts_by_name(mappings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return the text about each name; where those of folds differ, each with its folds."""
     found: dict[str, dict[str, list[str]]] = {}
     for fold, mapping in mappings.items():

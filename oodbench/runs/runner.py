@@ -21,7 +21,7 @@ from oodbench.plan.planning import make_plan
 from oodbench.registry.lookup import load_registry
 from oodbench.report.tables import table_files
 from oodbench.request.definitions import find_benchmark
-from oodbench.request.options import ENGINES, Options, taking
+from oodbench.request.options import ALL, ENGINES, Options, taking
 from oodbench.request.request import Request
 from oodbench.request.resolution import Resolved, resolve_folds
 from oodbench.results.files import ROWS, require_readable
@@ -34,7 +34,7 @@ from oodbench.runs.folder import (
     try_to_write,
     write_new_run,
 )
-from oodbench.runs.folds import Folds
+from oodbench.runs.folds import Folds, texts_by_name
 from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
 from oodbench.runs.repeated import repeat
@@ -45,6 +45,9 @@ from oodbench.store.paths import RUNS, expanded
 
 KEPT = "results are kept: the same command resumes from here, also with another --out"
 """What to say when the end of a run fails."""
+
+MANY_TRAININGS = 10
+"""A run of all detectors with more trainings than this says how to name fewer detectors."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,25 @@ class Planned:
     def plan(self) -> Plan:
         """Return the jobs of the first fold."""
         return next(iter(self.folds.values()))[1]
+
+    def left_out(self) -> dict[str, dict[str, str]]:
+        """Return the reasons of `Resolved` for what is left out, by name, with their folds."""
+        return {
+            kind: texts_by_name({fold: getattr(own, kind) for fold, (own, _) in self.folds.items()})
+            for kind in ("missing", "broken", "unsuited")
+        }
+
+    def trainings(self) -> list[Job]:
+        """Return the jobs that train something anew: those that draw random numbers to fit it."""
+        return [
+            job
+            for job in self.pending
+            if not job.spec.get("weights")
+            and (
+                job.ref.stage == "train"
+                or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
+            )
+        ]
 
     def targets(self) -> Iterator[Ref]:
         """Yield the jobs whose artifacts the files of the run are made of."""
@@ -158,6 +180,12 @@ def _run(options: RunOptions) -> Run:
     title = f"{planned.benchmark.name}, {engine}, store {store}"
     observer = options.observer or Progress(quiet=True)
     with RunLog(directory / "run.log", title, observer) as log:
+        if options.detectors == (ALL,) and len(trainings := planned.trainings()) > MANY_TRAININGS:
+            count = len(planned.resolved.request.detectors)
+            log.remarked(
+                f"no detectors were named, so all {count} are compared, with {len(trainings)} "
+                "trainings to do; name fewer: --detectors energy,msp"
+            )
         compute(planned, store, engine, options.ray_address, timeout, log, results)
         collector = collect_all(planned, store, results)
         try:
@@ -255,16 +283,7 @@ def pays_off(planned: Planned) -> bool:
     Starting Ray and its workers takes ten seconds or so, which scoring alone does not earn back,
     and fitting does if it draws random numbers, as training does: means and covariances take less.
     """
-    request = planned.resolved.request
-    slow = [
-        job
-        for job in planned.pending
-        if not job.spec.get("weights")
-        and (
-            job.ref.stage == "train"
-            or (job.ref.stage == "fit" and job.spec["trainable"].stochastic)
-        )
-    ]
+    request, slow = planned.resolved.request, planned.trainings()
     room = max(request.cpus // max((job.resources.cpus for job in slow), default=1), 1)
     light = [job for job in slow if job.resources.cpus == 1]
     return (len(light) > 1 and request.cpus > 1) or (len(slow) > 1 and room > 1)

@@ -43,6 +43,7 @@ class Tuning:
         untunable: those that declare nothing to tune, whose parameters were all given, or that are
             fitted on validation images themselves.
         broken: detectors that cannot be loaded, made or planned, with the reason.
+        unsuited: detectors that need a classifier where there is none, with the reason.
         sets: what tables call the validation outliers.
         missing: validation outliers whose images cannot be had, with the reason.
         key: what identifies the search.
@@ -53,6 +54,7 @@ class Tuning:
     detectors: Sequence[str]
     untunable: Sequence[str]
     broken: dict[str, str]
+    unsuited: dict[str, str]
     sets: Sequence[str]
     missing: dict[str, str]
     key: str
@@ -109,6 +111,7 @@ def tune(
         detectors=list(resolved.request.detectors),
         untunable=[name for name in resolved.request.detectors if name not in tunable],
         broken=resolved.broken,
+        unsuited=resolved.unsuited,
         sets=resolved.request.titles()[1:],
         missing=resolved.missing,
         key=_key(search),

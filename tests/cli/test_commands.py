@@ -305,6 +305,41 @@ def test_a_plan_is_machine_readable(oodbench, tiny: Path, store: Path) -> None:
     assert all(job["cpus"] >= 1 and len(job["key"]) == 64 for job in content["to_run"])
 
 
+@pytest.mark.parametrize("line", ["run --dry-run", "plan", "plan --estimate"])
+def test_a_plan_names_detectors_that_will_fail(oodbench, tiny: Path, store: Path, line) -> None:
+    code, output, _ = oodbench(f"{line} --benchmark {tiny} --store {store} --detectors mcm,msp")
+    assert code == 1
+    assert "left out: mcm: takes embeddings of the classes' names" in output
+
+
+def test_a_plan_names_detectors_that_a_run_leaves_out(oodbench, tmp_path: Path) -> None:
+    (tmp_path / "arrays").mkdir()
+    for seed, name in enumerate(("id-train", "id-test", "ood-far")):
+        logits = np.random.default_rng(seed).normal(size=(30, 3)).astype(np.float32)
+        np.savez(tmp_path / "arrays" / f"{name}.npz", logits=logits)
+    line = "--arrays arrays --detectors odin,energy --store new"
+    code, output, _ = oodbench(f"plan {line}")
+    assert code == 0
+    (reason,) = [each for each in output.splitlines() if each.startswith("left out: odin: ")]
+    content = json.loads(oodbench(f"plan {line} --json")[1])
+    assert reason == f"left out: odin: {content['unsuited']['odin']}"
+    assert content["broken"] == {}
+    assert reason in oodbench(f"run {line} --out run")[1]
+
+
+def test_a_plan_of_folds_names_detectors_that_they_leave_out(oodbench, three: Path) -> None:
+    line = f"plan --benchmark {three} --detectors energy,deep-svdd --store new --json"
+    content = json.loads(oodbench(line)[1])
+    assert content["unsuited"]["energy"] == "needs logits of a classifier, and there is none"
+
+
+def test_a_plan_without_jobs_has_no_table(oodbench, tiny: Path, store: Path) -> None:
+    oodbench("run TINY --detectors msp --quiet --out run")
+    for line in ("plan", "plan --estimate"):
+        _, output, _ = oodbench(f"{line} --benchmark {tiny} --store {store} --detectors msp")
+        assert output.startswith("0 jobs to run, ")
+
+
 @pytest.mark.parametrize("kind", ["detectors", "datasets", "classifiers", "benchmarks"])
 def test_list_shows_one_kind(oodbench, kind: str) -> None:
     code, output, _ = oodbench(f"list {kind} --json")

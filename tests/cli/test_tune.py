@@ -155,6 +155,13 @@ def test_what_has_nothing_to_tune_is_named(oodbench) -> None:
     assert "nothing to tune: maxlogit, msp" in output
 
 
+def test_detectors_that_need_a_classifier_are_named_where_there_is_none(oodbench, sealed) -> None:
+    line = "tune --benchmark sealed.toml --classifier none --detectors energy,contrast-or-not"
+    code, output, _ = oodbench(f"{line} --images 60 --engine inline")
+    assert code == 0
+    assert "left out: energy: needs logits of a classifier, and there is none" in output
+
+
 # What is wrong, and what the one sentence must say.
 MISTAKES = {
     "a test set": (

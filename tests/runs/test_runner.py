@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from oodbench.report.runpage import run_page
 from oodbench.report.tables import render
 from oodbench.results.columns import MEASURES, RECORD
 from oodbench.runs.folder import WRITING
+from oodbench.runs.options import RunOptions
 
 TIMES = ["fit_seconds", "score_seconds"]
 EVERY_KIND = [Confidence(), Brightness(), Distance(), Drawn()]
@@ -414,6 +416,35 @@ def test_unlabelled_id_test_images_have_no_accuracy(run, tmp_path: Path) -> None
     assert finished.records[["id_accuracy", "oscr", "aurc"]].isna().all(axis=None)
     assert finished.records["auroc"].notna().tolist() == [False, True]
     assert "accuracy 0" not in (finished.directory / "table.md").read_text()
+
+
+class Ended(Exception):
+    """The work of a run begins."""
+
+
+class Ends(Progress):
+    """Ends a run before its first job."""
+
+    def planned(self, jobs: int) -> None:
+        raise Ended
+
+
+def test_a_run_of_all_detectors_says_how_to_name_fewer(run, tmp_path: Path, capsys) -> None:
+    def says(asked: dict[str, object], *, quiet: bool = False) -> str:
+        with pytest.raises(Ended), Ends(quiet=quiet) as observer:
+            run(observer=observer, store=tmp_path / "new", **asked)
+        return capsys.readouterr().err
+
+    default = {"detectors": RunOptions().detectors}
+    (sentence,) = says(default).splitlines()
+    assert re.fullmatch(
+        r"no detectors were named, so all (\d+) are compared, with \d+ trainings to do; "
+        r"name fewer: --detectors energy,msp",
+        sentence,
+    )
+    assert sentence in (tmp_path / "run" / "run.log").read_text()
+    assert says(default, quiet=True) == ""
+    assert says({"detectors": ["all"]}) == says({"detectors": ["energy", "msp"]}) == ""
 
 
 def test_a_set_that_cannot_be_had_is_named_and_the_rest_goes_on(run) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from oodbench.cli import main
 from oodbench.errors import UserError
+from oodbench.runs.evaluated import evaluate
 from oodbench.store import upkeep
 from oodbench.store.artifacts import DAY_SECONDS, Store
 from oodbench.store.leases import Leases
@@ -84,6 +85,27 @@ def test_what_a_kept_run_names_stays(drawable: Path, command, filled, tmp_path) 
     (folder / "run.json").write_text(json.dumps(info | {"jobs": {f"fit/{OLD}": "fit"}}))
     command("gc", "--older", "0h", "--keep", str(tmp_path / "kept"))
     assert left(filled) == [f"fit/{OLD}"]
+
+
+def test_kept_runs_of_scores_computed_elsewhere_need_no_artifacts(
+    filled, command, tmp_path
+) -> None:
+    evaluate([0.1, 0.2], {"far": [0.9, 0.8]}, larger_is="ood", out=tmp_path / "kept" / "given")
+    code, text, errors = command("gc", "--keep", str(tmp_path / "kept"))
+    assert (code, errors) == (0, "")
+    assert "removed 1 artifacts" in text
+
+
+def test_nothing_is_removed_where_a_kept_run_names_no_artifacts(
+    drawable: Path, command, filled, tmp_path
+) -> None:
+    info = json.loads((drawable / "run.json").read_text())
+    del info["jobs"]
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    code, _, errors = command("gc", "--older", "0h", "--keep", str(tmp_path))
+    assert code == 2
+    assert "does not name the artifacts that the run needs" in errors
+    assert len(left(filled)) == 3
 
 
 def test_nothing_is_removed_where_a_kept_run_cannot_be_read(filled, command, tmp_path) -> None:
