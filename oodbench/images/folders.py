@@ -72,6 +72,13 @@ class Folder:
         """Return the folder right in this one that each picture lies in, or ``""``."""
         return ["" if "/" not in name else name[: name.index("/")] for name in self.pictures.names]
 
+    def describe_others(self) -> str:
+        """Return how many files are no pictures, with their suffixes; "" if there are none."""
+        if not self.others:
+            return ""
+        suffixes = ", ".join(sorted(filter(None, self.others))) or "no suffix"
+        return f"{self.others.total():,} ({suffixes})"
+
 
 def read_folder(base: Path) -> Folder:
     """List the pictures of a folder and of those within, through links too.

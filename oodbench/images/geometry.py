@@ -86,6 +86,8 @@ def check_images(images: ImageSet, source: Path | str) -> ImageSet:
     shape, labels = images.images.shape, images.labels
     if images.images.dtype != np.uint8:
         raise InvalidData(f"{source}: images are {images.images.dtype}, not uint8")
+    if len(shape) in (3, 4) and shape[0] == 0:
+        raise InvalidData(f"{source}: there are no images in it")
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3) or 0 in shape:
         raise InvalidData(f"{source}: images have shape {shape}, not (N, H, W) or (N, H, W, 3)")
     if labels.shape != shape[:1] or labels.dtype.kind not in "iu":

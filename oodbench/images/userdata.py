@@ -218,10 +218,8 @@ class _Part:
             more = [f"{len(self.classes) - NAMED:,} more"] if len(self.classes) > NAMED else []
             names = ", ".join([*self.classes[:NAMED], *more])
             text += f" in {len(self.classes):,} classes ({names})"
-        if self.folder and self.folder.others:
-            count = self.folder.others.total()
-            suffixes = ", ".join(sorted(filter(None, self.folder.others))) or "no suffix"
-            text += f", files that are not images: {count:,} ({suffixes})"
+        if self.folder and (others := self.folder.describe_others()):
+            text += f", files that are not images: {others}"
         if self.stacks:
             text += f", files of which only the first frame is used: {self.stacks:,}"
         return text
@@ -280,13 +278,17 @@ def _read_part(sources: Sequence[Path], image: str, label: str) -> _Part:
     if base.suffix in CONTAINERS and base.is_file():
         is_tar = base.suffix == shards.SUFFIX
         table = shards.open_shards(sources) if is_tar else parquet.open_table(sources, image, label)
+        if not len(table.rows):
+            raise InvalidData(f"{base}: there are no images in it")
         channels, sizes, stacks = _look_at(table.rows)
         found = (table.labels, table.values, table.classes, table.rows)
         return _Part(base, sources, channels, sizes, *found, stacks=stacks)
     folder = None if base.is_file() else read_folder(base)
     files: Sequence[Path] = folder.pictures if folder else (base,)
     if not files:
-        raise UserError(f"{base}: neither an .npz file nor a folder of images")
+        others = folder.describe_others() if folder else ""
+        only = f"no images in the folder, only other files: {others}"
+        raise UserError(f"{base}: {only if others else 'the folder is empty'}")
     names = folder.classes_of_pictures() if folder else [""]
     classes = sorted({*names} - {""})
     numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
@@ -300,7 +302,7 @@ def _look_at(pictures: Encodings) -> tuple[int, _Sizes, int]:
     """Return channels and sizes of pictures, and how many have several frames.
 
     Raises:
-        InvalidData: if one cannot be read, or there is none.
+        InvalidData: if one cannot be read.
     """
     sizes: set[tuple[int, int]] = set()
     are_grey, stacks = True, 0
@@ -309,8 +311,6 @@ def _look_at(pictures: Encodings) -> tuple[int, _Sizes, int]:
         sizes.add((header.width, header.height))
         are_grey &= header.is_grey
         stacks += header.has_frames
-    if not sizes:
-        raise InvalidData("files without any image")
     ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     found = _Sizes(len(sizes), ordered[0], ordered[-1], min(map(min, sizes)))
     return (1 if are_grey else 3), found, stacks

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,8 @@ from oodbench.contracts import (
 )
 from oodbench.errors import InvalidData, UnknownName, UserError
 from oodbench.identity.keys import Identified
+from oodbench.images.array_files import place_of
 from oodbench.images.arrays import (
-    HEAD,
     OOD,
     TEST,
     TRAIN,
@@ -34,11 +34,10 @@ from oodbench.images.arrays import (
     Folder,
     find_folder,
     open_set,
-    read_arrays,
-    rows_of,
 )
 from oodbench.images.sources import Source
 from oodbench.registry.benchmarks import load_benchmark
+from oodbench.request.heads import find_head
 from oodbench.store.paths import as_name, printable
 
 if TYPE_CHECKING:
@@ -49,12 +48,6 @@ DEFINITION = "benchmark.toml"
 
 ID, CLASSIFIER = "ID", "unknown"
 """What tables call the ID set and the classifier where no definition names them."""
-
-FITTED_ON = 20_000
-"""Rows of ID training data that a head is fitted on at most, or four times as many as features."""
-
-RESIDUAL = 0.01
-"""How far logits may be from those of the head: root mean square, as a share of their deviation."""
 
 
 class GivenClassifier(CustomClassifier, Identified):
@@ -130,20 +123,6 @@ class GivenClassifier(CustomClassifier, Identified):
         return True
 
 
-class Head(NamedTuple):
-    """The head of a classifier, or why it is unknown.
-
-    Attributes:
-        weight: (k, d) float32, or None.
-        bias: (k,) float32, or None.
-        note: how it was found, or why not.
-    """
-
-    weight: np.ndarray | None
-    bias: np.ndarray | None
-    note: str
-
-
 @dataclass(frozen=True)
 class Found:
     """What a folder of arrays gives to a request.
@@ -197,14 +176,15 @@ def find_arrays(benchmark: Benchmark) -> Found:
     parts = [*known, *(f"{OOD}{name}" for name in benchmark.ood)]
     sets = {part: open_set(folder.sets[part]) for part in parts}
     _refuse_widths(folder, sets)
-    head = _find_head(folder, sets)
+    head = find_head(folder, sets)
     features, logits = sets[TRAIN].widths
     num_classes = logits or (0 if head.bias is None else len(head.bias))
     num_classes = num_classes or int(sets[TRAIN].labels.max()) + 1
     for part in known:
         if (largest := int(sets[part].labels.max())) >= num_classes:
             raise InvalidData(
-                f"{folder.sets[part]}: a label is {largest}, and there are {num_classes} classes"
+                f"{place_of(folder.sets[part])}: a label is {largest}, and there are {num_classes} "
+                "classes"
             )
     paths = {part.removeprefix("id-"): folder.sets[part] for part in known}
     id_set = ArraySet(name=benchmark.id, paths=paths, num_classes=num_classes)
@@ -275,73 +255,6 @@ def _refuse_widths(folder: Folder, sets: Mapping[str, Arrays]) -> None:
         if arrays.widths != first:
             said = [f"{d} features and {k} logits" for d, k in (arrays.widths, first)]
             raise InvalidData(
-                f"{folder.sets[part]}: a row has {said[0]}, and one of {TRAIN} has {said[1]}"
+                f"{place_of(folder.sets[part])}: a row has {said[0]}, and one of {TRAIN} has "
+                f"{said[1]}"
             )
-
-
-def _find_head(folder: Folder, sets: Mapping[str, Arrays]) -> Head:
-    """Return the head that is given, or else the one that features and logits determine.
-
-    Raises:
-        InvalidData: if the one that is given does not fit.
-    """
-    features, logits = sets[TRAIN].widths
-    tested = [arrays for part, arrays in sets.items() if part != TRAIN]
-    if folder.head is None:
-        if not features or not logits:
-            return Head(None, None, "there is no head.npz, .safetensors or .parquet")
-        weight, bias = _fit_head(sets[TRAIN])
-        residual = max(_residual(weight, bias, arrays) for arrays in tested)
-        said = f"fitted by least squares, off by {100 * residual:.2g} % of the logits' deviation"
-        if not residual <= RESIDUAL:
-            return Head(None, None, f"there is no file of it, and one {said}, cannot be used")
-        return Head(weight, bias, said)
-    found = read_arrays(folder.head, HEAD)
-    for name in HEAD:
-        if name not in found:
-            raise InvalidData(f"{folder.head}: no array named '{name}' in it")
-    weight, bias = (rows_of(found[name], slice(None)) for name in HEAD)
-    if weight.ndim != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
-        raise InvalidData(
-            f"{folder.head}: weight {weight.shape} and bias {bias.shape}, not (k, d), (k,)"
-        )
-    if not np.isfinite(weight).all() or not np.isfinite(bias).all():
-        raise InvalidData(f"{folder.head}: a weight is NaN or infinite")
-    if weight.shape[1] != (features or weight.shape[1]) or len(weight) != (logits or len(weight)):
-        raise InvalidData(
-            f"{folder.head}: maps {weight.shape[1]} features to {len(weight)} logits, and a row of "
-            f"{TRAIN} has {features} features and {logits} logits"
-        )
-    if features and logits:
-        residual = max(_residual(weight, bias, arrays) for arrays in tested)
-        if not residual <= RESIDUAL:
-            raise InvalidData(
-                f"{folder.head}: is not the head of these arrays: its logits differ from theirs by "
-                f"{100 * residual:.2g} % of their deviation"
-            )
-    return Head(weight, bias, "given")
-
-
-def _some(arrays: Arrays, at_most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and logits of evenly spaced rows, float64."""
-    count = len(arrays.labels)
-    places = np.unique(np.linspace(0, count - 1, min(count, at_most)).astype(np.int64))
-    assert arrays.features is not None
-    assert arrays.logits is not None
-    return tuple(np.asarray(each[places], np.float64) for each in arrays[:2])  # type: ignore[index, return-value]
-
-
-def _fit_head(train: Arrays) -> tuple[np.ndarray, np.ndarray]:
-    """Return weight (k, d) and bias (k,), float32, by least squares on ID training data."""
-    features, logits = _some(train, max(FITTED_ON, 4 * (train.widths[0] + 1)))
-    finite = np.isfinite(features).all(axis=1) & np.isfinite(logits).all(axis=1)
-    design = np.column_stack([features, np.ones(len(features))])[finite]
-    solution = np.linalg.lstsq(design, logits[finite], rcond=None)[0]
-    return tuple(np.ascontiguousarray(part, np.float32) for part in (solution[:-1].T, solution[-1]))  # type: ignore[return-value]
-
-
-def _residual(weight: np.ndarray, bias: np.ndarray, arrays: Arrays) -> float:
-    """Return how far logits are from those of a head, as a share of their deviation."""
-    features, logits = _some(arrays, 2_000)
-    off = np.sqrt(np.mean((features @ weight.T.astype(np.float64) + bias - logits) ** 2))
-    return float(off / max(np.sqrt(np.mean((logits - logits.mean(axis=0)) ** 2)), 1e-12))

@@ -12,7 +12,8 @@ from torch import nn
 
 from oodbench.contracts.benchmark import NO_CLASSIFIER
 from oodbench.errors import UserError, reason_of
-from oodbench.images.arrays import HEAD_FILE, OOD, TEST, TRAIN, VALIDATION, write_arrays
+from oodbench.images.array_files import write_arrays
+from oodbench.images.arrays import HEAD_FILE, OOD, TEST, TRAIN, VALIDATION
 from oodbench.registry.lookup import Registry
 from oodbench.request.arrays import DEFINITION
 from oodbench.request.classifiers import remake

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oodbench.errors import InvalidData, UserError, reason_of
-from oodbench.images.arrays import read_arrays
+from oodbench.images.array_files import read_arrays
 from oodbench.results.files import RECORDS_BYTES
 from oodbench.store.validation import require_size
 

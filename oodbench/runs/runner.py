@@ -15,7 +15,8 @@ from oodbench.engine.progress import Progress
 from oodbench.engine.runlog import RunLog
 from oodbench.errors import OodbenchError, UserError, describe
 from oodbench.identity.keys import digest
-from oodbench.images.arrays import write_arrays
+from oodbench.images.array_files import GIVEN
+from oodbench.images.arrays import write_given
 from oodbench.plan.jobs import Job, Plan, Ref
 from oodbench.plan.planning import make_plan
 from oodbench.registry.lookup import load_registry
@@ -149,10 +150,9 @@ def run(options: RunOptions) -> Run:
     if options.locked is not None:
         options = repeat(options, load_registry())
     if isinstance(options.arrays, Mapping):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=GIVEN) as folder:
             (path := Path(folder) / "arrays").mkdir()
-            for name, arrays in options.arrays.items():
-                write_arrays(path / f"{name}.safetensors", arrays)
+            write_given(path, options.arrays)
             return _run(dataclasses.replace(options, arrays=path))
     return _run(options)
 

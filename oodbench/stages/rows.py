@@ -14,6 +14,7 @@ import numpy as np
 
 from oodbench.errors import InvalidData
 from oodbench.identity.pretrained import HASHES
+from oodbench.images.array_files import place_of
 from oodbench.images.arrays import Arrays, ArraySet, chunks, rows_of
 from oodbench.images.geometry import select
 from oodbench.stages import Work
@@ -35,7 +36,9 @@ def run(spec: PrepareSpec, work: Work) -> None:
     at_most = count if spec["at_most"] is None else spec["at_most"]
     indices = select(count, at_most, spec["selection_seed"])
     np.save(work.draft / "images.npy", np.zeros((len(indices), *spec["shape"]), np.uint8))
-    np.save(work.draft / HASHES, _hashes(arrays, indices, str(source.dataset.paths[source.split])))
+    np.save(
+        work.draft / HASHES, _hashes(arrays, indices, place_of(source.dataset.paths[source.split]))
+    )
     np.save(work.draft / "labels.npy", arrays.labels[indices])
     np.save(work.draft / "indices.npy", indices)
     source.verify()

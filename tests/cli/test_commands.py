@@ -164,10 +164,7 @@ MISTAKES = {
     "unknown key in TOML": ("run --benchmark odd.toml", "odd.toml: key 'colour': "),
     "no such TOML": ("run --benchmark no.toml", "no.toml: cannot be read: No such file"),
     "no such folder": ("run TINY --ood ./nowhere", "./nowhere: neither an .npz file nor a folder"),
-    "folder without images": (
-        "run TINY --ood ./empty",
-        "empty: neither an .npz file nor a folder",
-    ),
+    "folder without images": ("run TINY --ood ./empty", "empty: the folder is empty"),
     "garbage pack": ("run TINY --ood ./garbage.npz", "garbage.npz: damaged or not an .npz file"),
     "truncated pack": ("run TINY --ood ./truncated.npz", "truncated.npz: damaged or not an .npz"),
     "garbage in the data folder": (

@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -157,12 +159,27 @@ def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch) -> None:
     assert UserImages(path=".").info.name == "here"
 
 
-@pytest.mark.parametrize("name", ["missing", "empty", "missing.npz", "texts"])
-def test_no_images_is_the_users_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "neither an .npz file nor a folder of images"),
+        ("missing.npz", "neither an .npz file nor a folder of images"),
+        ("empty", "the folder is empty"),
+        ("texts", r"no images in the folder, only other files: 1 \(\.txt\)"),
+        ("rows.parquet", "there are no images in it"),
+        ("images.npz", "there are no images in it"),
+    ],
+)
+def test_no_images_is_the_users_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "notes.txt").write_text("no image")
-    with pytest.raises(UserError, match=f"{name}: neither an .npz file nor a folder of images"):
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = pa.table({"image": pa.array([], image), "label": pa.array([], pa.int64())})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    nothing = np.zeros((0, 8, 8), np.uint8)
+    np.savez(tmp_path / "images.npz", images=nothing, labels=np.zeros(0, np.int64))
+    with pytest.raises(UserError, match=f"{name}: {message}"):
         UserImages(path=str(tmp_path / name))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import oodbench
 from oodbench.cli import main
 from oodbench.contracts import Batch, Detector, Info, Need
 from oodbench.errors import InvalidData, UserError
-from oodbench.images.arrays import read_arrays, write_arrays
+from oodbench.images.array_files import read_arrays, write_arrays
 from oodbench.registry.lookup import load_registry
 from oodbench.results.columns import MEASURES
 
@@ -156,7 +157,8 @@ def test_a_head_that_does_not_fit_is_not_used(run, tmp_path: Path) -> None:
     assert "needs the classifier's head: there is no file of it, and" in info["unsuited"]["vim"]
     assert {*info["request"]["detectors"]} == {"msp", "knn"}
     sets["head"] = made()["head"]
-    with pytest.raises(InvalidData, match="is not the head of these arrays"):
+    message = r"is not the head of these arrays: its logits differ from theirs by [\d,]+\.\d\d %"
+    with pytest.raises(InvalidData, match=message):
         run(write(tmp_path / "b", sets), out=tmp_path / "other")
 
 
@@ -273,6 +275,16 @@ MISTAKES = {
     "neither features nor logits": broken("ood-far", features=None, logits=None),
     "120 features, 90 logits, 120 labels": broken("id-test", logits=np.ones((90, 2))),
     "a row has 5 features and 2 logits": broken("ood-far", features=np.ones((90, 5))),
+    "arrays of the unknown name 'ood_near'; known are id-train, id-test, id-validation, head and "
+    "ood-<name>; did you mean 'ood-near'?": {**made(), "ood_near": made()["ood-far"]},
+    "unknown name 'ood-'; known are": {**made(), "ood-": made()["ood-far"]},
+    "unknown name 'id_validation'": {**made(), "id_validation": made()["id-test"]},
+    "ood-far.npz: there are no rows in it": {
+        **made(),
+        "ood-far": {name: rows[:0] for name, rows in made()["ood-far"].items()},
+    },
+    "0 features, 90 logits": broken("ood-far", features=np.ones((0, 6))),
+    "features are float64 (1,), not numbers (n, d)": broken("ood-far", features=np.array(5.0)),
     "not numbers (n, d)": broken("ood-far", features=np.ones(90)),
     "labels are float64": broken("ood-far", labels=np.ones(90)),
     "a label is 7, and there are 2 classes": broken("id-test", labels=np.full(120, 7)),
@@ -296,6 +308,102 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(
     errors = capsys.readouterr().err
     assert message in errors
     assert errors.count("\n") == 1
+
+
+def changed(part: str, name: str, value: float) -> dict[str, dict[str, np.ndarray]]:
+    """Return sets of which one has a value that is not finite."""
+    sets = made()
+    sets[part][name] = sets[part][name].astype(np.float64)
+    sets[part][name][0, 0] = value
+    return sets
+
+
+@pytest.mark.parametrize("has_head", [True, False])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize(
+    ("part", "name"), [("id-train", "logits"), ("id-test", "features"), ("ood-far", "logits")]
+)
+def test_a_value_that_is_not_finite_is_blamed_and_not_the_head(
+    part: str, name: str, value: float, has_head: bool, tmp_path: Path, capsys
+) -> None:
+    sets = changed(part, name, value)
+    if not has_head:
+        del sets["head"]
+    folder = write(tmp_path / "a", sets)
+    line = f"run --arrays {folder} --detectors vim --store {tmp_path}/store --engine inline --quiet"
+    assert main(f"{line} --out {tmp_path}/run".split()) == 2
+    rows = {"id-train": 300, "id-test": 120, "ood-far": 90}[part]
+    said = f"{part}.safetensors: 1 of {rows} rows have a feature or a logit that is NaN or infinite"
+    assert said in capsys.readouterr().err
+
+
+def alike(arrays: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
+    """Return the first row as often as there are rows in a slice."""
+    return {name: np.repeat(each[:1], len(each[rows]), axis=0) for name, each in arrays.items()}
+
+
+@pytest.mark.parametrize("has_head", [True, False])
+@pytest.mark.parametrize("rows", [slice(1), slice(None)])
+@pytest.mark.parametrize("ood", [0.0, 1000.0])
+def test_a_head_fits_a_set_of_one_row_or_of_rows_all_alike(
+    ood: float, rows: slice, has_head: bool, run, tmp_path: Path
+) -> None:
+    sets = made(ood)
+    sets["ood-far"] = alike(sets["ood-far"], rows)
+    sets["ood-far"]["logits"] = sets["ood-far"]["logits"].astype(np.float16)
+    if not has_head:
+        del sets["head"]
+    found = run(write(tmp_path / "a", sets), detectors=["msp", "vim"])
+    assert found.records["detector"].unique().tolist() == ["msp", "vim"]
+    assert (found.records["status"] == "ok").all()
+
+
+GIVEN = {
+    "arrays['id-test']: has 120 features, 90 logits, 120 labels": broken(
+        "id-test", logits=np.ones((90, 2))
+    ),
+    "arrays['ood-far']: a row has 5 features": broken("ood-far", features=np.ones((90, 5))),
+    "arrays['id-test']: a label is 7": broken("id-test", labels=np.full(120, 7)),
+    "arrays['head']: is not the head of these arrays": broken("head", bias=np.array([50.0, 0])),
+    "arrays['ood-far']: there are no rows in it": broken(
+        "ood-far", **{name: rows[:0] for name, rows in made()["ood-far"].items()}
+    ),
+    "arrays['id-train']: 300 of 300 rows have a feature": broken(
+        "id-train", features=np.full((300, 6), np.nan)
+    ),
+    "arrays['ood-far']: features are <U1, not numbers": broken(
+        "ood-far", features=np.full((90, 6), "x")
+    ),
+    "arrays['ood-far']: features are no array": broken("ood-far", features=[[1.0], [1.0, 2.0]]),
+    "arrays['ood-far']: unknown array 'feature'": broken("ood-far", feature=np.ones((90, 6))),
+    "arrays['ood-far'] is of type ndarray, not a mapping of": {**made(), "ood-far": np.ones(3)},
+    "arrays['ood-a/b']: the name of an OOD set cannot": {**made(), "ood-a/b": made()["ood-far"]},
+    "the mapping of arrays has no id-test": {
+        name: each for name, each in made().items() if name != "id-test"
+    },
+    "the mapping of arrays has arrays of the unknown name 'ood_y'": {
+        **made(),
+        "ood_y": made()["ood-far"],
+    },
+}
+
+
+@pytest.mark.parametrize(("message", "sets"), GIVEN.items(), ids=GIVEN)
+def test_arrays_in_memory_are_named_as_they_were_given(
+    message: str, sets: dict[str, dict[str, np.ndarray]], run
+) -> None:
+    with pytest.raises(UserError) as caught:
+        run(sets)
+    assert message in str(caught.value)
+    assert tempfile.gettempdir() not in str(caught.value)
+
+
+def test_other_files_may_lie_beside_arrays(run, tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", made(), "npz")
+    for name in ("README.md", "notes.csv", "._id-train.npz"):
+        (folder / name).write_text("of no interest")
+    (folder / "ood-far.npz").rename(folder / "ood-far.NPZ")
+    assert run(folder).records["ood_dataset"].unique().tolist() == ["", "far"]
 
 
 def test_a_damaged_file_and_a_wrong_folder_are_refused(run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import oodbench
 from oodbench.cli import main
 from oodbench.cli.run import in_words
 from oodbench.engine.measuring import Measured, Watch, measure
-from oodbench.images.arrays import write_arrays
+from oodbench.images.array_files import write_arrays
 from oodbench.plan.jobs import Job, Ref, Resources
 from oodbench.runs import calibration
 from oodbench.runs.estimate import Estimate, estimate, extrapolate, group_of, schedule
