@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
+from oodbench.errors import UserError
 
 if TYPE_CHECKING:
     from oodbench.results.run import Run
@@ -26,8 +27,7 @@ def add(commands: Any) -> None:
     parser.add_argument("scores", type=Path, metavar="SCORES", help="CSV or Parquet file of scores")
     parser.add_argument(
         "--larger-is",
-        default="",
-        metavar="ood|id",
+        choices=["ood", "id"],
         help="what a larger score means: ood, or id as of confidences; must be said",
     )
     arguments.add(parser, "out", "force")
@@ -39,6 +39,11 @@ def execute(options: argparse.Namespace) -> int:
     """Write the run of a file of scores, print its table, and say where its files are."""
     from oodbench.runs.evaluated import evaluate
 
+    if options.larger_is is None:
+        raise UserError(
+            "say what a larger score means, which is never guessed: --larger-is ood, or "
+            "--larger-is id (as of confidences)"
+        )
     run = evaluate(
         options.scores, larger_is=options.larger_is, out=options.out, force=options.force
     )

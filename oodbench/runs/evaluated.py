@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench import hardware
-from oodbench.errors import InvalidData
+from oodbench.errors import InvalidData, UserError
 from oodbench.identity.keys import digest
 from oodbench.measures.arrays import DETECTOR_RUN
 from oodbench.measures.evaluation import recompute
@@ -26,7 +26,7 @@ from oodbench.runs.folder import (
     try_to_write,
     write_new_run,
 )
-from oodbench.runs.given import Given, conform, read_scores
+from oodbench.runs.given import Direction, Given, conform, read_scores
 from oodbench.runs.versions import versions
 from oodbench.store.paths import RUNS, as_name, expanded
 
@@ -41,7 +41,7 @@ def evaluate(
     id_scores: str | Path | pd.DataFrame | Values,
     ood_scores: Mapping[str, Values] | None = None,
     *,
-    larger_is: str,
+    larger_is: Direction,
     id_dataset: str = "ID",
     calibration_scores: Values | None = None,
     out: str | Path | None = None,
@@ -68,6 +68,10 @@ def evaluate(
         UserError: if the scores cannot be used, or the run cannot be written.
     """
     place, source = "the table of scores", "Python"
+    if isinstance(id_scores, str | Path | pd.DataFrame) and (
+        ood_scores is not None or calibration_scores is not None
+    ):
+        raise UserError("a table has all scores in it; leave out ood_scores and calibration_scores")
     if isinstance(id_scores, str | Path):
         path = expanded(id_scores)
         place, source = f"'{path}'", path.name
@@ -75,13 +79,13 @@ def evaluate(
     elif isinstance(id_scores, pd.DataFrame):
         table = id_scores
     else:
-        table = _as_table(id_scores, ood_scores or {}, id_dataset, calibration_scores)
+        table = _as_table(id_scores, ood_scores, id_dataset, calibration_scores)
     return evaluate_table(table, larger_is, place=place, source=source, out=out, force=force)
 
 
 def evaluate_table(
     table: pd.DataFrame,
-    larger_is: str,
+    larger_is: Direction,
     *,
     place: str,
     source: str,
@@ -155,27 +159,39 @@ def evaluate_table(
 
 def _as_table(
     id_scores: Values,
-    ood_scores: Mapping[str, Values],
+    ood_scores: Mapping[str, Values] | None,
     id_dataset: str,
     calibration_scores: Values | None,
 ) -> pd.DataFrame:
     """Return arrays of scores as a table with the columns of `oodbench.runs.given`.
 
     Raises:
+        UserError: if no OOD set is named.
         InvalidData: if there are no scores of a set, or they are not one-dimensional.
     """
+    if ood_scores is not None and not isinstance(ood_scores, Mapping):
+        raise UserError(
+            f"ood_scores is of type {type(ood_scores).__name__}, not a mapping from names of OOD "
+            "sets to scores, such as {'SVHN': scores}"
+        )
+    if not ood_scores:
+        raise UserError("name at least one OOD set, such as ood_scores={'SVHN': scores}")
     sets = [(id_dataset, "id", id_scores)]
     sets += [(name, "ood", scores) for name, scores in ood_scores.items()]
     if calibration_scores is not None:
         sets.append((id_dataset, "calibration", calibration_scores))
+    if len({isinstance(scores, Mapping) for _, _, scores in sets}) > 1:
+        raise InvalidData("the scores of all sets are arrays, or all are mappings from detectors")
     frames = []
     for dataset, split, scores in sets:
         by_detector = scores if isinstance(scores, Mapping) else {"detector": scores}
         for detector, values in by_detector.items():
             array = np.asarray(values)
-            if array.ndim != 1 or not len(array):
+            if not array.size:
+                raise InvalidData(f"there are no scores of '{dataset}'")
+            if array.ndim != 1:
                 raise InvalidData(
-                    f"the scores of '{dataset}' have shape {array.shape}; expected (n,), at least 1"
+                    f"the scores of '{dataset}' have shape {array.shape}; expected (n,)"
                 )
             names = {"detector": detector, "dataset": dataset, "split": split}
             frames.append(pd.DataFrame({**names, "score": array}))

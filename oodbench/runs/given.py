@@ -11,8 +11,9 @@ Columns of `OPTIONAL` may be there besides. `SPLITS` says what ``split`` can be.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,10 @@ NAMES = ("detector", "dataset", "split", "classifier")
 
 NUMBERS = ("classifier_seed", "seed", "index", "label", "prediction")
 
-SIGNS = {"ood": 1, "id": -1}
+Direction: TypeAlias = Literal["ood", "id"]
+"""What a larger score means."""
+
+SIGNS: Mapping[Direction, int] = {"ood": 1, "id": -1}
 """What a score is multiplied by, by what a larger one means."""
 
 FILE_BYTES = 2**31
@@ -117,7 +121,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame
 
 
-def conform(table: pd.DataFrame, larger_is: str, place: str) -> Given:
+def conform(table: pd.DataFrame, larger_is: Direction, place: str) -> Given:
     """Return scores as a run keeps them, larger = more likely OOD.
 
     Args:
@@ -130,10 +134,7 @@ def conform(table: pd.DataFrame, larger_is: str, place: str) -> Given:
         InvalidData: if a column, a split or a value is missing, or unusable.
     """
     if larger_is not in SIGNS:
-        raise UserError(
-            "say what a larger score means, which is never guessed: --larger-is ood, or "
-            "--larger-is id (as of confidences)"
-        )
+        raise UserError(f"larger_is is {larger_is!r}, not 'ood' or 'id'")
     if missing := [name for name in REQUIRED if name not in table]:
         raise InvalidData(
             f"{place} has no column {', '.join(missing)}; scores have the columns "

@@ -229,11 +229,19 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("given", ["", " --larger-is both"])
-def test_the_direction_is_asked_for(given: str, tmp_path: Path, capsys) -> None:
+def test_the_direction_is_asked_for(tmp_path: Path, capsys) -> None:
     table().to_csv(tmp_path / "scores.csv", index=False)
-    assert main(f"evaluate {tmp_path}/scores.csv{given}".split()) == 2
+    assert main(f"evaluate {tmp_path}/scores.csv".split()) == 2
     assert "never guessed: --larger-is ood, or --larger-is id" in capsys.readouterr().err
+
+
+def test_an_unknown_direction_is_named(tmp_path: Path, capsys) -> None:
+    with pytest.raises(UserError, match=r"^larger_is is 'both', not 'ood' or 'id'$"):
+        evaluated(table(), tmp_path, larger_is="both")
+    with pytest.raises(SystemExit) as caught:
+        main(f"evaluate {tmp_path}/scores.csv --larger-is both".split())
+    assert caught.value.code == 2
+    assert "argument --larger-is: invalid choice: 'both'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["scores.txt", "none.csv", "none.parquet"])
@@ -253,8 +261,29 @@ def test_another_run_in_the_folder_is_kept_unless_forced(tmp_path: Path) -> None
 def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match=r"the scores of 'SVHN' have shape \(2, 2\)"):
         oodbench.evaluate([1.0], {"SVHN": np.ones((2, 2))}, larger_is="ood", out=tmp_path)
-    with pytest.raises(InvalidData, match="has no ood scores of detector 'detector'"):
-        oodbench.evaluate([1.0, 2.0], larger_is="ood", out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ood_scores", "message"),
+    [
+        (None, "name at least one OOD set"),
+        ({}, "name at least one OOD set"),
+        (np.ones(3), "ood_scores is of type ndarray, not a mapping from names of OOD sets"),
+        ([1.0], "ood_scores is of type list, not a mapping from names of OOD sets"),
+        ({"SVHN": []}, "there are no scores of 'SVHN'"),
+        ({"SVHN": {"msp": [1.0]}}, "the scores of all sets are arrays, or all are mappings"),
+    ],
+)
+def test_ood_scores_of_another_form_are_refused(
+    ood_scores: object, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        oodbench.evaluate([1.0, 2.0], ood_scores, larger_is="ood", out=tmp_path)
+
+
+def test_a_table_takes_no_further_scores(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a table has all scores in it; leave out ood_scores"):
+        oodbench.evaluate(table(), {"SVHN": [1.0]}, larger_is="ood", out=tmp_path)
 
 
 def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
