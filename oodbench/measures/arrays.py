@@ -41,14 +41,30 @@ def checked_scores(scores: Scores, name: str) -> npt.NDArray[np.float64]:
     return values
 
 
-def checked_flags(correct: Flags, id_scores: Scores) -> Flags:
+def checked_flags(correct: Flags, id_scores: Scores | None = None) -> Flags:
     """Return whether the classifier is right about each ID image, as bool.
 
+    Args:
+        correct: (n,) bool, or numbers that are 0 or 1.
+        id_scores: (n,) scores of the same images, if there are any.
+
     Raises:
-        ValueError: if there are not as many as ``id_scores``.
+        ValueError: if there are not as many as ``id_scores``, they are not one-dimensional, or one
+            is neither true nor false, such as a predicted class.
     """
-    if len(correct) != len(id_scores):
+    flags = np.asarray(correct)
+    if flags.ndim != 1:
+        raise ValueError(f"'correct' has shape {flags.shape}; expected one dimension")
+    if id_scores is not None and len(flags) != len(id_scores):
         raise ValueError(
-            f"there are {len(id_scores)} ID scores, but predictions for {len(correct)} images"
+            f"there are {len(id_scores)} ID scores, but predictions for {len(flags)} images"
         )
-    return np.asarray(correct, dtype=np.bool_)
+    if flags.dtype != np.bool_:
+        neither = ~np.isin(flags, (0, 1))
+        if flags.dtype.kind not in "iufO" or neither.any():
+            value = flags[neither][0] if neither.any() else flags[0]
+            raise ValueError(
+                f"'correct' holds {value!s}; it says whether the classifier is right about each "
+                "image, as bool or 0 and 1: compare predictions with labels"
+            )
+    return np.asarray(flags, dtype=np.bool_)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oodbench.measures.arrays import Flags, Scores, checked_scores
+from oodbench.measures.arrays import Flags, Scores, checked_flags, checked_scores
 from oodbench.measures.pooled import pool, rank_of
 
 
@@ -96,11 +96,12 @@ def id_accuracy(correct: Flags) -> float:
         correct: (n,) whether the classifier is right about each image.
 
     Raises:
-        ValueError: if there is no image.
+        ValueError: if there is no image, or a flag is neither true nor false.
     """
-    if len(correct) == 0:
+    flags = checked_flags(correct)
+    if not len(flags):
         raise ValueError("the accuracy of no images is undefined")
-    return float(np.mean(correct))
+    return float(np.mean(flags))
 
 
 def oscr(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
@@ -121,7 +122,8 @@ def oscr(id_scores: Scores, ood_scores: Scores, correct: Flags) -> float:
         correct: (n,) whether the classifier is right about each ID image.
 
     Raises:
-        ValueError: if ``correct`` and ``id_scores`` differ in length.
+        ValueError: if ``correct`` and ``id_scores`` differ in length, or a flag is neither true
+            nor false.
     """
     return id_accuracy(correct) * pool(id_scores, ood_scores, correct).right().auroc()
 

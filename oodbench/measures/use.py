@@ -168,10 +168,14 @@ def image_costs(
 
     Returns:
         The costs of the ID images, (n,), and of the images of each OOD set, (m,).
+
+    Raises:
+        ValueError: if ``correct`` and ``id_scores`` differ in length, or a flag is neither true
+            nor false.
     """
     accepted_ood, accepted_error, rejected_good = use.weights
-    accepted = id_scores <= limit
-    known = accepted_error * (accepted & ~correct) + rejected_good * (~accepted & correct)
+    accepted, right = id_scores <= limit, checked_flags(correct, id_scores)
+    known = accepted_error * (accepted & ~right) + rejected_good * (~accepted & right)
     unknown = [accepted_ood / len(ood_scores) * (scores <= limit) for scores in ood_scores]
     return [known, *unknown]
 

@@ -11,6 +11,7 @@ from pytorch_ood.metrics import functional
 from sklearn.metrics import average_precision_score
 
 from oodbench.measures import metrics
+from oodbench.measures.use import Use, augrc, image_costs
 
 
 def tied_scores(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -245,3 +246,22 @@ def test_accuracy_is_the_share_of_correct_images() -> None:
     assert metrics.id_accuracy(np.array([True, True, False, True])) == 0.75
     with pytest.raises(ValueError, match="no images"):
         metrics.id_accuracy(np.array([], dtype=bool))
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2, 2], [0.5, 1], [np.nan, 1], [-1, 0], ["a", "b"]])
+def test_classes_are_not_taken_for_flags(values: list[object]) -> None:
+    flags, scores = np.array(values), np.arange(float(len(values)))
+    for measure in (
+        lambda: metrics.id_accuracy(flags),
+        lambda: metrics.oscr(scores, scores, flags),
+        lambda: metrics.aurc(scores, scores, flags),
+        lambda: augrc(scores, scores, flags, share=0.1),
+        lambda: image_costs(scores, [scores], flags, 1.0, Use(0.1)),
+    ):
+        with pytest.raises(ValueError, match="compare predictions with labels"):
+            measure()
+
+
+@pytest.mark.parametrize("dtype", [bool, int, np.uint8, float, object])
+def test_flags_may_be_numbers(dtype: type) -> None:
+    assert metrics.id_accuracy(np.array([1, 1, 0, 1], dtype)) == 0.75
