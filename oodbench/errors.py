@@ -96,7 +96,12 @@ def reason_of(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:
         return os.strerror(error.errno)
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line, without characters that control a terminal."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 LONGEST = 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oodbench.contracts.benchmark import NO_CLASSIFIER
+from oodbench.errors import one_line
 
 MISSING = "-"
 """What a cell shows that has no value."""
@@ -87,7 +88,7 @@ def printable(text: str) -> str:
 
 def clean(text: str) -> str:
     """Return the printable part of a text, with words separated by one space."""
-    return " ".join(printable(text).split())
+    return one_line(text)
 
 
 def name_section(id_dataset: str, classifier: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.contracts import DerivedClassifier, Info
-from oodbench.errors import InvalidData, UserError, reason_of
+from oodbench.errors import InvalidData, UserError, one_line, reason_of
 from oodbench.identity.keys import Identified, plugin_key
 from oodbench.store.artifacts import digest_file
 from oodbench.store.paths import expanded, printable
@@ -23,6 +25,9 @@ PICKLED = frozenset({".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar"})
 
 SAFE_TORCH = (2, 6)
 """The version of torch from which on such a file can run no code while its tensors are read."""
+
+ADVICE = "save network.state_dict() by torch.save"
+"""What to do where a file holds something else."""
 
 NESTED = ("state_dict", "model_state_dict", "model")
 """Names under which training scripts save a state dictionary beside other things."""
@@ -137,7 +142,7 @@ class UserCheckpoint(DerivedClassifier, Identified):
         self.note = f"'{prefix}' was left out in front of the names of the weights" * bool(prefix)
         problem = _mismatch(state, target, module, num_classes)
         if problem:
-            raise InvalidData(f"{self.path}: does not fit {self.network}: {problem}")
+            raise InvalidData(f"{self.path}: does not fit {self.network}: {one_line(problem)}")
         target.load_state_dict(state)
         return True
 
@@ -211,20 +216,43 @@ def _read(path: str) -> Mapping[str, Any]:
         InvalidData: if it is damaged, or holds something else.
     """
     import torch
-    from safetensors.torch import load_file
 
-    kind = "safetensors file" if Path(path).suffix == SAFE else "file of weights alone"
-    try:
-        if Path(path).suffix == SAFE:
-            return load_file(expanded(path))
-        found = torch.load(expanded(path), map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise anything on files that are not theirs
-        raise InvalidData(f"{path}: not a {kind}: {reason_of(error)}") from error
+    found = _read_safetensors(path) if Path(path).suffix == SAFE else _read_pickled(path)
     while isinstance(found, Mapping) and (inner := [found[key] for key in NESTED if key in found]):
         found = inner[0]
     if not isinstance(found, Mapping) or not all(map(torch.is_tensor, found.values())):
-        raise InvalidData(f"{path}: not a {kind}: there is no state dictionary in it")
+        raise InvalidData(f"{path}: there is no state dictionary in it; {ADVICE}")
     return {str(name): value for name, value in found.items()}
+
+
+def _read_safetensors(path: str) -> Any:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(expanded(path))
+    except Exception as error:  # the reader raises anything on files that are not its own
+        raise InvalidData(f"{path}: not a safetensors file: {reason_of(error)}") from error
+
+
+def _read_pickled(path: str) -> Any:
+    """Return what `torch.save` wrote, if that is nothing but tensors and containers of them.
+
+    Raises:
+        InvalidData: in our words, since torch advises to read all else by running its code.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of files that are refused below
+            return torch.load(expanded(path), map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader raises anything on files that are not its own
+        if found := re.search(r"GLOBAL (\S{1,200}) was not an allowed global", str(error)):
+            name = one_line(found[1])
+            raise InvalidData(
+                f"{path}: holds an object of class {name}, not only tensors; {ADVICE}"
+            ) from error
+        raise InvalidData(f"{path}: not a file of torch.save, or damaged; {ADVICE}") from error
 
 
 def _common_prefix(names: Iterable[str]) -> str:

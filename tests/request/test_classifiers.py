@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -367,14 +369,56 @@ def test_what_torch_saved_is_read(tmp_path: Path, nest: str, prefix: str) -> Non
     assert classifier.note == said
 
 
-@SAFE_TORCH
-@pytest.mark.parametrize("content", [{"state_dict": 3}, [1, 2], Path("runs/code")])
-def test_what_torch_saved_besides_weights_is_refused(tmp_path: Path, content: object) -> None:
-    torch.save(content, tmp_path / "mine.pth")
-    classifier = make(str(tmp_path / "mine.pth"), "preact-resnet")
-    with pytest.raises(UserError, match=r"mine\.pth: not a file of weights alone") as caught:
+def refused(path: Path) -> str:
+    """Return why a file of weights is refused, one sentence of characters that can be printed."""
+    classifier = make(str(path), "preact-resnet")
+    with pytest.raises(UserError) as caught:
         classifier.load(classifier.build((1, 8, 8), 10), 10)
-    assert len(str(caught.value).splitlines()) == 1
+    message = str(caught.value)
+    assert message.isprintable()
+    assert "weights_only" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+@SAFE_TORCH
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"state_dict": 3}, "there is no state dictionary in it"),
+        ([1, 2], "there is no state dictionary in it"),
+        (
+            torch.nn.Linear(2, 2),
+            "holds an object of class torch.nn.modules.linear.Linear",
+        ),
+        ({"state_dict": {}, "args": Namespace()}, "holds an object of class argparse.Namespace"),
+    ],
+)
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_what_torch_saved_besides_weights_is_refused(
+    tmp_path: Path, content: object, reason: str, is_zip: bool
+) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
+    message = refused(path)
+    assert message.startswith(reason)
+    assert message.endswith("; save network.state_dict() by torch.save")
+
+
+@SAFE_TORCH
+@pytest.mark.parametrize("content", [b"", b"epoch: 3\n", pickle.dumps({"a": 1}), b"PK\x03\x04"])
+def test_what_torch_did_not_save_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mine.pth"
+    path.write_bytes(content)
+    assert refused(path).startswith("not a file of torch.save, or damaged; save")
+
+
+@SAFE_TORCH
+def test_names_in_a_file_cannot_control_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save({"\x1b[31mred\n": torch.zeros(1)}, path)
+    assert "unexpected [31mred" in refused(path)
+    path.write_bytes(b"\x80\x02c__main__\n\x1b[31mred\n)R.")
+    assert refused(path).startswith("holds an object of class __main__. [31mred, not only")
 
 
 def test_an_old_torch_reads_no_pickled_file(tmp_path: Path, monkeypatch) -> None:
