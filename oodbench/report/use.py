@@ -33,7 +33,9 @@ SAMPLES = 2_000
 
 EXAMPLE = "ood=10%,cost=5:1:1"
 
-_FORM = re.compile(r"ood=([\d.]+)%(?:,cost=([\d.]+):([\d.]+):([\d.]+))?", re.ASCII)
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+
+_FORM = re.compile(rf"ood={_NUMBER}(%?)(?:,cost={_NUMBER}:{_NUMBER}:{_NUMBER})?", re.ASCII)
 
 NOTHING, EVERYTHING = "accept everything", "reject everything"
 """What needs no detector."""
@@ -48,13 +50,16 @@ def read_use(text: str) -> Use:
     match = _FORM.fullmatch("".join(text.split()))
     try:
         if match is None:
-            raise ValueError("expected a share and costs")
-        share, *costs = (float(part) for part in match.groups() if part is not None)
-        return Use(share / 100, *costs)
+            raise ValueError("expected a share, and costs if they differ")
+        share, percent, *costs = (part for part in match.groups() if part is not None)
+        if not percent:
+            raise ValueError("the share is given in %")
+        return Use(float(share) / 100, *map(float, costs))
     except ValueError as error:
         raise UserError(
-            f"'{text}' is no use: {error}; write '{EXAMPLE}', the share of the inputs that is OOD "
-            "and the costs of an accepted OOD input, an accepted error and a rejected good input"
+            f"cannot use '{text}': {error}; write 'ood=10%' for the share of the inputs that is "
+            f"OOD, or '{EXAMPLE}' with the costs of an accepted OOD input, an accepted error and a "
+            "rejected good input"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,24 @@ def test_a_use_is_a_share_and_costs(text: str, use: Use) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "10%", "ood=10", "ood=0%", "ood=100%", "ood=1..5%", "ood=10%,cost=5:1", "cost=5:1:1"],
+    ("text", "reason"),
+    [
+        ("", "expected a share"),
+        ("10%", "expected a share"),
+        ("ood=10", "the share is given in %"),
+        ("ood=0.1,cost=5:1:1", "the share is given in %"),
+        ("ood=0%", "the share of OOD inputs is 0, not between 0 and 1"),
+        ("ood=100%", "the share of OOD inputs is 1, not between 0 and 1"),
+        ("ood=1..5%", "expected a share"),
+        ("ood=1.2.3%", "expected a share"),
+        ("ood=10%,cost=5:1", "expected a share"),
+        ("ood=10%,cost=0:0:0", "the costs 0:0:0 are not"),
+        ("cost=5:1:1", "expected a share"),
+    ],
 )
-def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UserError, match=r"write 'ood=10%,cost=5:1:1'"):
+def test_anything_else_is_refused_with_the_reason_and_an_example(text: str, reason: str) -> None:
+    message = f"^cannot use '{re.escape(text)}': {reason}.*write 'ood=10%' .*'ood=10%,cost=5:1:1'"
+    with pytest.raises(UserError, match=message):
         read_use(text)
 
 
