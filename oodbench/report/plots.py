@@ -222,7 +222,7 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
         each_image = (own["score_seconds"] / own["n_ood"]).median()
         seconds = own["fit_seconds"].median() + each_image * runs["n_ood"].sum().mean()
         area = 100 * own["auroc"].mean()
-        if not (math.isnan(seconds) or math.isnan(area)):
+        if not (pd.isna(seconds) or pd.isna(area)):  # of scores computed elsewhere there are none
             names.append(detector)
             points.append((max(float(seconds), 1e-3), float(area)))
     axes.set(xscale="log", xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
