@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench import hardware
-from oodbench.errors import InvalidData, UserError
+from oodbench.errors import InvalidData, UserError, reason_of
 from oodbench.identity.keys import digest
 from oodbench.measures.arrays import DETECTOR_RUN
 from oodbench.measures.evaluation import recompute
@@ -186,7 +186,12 @@ def _as_table(
     for dataset, split, scores in sets:
         by_detector = scores if isinstance(scores, Mapping) else {"detector": scores}
         for detector, values in by_detector.items():
-            array = np.asarray(values)
+            try:
+                array = np.asarray(values)
+            except ValueError as error:  # of rows of several lengths
+                raise InvalidData(
+                    f"the scores of '{dataset}' are no array: {reason_of(error)}"
+                ) from error
             if not array.size:
                 raise InvalidData(f"there are no scores of '{dataset}'")
             if array.ndim != 1:

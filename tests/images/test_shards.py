@@ -85,7 +85,7 @@ def test_pictures_can_be_sent_to_another_process(tmp_path: Path) -> None:
         ({"1.png": picture(1), "1.jpg": picture(2)}, "w", "two pictures are called 1"),
         ({"1.png": picture(1), "1.cls": b"x" * 2000}, "w", "too long for a label: 2,000 bytes"),
         ({"1.png": picture(1), "1.cls": b"\xff"}, "w", "is no text"),
-        ({"1.txt": b"a"}, "w", "without any image"),
+        ({"1.txt": b"a"}, "w", "there are no images in it"),
         ({"1.png": picture(1), "1.cls": b"9" * 30}, "w", "nor whole numbers below"),
         ({"1.png": b"no picture"}, "w", "1.png"),
     ],

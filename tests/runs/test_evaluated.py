@@ -270,6 +270,7 @@ def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:
         ({}, "name at least one OOD set"),
         (np.ones(3), "ood_scores is of type ndarray, not a mapping from names of OOD sets"),
         ([1.0], "ood_scores is of type list, not a mapping from names of OOD sets"),
+        ({"SVHN": [[1.0], [1.0, 2.0]]}, "the scores of 'SVHN' are no array"),
         ({"SVHN": []}, "there are no scores of 'SVHN'"),
         ({"SVHN": {"msp": [1.0]}}, "the scores of all sets are arrays, or all are mappings"),
     ],
