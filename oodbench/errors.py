@@ -31,6 +31,14 @@ class UserError(OodbenchError):
     """A request that cannot be served; the message says what to do about it."""
 
 
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return which of the known names was meant, or all of them where none is similar."""
+    known = sorted(known)
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(known)}." if known else "there is none."
+
+
 class UnknownName(UserError):
     """A name that is not registered.
 
@@ -42,15 +50,7 @@ class UnknownName(UserError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-        known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        if close:
-            advice = f"did you mean '{close[0]}'?"
-        elif known:
-            advice = f"known: {', '.join(known)}."
-        else:
-            advice = "there is none."
-        super().__init__(f"unknown {kind} '{name}'; {advice} {hint}".strip())
+        super().__init__(f"unknown {kind} '{name}'; {suggest(name, known)} {hint}".strip())
 
 
 class InvalidParameter(UserError):

@@ -116,6 +116,13 @@ class _Parser(argparse.ArgumentParser):
         self.register("action", "parsers", _Commands)
         self.register("type", Path, _path)  # in all commands, ~ is the home folder
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; a command names its own help where it does not know one."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> Any:
         complain(f"oodbench: {message} (see '{self.prog} --help')")
         self.exit(MISUSED)

@@ -47,7 +47,7 @@ def execute(options: argparse.Namespace) -> int:
         say(folder)
         written += 1
     if not written:
-        raise UserError(f"the store {store} has no training curve of this run")
+        raise UserError(f"the store '{store}' has no training curve of this run")
     return 0
 
 

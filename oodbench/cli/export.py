@@ -133,7 +133,7 @@ def _export_weights(options: argparse.Namespace) -> int:
     for (title, ref), name in zip(jobs.items(), names.values(), strict=True):
         artifact = store.find_written(ref)
         if artifact is None:
-            raise UserError(f"'{title}' is not in the store {store}; run it again")
+            raise UserError(f"'{title}' is not in the store '{store}'; run it again")
         run = {name: info[name] for name in CARRIED if name in info}
         folder = options.folder / name
         try:

@@ -52,10 +52,13 @@ def execute(options: argparse.Namespace) -> int:
         progress.planned(2)
         with progress.step("read the runs"):
             found = read_leaderboard(options.folders, _opener(options.data, progress))
+        for each in found.skipped:
+            complain(f"left out: {each.path}: {each.reason}")
+        if not (found.boards or found.published):
+            folders = ", ".join(f"'{folder}'" for folder in options.folders)
+            raise UserError(f"no run, pack or published figures to show in {folders}")
         with progress.step("write page and tables"):
             written = found.write(options.out)
-    for each in found.skipped:
-        complain(f"left out: {each.path}: {each.reason}")
     if options.markdown is not None:
         text = write_markdown(found.boards, found.published)
         try:

@@ -62,6 +62,10 @@ class Judged:
         return flags
 
 
+CHANNELS = {1, 3, 4}
+"""Numbers of channels that one image may have: grey, colour, and colour with transparency."""
+
+
 class Guard:
     """A classifier with a fitted detector in front of it; `load_guard` makes one.
 
@@ -109,12 +113,15 @@ class Guard:
         """Return what the guard makes of images.
 
         Args:
-            images: (n, h, w) or (n, h, w, 3) uint8 of any size, which are made grey, resized and
-                repeated as data sets are; or a tensor (n, c, h, w) of the guard's own geometry,
-                uint8 or floating point in [0, 1], on any device.
+            images: (n, h, w), (n, h, w, 1) or (n, h, w, 3) uint8 of any size, which are made grey,
+                resized and repeated as data sets are; or a tensor (n, c, h, w) of the guard's own
+                geometry, uint8 or floating point in [0, 1], on any device. Pass one image as
+                ``images[None]``.
 
         Raises:
-            ValueError: if they are something else.
+            ValueError: if they are something else, or (n, h, w) that may be one image, with 1, 3
+                or 4 channels first or last. Not refused are (1, h, w), which is one grey image
+                either way, and grey images of the own geometry of a guard of grey images.
             PluginError: if the detector returns scores that are NaN or infinite.
         """
         own = self._read(images)
@@ -184,9 +191,18 @@ class Guard:
     def _read(self, images: Any) -> Tensor:
         """Return images (n, c, h, w), uint8 or float32."""
         if isinstance(images, np.ndarray):
-            if images.dtype != np.uint8 or images.ndim < 3 or images.shape[3:] not in ((), (3,)):
+            channels = images.shape[3:]
+            if images.dtype != np.uint8 or images.ndim < 3 or channels not in ((), (1,), (3,)):
                 raise ValueError(
-                    f"images are {images.dtype} {images.shape}, not uint8 (n, h, w) or (n, h, w, 3)"
+                    f"images are {images.dtype} {images.shape}, not uint8 (n, h, w), (n, h, w, 1) "
+                    "or (n, h, w, 3)"
+                )
+            if channels == (1,):
+                images = images[..., 0]
+            elif not channels and may_be_one(images.shape, self.shape):
+                raise ValueError(
+                    f"images are uint8 {images.shape}, which may be one image with its channels: "
+                    "pass one as images[None], channels last, and grey ones as images[..., None]"
                 )
             return torch.from_numpy(to_geometry(images, self.shape))
         if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1:] != self.shape:
@@ -229,6 +245,23 @@ class Guard:
             layers=self._network.shapes,
             _classifier=self.module if Need.CLASSIFIER in needs else None,
         )
+
+
+def may_be_one(shape: tuple[int, ...], own: tuple[int, int, int]) -> bool:
+    """Return whether an array (n, h, w) of grey images could be one image and its channels.
+
+    It could if its first or last dimension is a number of channels, but not (1, h, w), which is one
+    grey image either way, nor grey images of a guard's own geometry (1, h, w).
+
+    Args:
+        shape: (n, h, w).
+        own: (c, h, w) of the guard.
+    """
+    count, *size = shape
+    channels, *own_size = own
+    if size == own_size and (channels == 1 or count not in CHANNELS):
+        return False
+    return size[-1] in CHANNELS or count in CHANNELS - {1}
 
 
 def batch_for(

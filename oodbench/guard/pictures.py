@@ -54,6 +54,8 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise UserError(f"'{path}' does not exist; name pictures, or folders of them")
         if not path.is_dir():
             found.append(path)
         elif pictures := read_folder(path).pictures:

@@ -60,10 +60,17 @@ def find_entries(
         try:
             entries += _read(path, open_pack)
         except OodbenchError as error:
-            skipped.append(Skipped(path, str(error)))
+            skipped.append(Skipped(path, _without(path, str(error))))
         except Exception as error:  # one run of many; those that can be read are still compared
             skipped.append(Skipped(path, f"an unexpected error, please report it: {error!r}"))
     return merge(share_protocols(entries)), skipped
+
+
+def _without(path: Path, reason: str) -> str:
+    """Return why a run or pack was left out, without its path, which stands beside it."""
+    for prefix in (f"'{path}': ", f"'{path}' "):
+        reason = reason.removeprefix(prefix)
+    return reason.replace(f"{path}: ", "").replace(f"{path}/", "")
 
 
 def _read(path: Path, open_pack: OpenPack | None) -> list[Entry]:

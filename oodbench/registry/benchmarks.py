@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from oodbench.contracts import Benchmark
 from oodbench.contracts.info import NAME
-from oodbench.errors import UserError
+from oodbench.errors import UnknownName, UserError
 from oodbench.store.paths import expanded
 from oodbench.store.validation import check_values, describe, read_bytes
 
@@ -37,6 +37,10 @@ def load_benchmark(path: Path) -> Benchmark:
         raise UserError(f"{path}: malformed TOML: it is nested too deep") from error
     except ValueError as error:  # as is TOMLDecodeError, and what is raised for long integers
         raise UserError(f"{path}: malformed TOML: {error}") from error
+    known = [each.name for each in fields(Benchmark)]
+    for key in content:
+        if key not in known:  # said first: a misspelt key is lacking too
+            raise UserError(f"{path}: {UnknownName('key', key, known)}")
     try:
         benchmark = TypeAdapter(Benchmark).validate_python(content)
     except ValidationError as error:

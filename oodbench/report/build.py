@@ -29,7 +29,7 @@ from oodbench.report.layout import (
     name_section,
     percent,
 )
-from oodbench.report.summary import has_single_runs, means_over_sets, summarise
+from oodbench.report.summary import has_accepted, has_single_runs, means_over_sets, summarise
 
 Line: TypeAlias = dict[str, Any]
 """A line of a summary, by the names of its columns."""
@@ -165,10 +165,15 @@ def _comparison(
     meaning = "Accuracy (0.95)" if id_row else "the target is 95"
     rows = tuple(row(label(name, marks.datasets), lines, name, metric) for name in ood_datasets)
     averages = tuple(row(Cell(clean(name)), means, name, metric) for name in averaged)
+    title = f"{COLUMNS[metric].title} in % on each OOD set"
+    first: tuple[tuple[Cell, ...], ...] = ()
+    if id_row or has_accepted(records):
+        title += f"; {accepted.text}: {meaning}"
+        first = (row(accepted, lines, "", "acc95"),)
     return Table(
-        f"{COLUMNS[metric].title} in % on each OOD set; {accepted.text}: {meaning}",
+        title,
         (Cell("Test set"), *(label(name, marks.detectors) for name in detectors)),
-        tuple(block for block in ((row(accepted, lines, "", "acc95"),), rows, averages) if block),
+        tuple(block for block in (first, rows, averages) if block),
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from oodbench.report.columns import COLUMNS
 from oodbench.report.layout import Footnote, clean, percent
-from oodbench.report.summary import RUN, has_single_runs
+from oodbench.report.summary import RUN, has_accepted, has_single_runs
 
 DAGGER = "†"
 """Marks a figure of tied scores."""
@@ -187,8 +187,9 @@ def _different_images(records: pd.DataFrame) -> Iterator[Footnote]:
 
 
 def _definitions(records: pd.DataFrame, metrics: Sequence[str], interval: str) -> str:
-    # The comparison shows acc95 of the ID set, whatever else is shown.
-    definitions = list(dict.fromkeys(COLUMNS[name].definition for name in (*metrics, "acc95")))
+    # The comparison shows acc95 of the ID set, whatever else is shown, if there is one.
+    names = [*metrics, "acc95"] if has_accepted(records) else metrics
+    definitions = list(dict.fromkeys(COLUMNS[name].definition for name in names))
     if "auroc" in metrics and interval and has_single_runs(records):
         way = f"{interval}, over the choice of images, for single runs"
         definitions.append(f"95 % interval: {way}")

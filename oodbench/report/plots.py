@@ -219,7 +219,7 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
         own = good[good["detector"] == detector]
         runs = own.groupby(["classifier_seed", "seed"], dropna=False)
         # a median, since what scores first imports libraries
-        each_image = (own["score_seconds"] / own["n_ood"]).median()
+        each_image = (own["score_seconds"] / own["n_ood"]).astype(float).median()
         seconds = own["fit_seconds"].median() + each_image * runs["n_ood"].sum().mean()
         area = 100 * own["auroc"].mean()
         if not (pd.isna(seconds) or pd.isna(area)):  # of scores computed elsewhere there are none

@@ -56,6 +56,12 @@ def has_single_runs(records: pd.DataFrame) -> bool:
     return bool((succeeded.groupby(GROUP).size() == 1).any())
 
 
+def has_accepted(records: pd.DataFrame) -> bool:
+    """Return whether there are shares of accepted ID images, as calibration scores give them."""
+    succeeded = records[(records["status"] == "ok") & (records["ood_dataset"] == "")]
+    return bool(succeeded.empty or succeeded["acc95"].notna().any())
+
+
 def means_over_sets(
     records: pd.DataFrame, metrics: Sequence[str], sets: Sequence[str]
 ) -> pd.DataFrame:

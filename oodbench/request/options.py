@@ -11,6 +11,8 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from oodbench.errors import suggest
+
 if TYPE_CHECKING:
     from oodbench.contracts import Benchmark, Detector
 
@@ -127,14 +129,22 @@ def taking(
     """Return a decorator that lets a function of options take them as documented arguments."""
 
     def decorate(function: Callable[[Taken], Result]) -> Callable[Given, Result]:
+        signature, meanings = inspect.signature(options), describe(options)  # type: ignore[arg-type]
+
         @functools.wraps(function)
         def taken(*args: Given.args, **named: Given.kwargs) -> Result:
+            for name in named:
+                if name not in meanings:
+                    advice = suggest(name, meanings)
+                    raise TypeError(f"{function.__name__}() has no argument '{name}'; {advice}")
+            try:
+                signature.bind(*args, **named)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}(): {error}") from None
             return function(options(*args, **named))
 
-        signature = inspect.signature(options)
         returned = inspect.signature(function).return_annotation
         taken.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
-        meanings = describe(options)  # type: ignore[arg-type]
         listed = "\n".join(f"{name}: {text}." for name, text in meanings.items())
         first, rest = inspect.getdoc(function).split("\n\n", 1)  # type: ignore[union-attr]
         taken.__doc__ = f"{first}\n\nArgs:\n{textwrap.indent(listed, '    ')}\n\n{rest}"

@@ -97,7 +97,7 @@ def _open(store: Store, written: str) -> Artifact:
     artifact = store.find_written(written)
     if artifact is None:
         what = "the outputs of the classifier are not all"
-        raise UserError(f"{what} in the store {store}: name that of the run, or run it again")
+        raise UserError(f"{what} in the store '{store}': name that of the run, or run it again")
     return artifact
 
 

@@ -79,7 +79,7 @@ class Restorer:
         artifact = self._store.find_written(written)
         if artifact is None:
             raise FigureUnavailable(
-                f"{what} is not in the store {self._store}; name the store of the run "
+                f"{what} is not in the store '{self._store}'; name the store of the run "
                 "(--store), or repeat the run"
             )
         return artifact

@@ -39,7 +39,6 @@ from oodbench.runs.folds import Folds, texts_by_name
 from oodbench.runs.options import RunOptions
 from oodbench.runs.overlaps import find_overlaps
 from oodbench.runs.repeated import repeat
-from oodbench.runs.sizes import Sets
 from oodbench.store.artifacts import Store
 from oodbench.store.opening import open_store
 from oodbench.store.paths import RUNS, expanded
@@ -132,6 +131,8 @@ def _refuse_too_many_scores(planned: Planned, jobs: Mapping[Ref, Job]) -> None:
     request = planned.resolved.request
     if len(scores) * max(request.images_per_set, request.calibration_images) <= ROWS:
         return  # so that images are counted where sets may be smaller than was asked for, alone
+    from oodbench.runs.sizes import Sets  # imports torch
+
     needed = Plan(dict(jobs)).needed(scores)
     counts = Sets().sizes({ref: job for ref, job in jobs.items() if ref in needed})
     require_readable(sum(counts[score] for score in scores))

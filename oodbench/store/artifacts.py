@@ -135,9 +135,9 @@ class Store:
         try:
             (root / "tmp").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"the store {root} cannot be written to: {error.strerror}") from error
+            raise UserError(f"the store '{root}' cannot be written to: {error.strerror}") from error
         if not os.access(root / "tmp", os.W_OK):
-            raise UserError(f"the store {root} cannot be written to: permission denied")
+            raise UserError(f"the store '{root}' cannot be written to: permission denied")
         self._remove_abandoned()
 
     def __str__(self) -> str:

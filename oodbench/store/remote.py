@@ -65,7 +65,7 @@ class RemoteStore(Store):
             self._files.pipe_file(f"{self._base}/{_WRITABLE}", b"")
         except Exception as error:  # libraries of storages raise anything
             reason = describe(error)
-            raise UserError(f"the store {self._url} cannot be written to: {reason}") from error
+            raise UserError(f"the store '{self._url}' cannot be written to: {reason}") from error
 
     def __str__(self) -> str:
         """Return its URL."""

@@ -42,7 +42,7 @@ def open_store(root: Path) -> Store:
         entries = (path for stage in _stages(root) for path in _visible(stage))
         foreign = next((path for path in entries if not _KEY.fullmatch(path.name)), None)
     except OSError as error:
-        raise UserError(f"the store {root} cannot be read: {error.strerror}") from error
+        raise UserError(f"the store '{root}' cannot be read: {error.strerror}") from error
     if foreign is not None:  # any folder may have one called tmp in it
         raise UserError(f"'{root}' is not an artifact store: '{foreign}' is no artifact")
     return Store(root)
@@ -107,7 +107,7 @@ def remove(store: Store, chosen: Collection[str]) -> int:
         UserError: if a run is using the store.
     """
     if any(is_held(path) for path in store.leases.glob("*")):
-        raise UserError(f"a run is using the store {store.root}; try again when it has ended")
+        raise UserError(f"a run is using the store '{store.root}'; try again when it has ended")
     freed = size_of(store, chosen)
     for place in chosen:
         store.discard(*place.split("/"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from oodbench.errors import InvalidData, UserError, reason_of
 from oodbench.images.geometry import BROKEN_ZIP
-from oodbench.results.files import INFO_BYTES, RECORDS_BYTES, TABLE_BYTES
+from oodbench.results.files import INFO_BYTES, RECORDS_BYTES, RUN, TABLE_BYTES
 from oodbench.results.run import Run
 from oodbench.store.validation import require_size
 
@@ -77,6 +77,8 @@ def extract_pack(path: Path, folder: Path) -> None:
         UserError: if the file cannot be read.
         InvalidData: if it is no pack, or holds anything that a pack must not.
     """
+    if (path / RUN).is_file():
+        raise UserError(f"'{path}' is a run's folder, not a pack; make one: oodbench submit {path}")
     try:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:

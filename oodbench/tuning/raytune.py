@@ -59,8 +59,8 @@ def run_trials(
         return {}
     if is_remote(store.location) and (address or os.environ.get("RAY_ADDRESS")):
         raise UserError(
-            f"Ray Tune cannot use the store {store} on a cluster; name a folder that all machines "
-            "share, or use --engine inline"
+            f"Ray Tune cannot use the store '{store}' on a cluster; name a folder that all "
+            "machines share, or use --engine inline"
         )
     os.environ.update(ENVIRONMENT)
     known = {trial.candidate.label: _on_one_cpu(trial) for trial in trials}

@@ -138,7 +138,14 @@ MISTAKES = {
     "batches of words": ("run TINY --batch-size big", "argument --batch-size: invalid int value"),
     "no such device": ("run TINY --device tpu", "argument --device: invalid choice: 'tpu'"),
     "no such engine": ("run TINY --engine spark", "argument --engine: invalid choice: 'spark'"),
-    "no such option": ("run TINY --fast", "unrecognized arguments: --fast"),
+    "no such option": (
+        "run TINY --fast",
+        "unrecognized arguments: --fast (see 'oodbench run --help')",
+    ),
+    "no such option of an action": (
+        "store status --fast",
+        "unrecognized arguments: --fast (see 'oodbench store status --help')",
+    ),
     "no such command": ("race", "invalid choice: 'race'"),
     "set of nothing": ("run TINY --set msp", "'msp' is not PLUGIN.NAME=VALUE"),
     "set of no plugin": (
@@ -161,7 +168,7 @@ MISTAKES = {
         "run --benchmark broken.toml",
         "broken.toml: malformed TOML: Invalid value (at line 2",
     ),
-    "unknown key in TOML": ("run --benchmark odd.toml", "odd.toml: key 'colour': "),
+    "unknown key in TOML": ("run --benchmark odd.toml", "odd.toml: unknown key 'colour'; "),
     "no such TOML": ("run --benchmark no.toml", "no.toml: cannot be read: No such file"),
     "no such folder": ("run TINY --ood ./nowhere", "./nowhere: neither an .npz file nor a folder"),
     "folder without images": ("run TINY --ood ./empty", "empty: the folder is empty"),
@@ -189,9 +196,12 @@ MISTAKES = {
     ),
     "store is a file": (
         "run --benchmark digits --store file",
-        "the store file cannot be written to",
+        "the store 'file' cannot be written to",
     ),
-    "store in a file": ("run --id digits --store file/s", "the store file/s cannot be written to"),
+    "store in a file": (
+        "run --id digits --store file/s",
+        "the store 'file/s' cannot be written to",
+    ),
     "out is a file": ("run TINY --detectors msp --out file", "cannot write the run to 'file'"),
     "out holds another run": (
         "run TINY --detectors energy --out taken",
@@ -271,7 +281,7 @@ def test_a_store_without_permission_is_a_mistake(oodbench, tmp_path: Path) -> No
     code, _, errors = oodbench("run --id digits --store locked")
     assert (code, errors) == (
         2,
-        "oodbench: the store locked cannot be written to: permission denied\n",
+        "oodbench: the store 'locked' cannot be written to: permission denied\n",
     )
 
 

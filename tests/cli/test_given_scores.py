@@ -52,10 +52,17 @@ def test_commands_on_scores_serve_them(command, line: str) -> None:
     assert command(line)[0] == 0
 
 
+def test_without_calibration_scores_a_table_has_no_row_of_accepted_images(given: Path) -> None:
+    text = (given / "table.md").read_text()
+    assert "ID accepted" not in text
+    assert "AUROC in % on each OOD set\n\n| Test set" in text
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("curves RUN", "has no training curve of this run"),
+        ("verify RUN", "is a run's folder, not a pack; make one: oodbench submit "),
+        ("curves RUN --store my/store", "the store 'my/store' has no training curve of this run"),
         ("export RUN weights", "the run has no training called '*'"),
         ("export RUN --arrays arrays", "the run was made of scores"),
         ("export RUN --guard mine guard", "the run was made of scores"),

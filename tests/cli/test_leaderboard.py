@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from made_runs import make_run
 
 from oodbench.cli import main
@@ -22,7 +23,9 @@ def test_writes_page_and_tables_and_names_what_is_left_out(tmp_path: Path, capsy
     assert main(line.split()) == 0
     output, errors = capsys.readouterr()
     assert output == f"1 tables, 2 entries: {site / 'index.html'}\n"
-    assert errors.startswith(f"left out: {tmp_path / 'runs' / 'bad'}: ")
+    bad = tmp_path / "runs" / "bad"
+    assert errors.startswith(f"left out: {bad}: 'run.json' is damaged")
+    assert errors.count(str(bad)) == 1
     assert copy.read_text() == (site / "leaderboard.md").read_text()
 
 
@@ -31,7 +34,21 @@ def test_a_folder_that_is_not_there_is_exit_code_2(tmp_path: Path, capsys) -> No
     assert "is not a folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_folders_with_nothing_to_show_are_exit_code_2(tmp_path: Path, capsys, content) -> None:
+    (runs := tmp_path / "runs").mkdir()
+    if content:
+        (runs / "run.json").write_text(content)
+    assert main(["leaderboard", str(runs), "--out", str(tmp_path / "site"), "--quiet"]) == 2
+    output, errors = capsys.readouterr()
+    assert errors.endswith(f"oodbench: no run, pack or published figures to show in '{runs}'\n")
+    assert errors.startswith("left out" if content else "oodbench")
+    assert output == ""
+    assert not (tmp_path / "site").exists()
+
+
 def test_an_out_that_is_a_file_is_exit_code_2(tmp_path: Path, capsys) -> None:
+    make_run(tmp_path / "run")
     (tmp_path / "file").write_text("")
     assert main(["leaderboard", str(tmp_path), "--out", str(tmp_path / "file")]) == 2
     assert "cannot write the leaderboard" in capsys.readouterr().err

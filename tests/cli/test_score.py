@@ -150,8 +150,9 @@ def test_a_picture_without_a_score_costs_its_own_row(
 @pytest.mark.parametrize(
     ("line", "reason"),
     {
-        "no guard": (["TMP", "picture.png"], "holds no guard"),
+        "no guard": (["TMP", "CARD"], "holds no guard"),
         "no pictures": (["GUARD", "TMP"], "holds no pictures"),
+        "nothing there": (["GUARD", "pictrues"], "'pictrues' does not exist"),
         "a rate that is none": (["GUARD", "x.png", "--alpha", "5"], "'5' is not a number between"),
         "a rate in words": (["GUARD", "x.png", "--alpha", "low"], "'low' is not a number"),
     }.values(),
@@ -163,7 +164,7 @@ def test_mistakes_are_one_sentence(
     reason: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    named = {"GUARD": str(guard), "TMP": str(tmp_path)}
+    named = {"GUARD": str(guard), "TMP": str(tmp_path), "CARD": str(guard / "card.json")}
     try:
         code = main(["score", *(named.get(word, word) for word in line)])
     except SystemExit as error:

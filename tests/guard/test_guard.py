@@ -164,11 +164,41 @@ def test_images_come_as_bytes_or_numbers_in_any_batch(run: Run, store: Path, gua
         (torch.zeros(2, 1, 8, 8, dtype=torch.int64), "neither uint8 nor"),
         (np.zeros((2, 8, 8)), r"images are float64 \(2, 8, 8\), not uint8"),
         ("picture.png", "images are str"),
+        (np.zeros((64, 64, 3), np.uint8), r"may be one image .* pass one as images\[None\]"),
+        (np.zeros((2, 8, 8, 4), np.uint8), r"not uint8 \(n, h, w\), \(n, h, w, 1\) or"),
     ],
 )
 def test_other_images_are_refused(guards: Path, images: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         oodbench.load_guard(guards / "msp")(images)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shape", "own", "expected"),
+    [
+        ((64, 64, 3), (1, 8, 8), True),  # channels last
+        ((64, 64, 1), (1, 8, 8), True),
+        ((64, 64, 4), (3, 32, 32), True),
+        ((3, 64, 64), (1, 8, 8), True),  # channels first
+        ((3, 32, 32), (3, 32, 32), True),
+        ((3, 8, 8), (1, 8, 8), False),  # grey images of the guard's own geometry
+        ((64, 32, 32), (3, 32, 32), False),
+        ((1, 64, 64), (3, 32, 32), False),  # one grey image either way
+        ((2, 64, 48), (1, 8, 8), False),
+        ((64, 64, 64), (1, 8, 8), False),
+    ],
+)
+def test_an_array_that_may_be_one_image_is_told_from_grey_images(shape, own, expected) -> None:
+    assert module.may_be_one(shape, own) == expected
+
+
+def test_one_image_and_grey_images_can_be_told_to_a_guard(guards: Path) -> None:
+    guard = oodbench.load_guard(guards / "msp")
+    photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    assert len(guard(photograph[None]).scores) == 1
+    grey = np.ascontiguousarray(photograph.transpose(2, 0, 1))
+    expected = np.concatenate([guard(each[None]).scores for each in grey])
+    assert guard(grey[..., None]).scores == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_callers_random_numbers_stay_as_they_are(run: Run, store: Path, guards: Path) -> None:

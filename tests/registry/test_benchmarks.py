@@ -52,7 +52,11 @@ def test_every_field_can_be_given(tmp_path: Path) -> None:
         (LEAST + "oops\n", r"malformed TOML: .*line 5, column 5"),
         (LEAST.replace("]", ""), r"malformed TOML: .*line 4"),
         (LEAST + LEAST, r"malformed TOML: .*line 5"),
-        (LEAST + "colour = 1\n", "key 'colour'"),
+        (LEAST + "colour = 1\n", "unknown key 'colour'"),
+        (
+            LEAST.replace("classifier", "clasifier"),
+            r"unknown key 'clasifier'; did you mean 'classifier'\?$",
+        ),
         (LEAST.replace('id = "digits"\n', ""), "key 'id'"),
         (LEAST.replace('["uniform"]', '"uniform"'), "key 'ood'"),
         (LEAST.replace('["uniform"]', "[]"), "key 'ood': names no data set"),

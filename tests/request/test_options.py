@@ -40,8 +40,11 @@ def test_python_has_every_option_with_its_meaning(name: str) -> None:
 def test_python_takes_what_is_compared_by_position_and_the_rest_by_name() -> None:
     kinds = {each.kind for each in list(inspect.signature(oodbench.run).parameters.values())[2:]}
     assert kinds == {inspect.Parameter.KEYWORD_ONLY}
-    with pytest.raises(TypeError, match="unexpected keyword argument 'detector'"):
+    wrong = r"^run\(\) has no argument 'detector'; did you mean 'detectors'\?$"
+    with pytest.raises(TypeError, match=wrong):
         oodbench.run("digits", detector=["msp"])
+    with pytest.raises(TypeError, match=r"^run\(\): too many positional arguments$"):
+        oodbench.run("digits", ["msp"], 3)
     with pytest.raises(UserError, match="unknown engine 'rays'"):
         oodbench.run("digits", ["msp"], engine="rays")
 

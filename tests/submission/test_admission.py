@@ -143,7 +143,7 @@ def test_without_a_verifier_packs_are_left_out(honest: Run, tmp_path: Path) -> N
     found = read_leaderboard([tmp_path])
     assert found.boards == []
     (skipped,) = found.skipped
-    assert skipped.reason == f"'{tmp_path / 'theirs.zip'}' was not verified"
+    assert skipped.reason == "was not verified"
 
 
 def test_what_is_no_pack_is_named(verifier: Verifier, tmp_path: Path) -> None:
