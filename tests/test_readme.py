@@ -21,6 +21,7 @@ from oodbench.report.merging import texts_of
 from oodbench.report.tables import render, table_files
 from oodbench.results.columns import MEASURES
 from oodbench.results.run import read_run
+from oodbench.runs.options import RunOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (
@@ -53,6 +54,12 @@ def test_commands_in_documents_are_accepted(command: str) -> None:
             build_parser().parse_args([*arguments, "--help"])
     else:
         assert build_parser().parse_args(arguments).command
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if "run --" in each])
+def test_runs_in_documents_name_their_detectors(command: str) -> None:
+    options = build_parser().parse_args(shlex.split(command, comments=True)[1:])
+    assert options.locked is not None or tuple(options.detectors) != RunOptions().detectors
 
 
 def test_documents_show_many_commands() -> None:
