@@ -1,6 +1,8 @@
-"""A benchmark of out-of-distribution detectors; see `run`.
+"""A benchmark of out-of-distribution detectors.
 
-``oodbench.run(id="digits", detectors=["energy", "msp"])`` does what the command line does.
+``oodbench.run(id="digits", detectors=["energy", "msp"])`` does what the command line does. It
+returns a `Run`, which `read_run` reads from its folder; `evaluate` and `import_openood` make one
+of scores computed elsewhere. `load_guard` opens an exported detector, a `Guard`.
 """
 
 from __future__ import annotations
@@ -40,3 +42,8 @@ def __getattr__(name: str) -> Any:
 
         return {"Guard": Guard, "load_guard": load_guard}[name]
     raise AttributeError(f"module 'oodbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """Return the names that the package offers, for completion."""
+    return sorted({*globals(), *__all__})

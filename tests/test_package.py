@@ -20,6 +20,11 @@ def test_every_name_that_is_offered_is_there(name: str) -> None:
     assert getattr(oodbench, name).__name__ == name
 
 
+def test_every_name_that_is_offered_is_completed() -> None:
+    assert set(oodbench.__all__) <= set(dir(oodbench))
+    assert all(f"`{name}`" in str(oodbench.__doc__) for name in oodbench.__all__ if name != "run")
+
+
 @pytest.mark.parametrize("package", ["oodbench.contracts", "oodbench.measures", "oodbench.testing"])
 def test_every_public_name_of_a_package_is_there(package: str) -> None:
     module = importlib.import_module(package)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
-from oodbench.cli.output import as_markup, print_ansi, say, say_left_out, width
+from oodbench.cli.output import as_markup, complain, print_ansi, say, say_left_out, width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,7 +64,12 @@ def execute_run(options: argparse.Namespace) -> int:
 
     with Progress(quiet=options.quiet) as progress:
         finished = run(**arguments.read(options, RunOptions), observer=progress)
-    if not options.quiet:
+    if options.quiet:
+        from oodbench.report.footnotes import failures
+
+        for failure in failures(finished.records):
+            complain(f"Failed: {failure}")
+    else:
         _print_run(finished)
     failed = (finished.records["status"] == "failed").any()
     agrees = options.locked is None or _agrees(finished, options.locked, quiet=options.quiet)
@@ -78,11 +83,14 @@ def _agrees(finished: Run, locked: Path, *, quiet: bool) -> bool:
     from oodbench.results.run import read_run
 
     found = compare(read_run(locked), finished)
-    if not quiet and found.changes:
+    agrees = all(change.verdict == "within noise" for change in found.changes)
+    if quiet and not agrees:
+        complain(f"figures are not those of {locked}")
+    elif not quiet and found.changes:
         print_ansi(terminal(report(found), width()))
     elif not quiet:
         say(f"all figures are those of {locked}")
-    return all(change.verdict == "within noise" for change in found.changes)
+    return agrees
 
 
 def _print_run(finished: Run) -> None:

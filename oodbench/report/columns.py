@@ -101,4 +101,4 @@ def checked(metrics: Sequence[str]) -> tuple[str, ...]:
     for name in metrics:
         if name not in COLUMNS:
             raise UnknownName("measure", name, COLUMNS)
-    return tuple(metrics)
+    return tuple(dict.fromkeys(metrics))

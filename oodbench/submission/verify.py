@@ -147,7 +147,7 @@ def _check_protocol(run: Run, definition: Definition) -> Iterator[str]:
     prints = request["fingerprints"]
     found = {definition.id_title: prints["test"], **prints["ood"]}
     for title, images in definition.sets.items():
-        if found.get(title) != images.fingerprint:
+        if title in found and found[title] != images.fingerprint:
             yield f"the images of {title} are not those of the benchmark (another fingerprint)"
     if definition.train is not None and prints["train"] != definition.train.fingerprint:
         yield f"the training images of {definition.id_title} are not those of the benchmark"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oodbench.contracts import Detector, parameters
-from oodbench.errors import InvalidParameter
+from oodbench.errors import InvalidParameter, PluginError
 from oodbench.registry.lookup import Entry
 
 
@@ -58,8 +58,13 @@ def list_candidates(
         images: number of training images.
         samples: settings besides the default at most.
         seed: draws them.
+
+    Raises:
+        PluginError: if the space names what is no parameter.
     """
     present = parameters(default)
+    if unknown := default.space.keys() - present.keys():
+        raise PluginError(f"space names {sorted(unknown)}, which are not parameters")
     space = {name: values for name, values in default.space.items() if name not in fixed}
     start = {name: present[name] for name in space}
     grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]

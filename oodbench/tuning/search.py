@@ -9,7 +9,7 @@ from pathlib import Path
 from oodbench.contracts import Benchmark, Need
 from oodbench.engine import Observer, Outcomes
 from oodbench.engine.inline import run_inline
-from oodbench.errors import UserError
+from oodbench.errors import PluginError, UserError
 from oodbench.identity.keys import digest
 from oodbench.plan.jobs import Ref
 from oodbench.registry.composition import parameters_for
@@ -95,10 +95,11 @@ def tune(
     validation = find_validation(options, outliers, images, known)
     resolved, benchmark = validation.resolved, validation.benchmark
     seed = benchmark.selection_seed
-    candidates = _list_all(resolved, options, known, samples, seed)
+    candidates, broken = _list_all(resolved, options, known, samples, seed)
     tunable = {each.name for each in candidates if each.number}
     if not tunable:
-        raise UserError("none of these detectors has parameters to tune")
+        reasons = (f"{name}: {reason}" for name, reason in broken.items())
+        raise UserError("; ".join(["none of these detectors has parameters to tune", *reasons]))
     candidates = [each for each in candidates if each.name in tunable]
     opened = open_store(store)
     search = plan_search(resolved.request, candidates, opened)
@@ -109,8 +110,10 @@ def tune(
         benchmark=tuned_benchmark(benchmark, options.parameters or {}, found),
         found=found,
         detectors=list(resolved.request.detectors),
-        untunable=[name for name in resolved.request.detectors if name not in tunable],
-        broken=resolved.broken,
+        untunable=[
+            name for name in resolved.request.detectors if name not in tunable | broken.keys()
+        ],
+        broken=resolved.broken | broken,
         unsuited=resolved.unsuited,
         sets=resolved.request.titles()[1:],
         missing=resolved.missing,
@@ -120,22 +123,21 @@ def tune(
 
 def _list_all(
     resolved: Resolved, options: Options, known: Registry, samples: int, seed: int
-) -> list[Candidate]:
+) -> tuple[list[Candidate], dict[str, str]]:
+    """Return the settings to try, and why there are none of some detectors, by name."""
     train = resolved.request.train
     images = len(train.positions(train.load().labels))
-    return [
-        candidate
-        for name, default in resolved.request.detectors.items()
-        if not asks_for(default, Need.VALIDATION)  # or it would have seen what it is chosen by
-        for candidate in list_candidates(
-            known.detectors[name],
-            default,
-            parameters_for(type(default), options.parameters or {}),
-            images,
-            samples,
-            seed,
-        )
-    ]
+    found: list[Candidate] = []
+    broken = {}
+    for name, default in resolved.request.detectors.items():
+        if asks_for(default, Need.VALIDATION):
+            continue  # or it would have seen what it is chosen by
+        fixed = parameters_for(type(default), options.parameters or {})
+        try:
+            found += list_candidates(known.detectors[name], default, fixed, images, samples, seed)
+        except PluginError as error:
+            broken[name] = str(error)
+    return found, broken
 
 
 def _choose_engine(engine: str, address: str | None, search: Search) -> str:

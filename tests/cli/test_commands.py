@@ -94,6 +94,14 @@ def test_a_failed_detector_is_exit_code_1_and_in_the_table(oodbench, install) ->
     assert "Traceback" not in output + errors
 
 
+def test_a_quiet_run_says_what_failed(oodbench, install) -> None:
+    source = DETECTORS.replace("return [Brightness,", "return [RaisesInFit, Brightness,")
+    install("samples", source)
+    code, output, errors = oodbench("run TINY --detectors raises-in-fit,confidence --quiet")
+    assert (code, output) == (1, "")
+    assert errors.startswith("Failed: raises-in-fit: fit raises-in-fit: ZeroDivisionError: no luck")
+
+
 def test_a_plugin_that_cannot_be_imported_is_exit_code_1_and_in_the_table(
     oodbench, install
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from oodbench.errors import PluginError
 from oodbench.registry.lookup import load_registry
 from oodbench.tuning.candidates import list_candidates
 
@@ -32,6 +33,12 @@ def test_a_default_that_is_not_in_the_space_is_tried_too() -> None:
     found = candidates("knn", neighbours=7)
     assert settings(found)[0] == {"neighbours": 7}
     assert len(found) == 1 + 5
+
+
+def test_a_space_of_what_is_no_parameter_is_the_plugins_fault(monkeypatch) -> None:
+    monkeypatch.setattr(LOADED.detectors["knn"].target, "space", {"neighbors": (1, 5)})
+    with pytest.raises(PluginError, match=r"space names \['neighbors'\], which are not parameters"):
+        candidates("knn")
 
 
 def test_given_parameters_keep_their_values() -> None:

@@ -12,6 +12,7 @@ from oodbench.engine.progress import Progress
 from oodbench.errors import UserError
 from oodbench.request.options import Options
 from oodbench.tuning.search import Tuning, tune
+from oodbench_posthoc.knn import NearestNeighbours
 
 SETS = ["Inverted ID", "Jigsaw ID", "Mixed ID"]
 
@@ -94,6 +95,16 @@ def test_what_cannot_be_tuned_is_named(search) -> None:
     assert list(tuning.detectors) == ["maxlogit", "signed", "validated"]
     with pytest.raises(UserError, match="none of these detectors has parameters to tune"):
         search("maxlogit")
+
+
+def test_a_wrong_space_is_the_fault_of_one_detector(search, monkeypatch) -> None:
+    monkeypatch.setattr(NearestNeighbours, "space", {"neighbors": (1, 5)})
+    tuning = search("knn", "signed")
+    assert [each.detector for each in tuning.found] == ["signed"]
+    assert "space names ['neighbors']" in tuning.broken["knn"]
+    assert list(tuning.untunable) == []
+    with pytest.raises(UserError, match="has parameters to tune; knn: space names"):
+        search("knn")
 
 
 def test_odin_or_knn_gets_better(search) -> None:
