@@ -67,7 +67,7 @@ def _draw(
     title: str,
     fails: Callable[[Judged], Flags],
     heading: str,
-    description: str,
+    caption: str,
 ) -> list[Plot]:
     """Return a heat map, or nothing where there are no two classes."""
     found = {
@@ -83,9 +83,9 @@ def _draw(
     )
     if len(classes) > MOST_CLASSES:
         worst = np.argsort(-values.mean(axis=0), kind="stable")[:MOST_CLASSES]
-        description += f" The {MOST_CLASSES} of {len(classes)} classes with the largest mean."
+        caption += f" The {MOST_CLASSES} of {len(classes)} classes with the largest mean."
         classes, values = [classes[number] for number in worst], values[:, worst]
     largest = max(10.0, float(np.nanmax(values)))
     names = [shown.class_name(title, label) for label in classes]
     figure = heat_map(values, list(found), names, label="%", largest=largest)
-    return [finish(figure, heading, description)]
+    return [finish(figure, heading, caption)]

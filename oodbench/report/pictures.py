@@ -36,13 +36,20 @@ class Plot:
 
     Attributes:
         title: what it shows.
-        description: the same for those who cannot see it, with what there is to say about it.
+        caption: how to read it, and how certain it is; short, whatever it shows.
+        values: what it shows, in words; empty where a table has the same.
         svg: the image.
     """
 
     title: str
-    description: str
+    caption: str
+    values: str
     svg: bytes
+
+    @property
+    def description(self) -> str:
+        """Return the plot in words, for those who cannot see it."""
+        return f"{self.caption} {self.values}".rstrip()
 
 
 def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -60,11 +67,11 @@ def plain(name: str) -> str:
     return clean(name).replace("$", r"\$")
 
 
-def finish(figure: Figure, title: str, description: str) -> Plot:
-    """Return a drawn figure with a description in words."""
+def finish(figure: Figure, title: str, caption: str, values: str = "") -> Plot:
+    """Return a drawn figure with its description in words, as in `Plot`."""
     output = io.BytesIO()
     figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
-    return Plot(clean(title), clean(description), output.getvalue())
+    return Plot(clean(title), clean(caption), clean(values), output.getvalue())
 
 
 def heat_map(

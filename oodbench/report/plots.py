@@ -144,10 +144,10 @@ def _curves(
         axes.remove()
     handles, labels = _legend(every[: len(shown.sets)])
     figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
-    text = f"A panel for each OOD set: {', '.join(shown.sets)}."
+    text = "A panel for each OOD set."
     if len(shown.detectors) > len(best):
         text += f" The {len(best)} detectors with the largest mean AUROC."
-    return finish(figure, title, text)
+    return finish(figure, title, text, f"The sets: {', '.join(shown.sets)}.")
 
 
 def _legend(every: Sequence[Axes]) -> tuple[list[Any], list[str]]:
@@ -207,7 +207,7 @@ def _histograms(shown: Shown, detector: str) -> Plot:
             axes.set(yticks=[], xlim=(edges[0], edges[-1]))
             axes.tick_params(labelbottom=title == titles[-1])
         every[-1].set_xlabel("score; larger = more likely out-of-distribution")
-    text = f"Histograms of the ID set {shown.id_dataset} (top) and of each OOD set on one scale."
+    text = f"The ID set {shown.id_dataset} (top) and each OOD set."
     return finish(figure, f"Scores of {detector}", text)
 
 
@@ -235,7 +235,8 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
         f"{name} {area:.2f} % in {seconds:.3g} s"
         for name, (seconds, area) in zip(names, points, strict=True)
     ]
-    return finish(figure, "AUROC against cost", f"{'; '.join(described)}.")
+    text = "Mean over the OOD sets, against the time to fit and to score the images of all of them."
+    return finish(figure, "AUROC against cost", text, f"{'; '.join(described)}.")
 
 
 def _name_points(

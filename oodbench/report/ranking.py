@@ -72,5 +72,5 @@ def draw_mean_ranks(ranks: MeanRanks) -> Plot:
         ranks.draw_on(axes, [plain(name) for name in ranks.names])
         order = np.argsort(ranks.ranks, kind="stable")
         listed = ", ".join(f"{ranks.names[number]} {ranks.ranks[number]:.2f}" for number in order)
-        description = f"{ranks.describe()} Mean ranks: {listed}."
-        return finish(figure, "Mean ranks over the OOD sets", description)
+        title = "Mean ranks over the OOD sets"
+        return finish(figure, title, ranks.describe(), f"Mean ranks: {listed}.")

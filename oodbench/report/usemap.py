@@ -176,7 +176,8 @@ def draw_use_map(shown: Shown) -> Plot:
         "Which detector costs least in use",
         "At each share of OOD inputs, and cost of an accepted OOD input or error in rejected good "
         "inputs, the choice with the smallest risk, each detector at its best threshold. Pale: its "
-        f"lead is within chance ({unsupported} % of the map). Shares of the map: {listed}.",
+        f"lead is within chance ({unsupported} % of the map).",
+        f"Shares of the map: {listed}.",
     )
 
 

@@ -69,6 +69,17 @@ def test_three_detectors_have_a_diagram_of_ranks(tmp_path: Path) -> None:
     assert "Mean ranks over the OOD sets" in text
 
 
+def test_captions_hold_caveats_and_no_listings(tmp_path: Path) -> None:
+    pytest.importorskip("scikit_posthocs")
+    detectors = {f"detector-{number:02}": number / 30 for number in range(30)}
+    text = run_page(make_run(tmp_path, detectors))
+    captions = re.findall("<figcaption>(.*?)</figcaption>", text)
+    assert any("is within chance (" in caption for caption in captions)
+    assert any("Friedman" in caption and "Nemenyi" in caption for caption in captions)
+    assert sum("detector-07" in caption for caption in captions) == 1  # its histogram
+    assert re.search('alt="Mean ranks over the OOD sets[^"]* detector-07 ', text)
+
+
 def test_equal_runs_give_equal_pages(tmp_path: Path) -> None:
     first, second = (run_page(make_run(tmp_path / name, {"msp": 1.0})) for name in "ab")
     assert first == second
