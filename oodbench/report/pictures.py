@@ -39,12 +39,14 @@ class Plot:
         caption: how to read it, and how certain it is; short, whatever it shows.
         values: what it shows, in words; empty where a table has the same.
         svg: the image.
+        width: of the image, in inches.
     """
 
     title: str
     caption: str
     values: str
     svg: bytes
+    width: float
 
     @property
     def description(self) -> str:
@@ -71,7 +73,8 @@ def finish(figure: Figure, title: str, caption: str, values: str = "") -> Plot:
     """Return a drawn figure with its description in words, as in `Plot`."""
     output = io.BytesIO()
     figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
-    return Plot(clean(title), clean(caption), clean(values), output.getvalue())
+    content = output.getvalue()
+    return Plot(clean(title), clean(caption), clean(values), content, figure.get_figwidth())
 
 
 def heat_map(

@@ -42,13 +42,15 @@ class Plots:
         curves: ROC and precision-recall curves.
         scores: a histogram for each detector.
         classes: which classes are rejected or accepted.
-        missing: a sentence for each plot that there is none of.
+        classless: a sentence about the sets whose classes are not shown; empty without any.
+        missing: a sentence for each plot of the overview that there is none of.
     """
 
     overview: Sequence[Plot]
     curves: Sequence[Plot]
     scores: Sequence[Plot]
     classes: Sequence[Plot]
+    classless: str
     missing: Sequence[str]
 
 
@@ -77,17 +79,17 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
             ),
         ]
         scores = [_histograms(shown, detector) for detector in shown.detectors]
-        accepted, unlabelled = accepted_classes(shown)
+        accepted, classless = accepted_classes(shown)
         classes = [*rejected_classes(shown), *accepted]
-        missing = [unlabelled] if unlabelled else []
         if any(judged.limit is None for judged in shown.judged.values()):
-            missing = ["No classes are shown: without calibration scores there is no threshold."]
+            classless = "No classes are shown: without calibration scores there is no threshold."
+        missing = []
         for draw in (partial(draw_use_map, shown), partial(_mean_ranks, records)):
             try:
                 overview.append(draw())
             except FigureUnavailable as error:
                 missing.append(str(error))
-    return Plots(overview, curves, scores, classes, missing)
+    return Plots(overview, curves, scores, classes, classless, missing)
 
 
 def _mean_ranks(records: pd.DataFrame) -> Plot:
@@ -225,11 +227,12 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
         if not (pd.isna(seconds) or pd.isna(area)):  # of scores computed elsewhere there are none
             names.append(detector)
             points.append((max(float(seconds), 1e-3), float(area)))
-    axes.set(xscale="log", xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
+    axes.set(xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
     axes.margins(0.1)
     if points:
         across, up = zip(*points, strict=True)
         axes.scatter(across, up, color="C0", s=16)
+        _scale_costs(axes, np.array(across))
         _name_points(figure, axes, names, points)
     described = [
         f"{name} {area:.2f} % in {seconds:.3g} s"
@@ -237,6 +240,20 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
     ]
     text = "Mean over the OOD sets, against the time to fit and to score the images of all of them."
     return finish(figure, "AUROC against cost", text, f"{'; '.join(described)}.")
+
+
+def _scale_costs(axes: Axes, seconds: Values) -> None:
+    """Make the horizontal axis logarithmic, a decade long at least, its labels apart."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    decades = np.log10(seconds)
+    margin = max(0.1 * np.ptp(decades), (1 - np.ptp(decades)) / 2)
+    low, high = decades.min() - margin, decades.max() + margin
+    axes.set(xscale="log", xlim=(10**low, 10**high))
+    if high - low < 2:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _name_points(

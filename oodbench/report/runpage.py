@@ -25,6 +25,7 @@ _FACTS = ("benchmark", "plugins", "versions", "hardware", "precision", "wall_sec
 
 _UNDRAWN = Plots(
     *([],) * 4,
+    classless="",
     missing=["Plots and images are of one fold each: oodbench report RUN --fold NAME shows them."],
 )
 """The plots of a run with folds."""
@@ -52,12 +53,6 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
         shown = read_shown(run)
         plots = draw_plots(run.records, shown)
         galleries, unseen = make_galleries(shown, images or {})
-    missing = list(plots.missing)
-    if unseen:
-        missing.append(
-            f"No images of {', '.join(unseen)} are shown: they are not available as the run saw "
-            "them (oodbench report RUN --data DIR says where images are)."
-        )
     return (
         environment.from_string(_asset("run.html")).render(
             title=clean(f"Run of benchmark {run.info.get('benchmark', 'unknown')}"),
@@ -66,7 +61,9 @@ def run_page(run: Run, images: Mapping[str, Images] | None = None) -> str:
             failures=report.failures,
             plots=plots,
             galleries=galleries,
-            missing=[clean(sentence) for sentence in missing],
+            missing=[clean(sentence) for sentence in plots.missing],
+            classless=clean(plots.classless),
+            unseen=clean(", ".join(unseen)),
             prevalence=_prevalence(run),
             encode=_encode,
             marks=_marks,

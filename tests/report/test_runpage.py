@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import SETS, make_run
+from made_runs import COUNTS, SETS, make_run, predictions_of
 from scipy.integrate import trapezoid
 from sklearn.metrics import roc_auc_score
 
 from oodbench.cli import main
-from oodbench.report.plots import _pr, _roc, draw_plots
+from oodbench.report.pictures import new_figure
+from oodbench.report.plots import _pr, _roc, _scale_costs, draw_plots
 from oodbench.report.runpage import run_page
 from oodbench.report.samples import read_shown
 
@@ -51,6 +53,36 @@ def test_a_page_says_what_it_cannot_show(tmp_path: Path) -> None:
     assert text.count("No images of Digits, Glyphs, Uniform are shown") == 1
     assert "Sets without classes are not shown: Glyphs, Uniform." in text
     assert "needs at least three detectors" in text
+
+
+def test_what_is_not_shown_is_said_where_it_is_missed(tmp_path: Path) -> None:
+    def black(positions: np.ndarray) -> np.ndarray:
+        return np.zeros((len(positions), 1, 8, 8), np.uint8)
+
+    text = run_page(make_run(tmp_path), {"Glyphs": black})
+    places = ["needs at least three", "<h2>Curves", "<h2>Classes", "Sets without classes"]
+    places += ["<h2>Images that", "No images of Digits, Uniform are shown", "<h2>What made it"]
+    assert sorted(places, key=text.index) == places
+
+
+def test_a_heat_map_of_many_classes_spans_the_page(tmp_path: Path) -> None:
+    predictions = predictions_of((0,))
+    predictions.loc[predictions["dataset"] == SETS[0], "label"] = np.arange(COUNTS[SETS[0]]) % 20
+    text = run_page(make_run(tmp_path, {"msp": 1.0}, predictions=predictions))
+    (wide,) = re.findall(r'<figure class="wide">.*?</figure>', text, re.DOTALL)
+    assert "Classes of Glyphs that are accepted" in wide
+
+
+@pytest.mark.parametrize("highest", [0.021, 0.1, 0.35, 1.9, 2.1, 30, 5e5])
+def test_labels_of_costs_stay_apart(highest: float) -> None:
+    figure, (axes,) = new_figure(1, 1, 6, 4.5)
+    _scale_costs(axes, np.array([0.02, highest]))
+    figure.draw_without_rendering()
+    labels = axes.get_xticklabels() + axes.get_xticklabels(minor=True)
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    inside = sorted(box.extents[[0, 2]].tolist() for box in boxes)
+    assert len(inside) >= 3
+    assert all(left[1] + 5 < right[0] for left, right in pairwise(inside))
 
 
 def test_a_page_shows_images_that_are_at_hand(tmp_path: Path) -> None:
