@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import sys
 import traceback
 from collections.abc import Iterable
 
@@ -108,14 +109,35 @@ LONGEST = 10_000
 """Characters of an exception's message that are kept."""
 
 
+LIBRARIES = frozenset({"numpy", "pluggy", "torch"}) | sys.stdlib_module_names
+"""Packages whose lines say less than the line that called them."""
+
+
 def describe(error: BaseException) -> str:
-    """Return an exception as one line that ends with the place where it was raised."""
+    """Return an exception as one line that ends with the line of code at fault, if one is known."""
     if isinstance(error, PluginAborted):
         error = error.raised
     text = " ".join(str(error).split())[:LONGEST]  # records with longer texts are not read
     name = type(error).__name__
     line = f"{name}: {text}" if text else name
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames:
-        line += f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})"
-    return line
+    place = _place_of(error)
+    return f"{line} ({place})" if place else line
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the line of code at fault, such as ``"file.py:3"``; empty if none is known.
+
+    It is the plugin's last line. An error without any has the last line of oodbench, so that a
+    fault of oodbench can be found, unless its message already says what is wrong with a plugin or
+    a request, or it was raised by the import or the registration of a plugin.
+    """
+    own = outside = package = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        place = f"{frame.f_code.co_filename.rpartition('/')[2]}:{number}"
+        if package == "oodbench":
+            own = place
+        elif package not in LIBRARIES:
+            outside = place
+    said = isinstance(error, PluginError | UserError) or package in ("importlib", "pluggy")
+    return outside or ("" if said else own)

@@ -7,11 +7,12 @@ import math
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from oodbench.contracts import Dataset, ImageSet
-from oodbench.errors import InvalidData, reason_of
+from oodbench.errors import InvalidData, PluginError, reason_of
 from oodbench.images.subsets import ClassSubset
 
 CHUNK = 1_000
@@ -100,6 +101,24 @@ def check_images(images: ImageSet, source: Path | str) -> ImageSet:
             "where there is none"
         )
     return ImageSet(images.images, labels.astype(np.int64), images.note)
+
+
+def shape_of(dataset: Dataset) -> tuple[int, int, int]:
+    """Return the shape of a data set's images, (c, h, w).
+
+    Raises:
+        PluginError: if that is not what the data set declares.
+    """
+    shape: Any = getattr(dataset, "shape", None)
+    match shape:
+        case (1 | 3, int() | np.integer() as height, int() | np.integer() as width) if (
+            height > 0 and width > 0
+        ):
+            return int(shape[0]), int(height), int(width)
+    raise PluginError(
+        f"{type(dataset).__name__}.shape is {shape}; it must be (c, h, w) with 1 or 3 channels, "
+        "such as (1, 28, 28)"
+    )
 
 
 def to_geometry(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

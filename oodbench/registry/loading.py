@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ from typing import Any
 import pluggy
 
 from oodbench.contracts import GROUP
-from oodbench.errors import describe
+from oodbench.errors import PluginError, describe
 from oodbench.registry import hookspecs
 from oodbench.registry.isolation import isolated
 
@@ -96,8 +96,11 @@ class Plugins:
             return  # an environment may list one distribution twice
         try:
             with isolated():
-                self._manager.register(point.load(), name=identity)
+                module = point.load()
+                self._manager.register(module, name=identity)
                 self._manager.check_pending()
+            if not self._manager.get_hookcallers(module):
+                raise PluginError("announces nothing; is @hookimpl missing?")
         except Exception as error:  # a third-party module may raise anything
             if self._manager.has_plugin(identity):
                 self._manager.unregister(name=identity)
@@ -119,7 +122,7 @@ class Plugins:
             found: list[Any] = []
             try:
                 with isolated():
-                    for item in list(implementation.function()):
+                    for item in _items_of(implementation.function()):
                         try:
                             found.append(read(item))
                         except Exception as error:  # as above
@@ -128,3 +131,15 @@ class Plugins:
                 self.failures.append(Failure(plugin, f"{hook}: {describe(error)}"))
             for item in found:
                 yield plugin, item
+
+
+def _items_of(returned: Any) -> list[Any]:
+    """Return the items of what a hook returned.
+
+    Raises:
+        PluginError: if it is no sequence, but a class, a path or nothing.
+    """
+    if isinstance(returned, type | str) or not isinstance(returned, Iterable):
+        shown = returned.__name__ if isinstance(returned, type) else repr(returned)
+        raise PluginError(f"must return a sequence, such as a list of classes, not {shown}")
+    return list(returned)

@@ -25,7 +25,7 @@ from oodbench.errors import (
     UserError,
     describe,
 )
-from oodbench.images.geometry import title_in
+from oodbench.images.geometry import shape_of, title_in
 from oodbench.images.sources import Source, locate
 from oodbench.images.subsets import choose_classes, split_classes
 from oodbench.images.userdata import UserImages, is_path
@@ -65,6 +65,7 @@ def make_dataset(
     try:
         with isolated():
             dataset = entry.create(**(parameters or {}).get(name, {}))
+            shape_of(dataset)
             return dataset if shape is None else dataset.fitted(shape)
     except OodbenchError:
         raise

@@ -46,9 +46,13 @@ class LostShape(LostShelf):
     def fitted(self, shape):
         raise ArithmeticError("no shape")
 
+class LostChannels(LostShelf):
+    info = Info(name="lost-channels", summary="Declares half a shape.")
+    shape = (8, 8)
+
 @hookimpl
 def oodbench_datasets():
-    return [LostShelf, LostLicence, LostShape]
+    return [LostShelf, LostLicence, LostShape, LostChannels]
 """
 
 
@@ -322,6 +326,15 @@ def test_an_ood_set_that_raises_is_left_out(install, tmp_path, tiny, name, reaso
     resolved = resolve(options, load_registry())
     assert titles(resolved) == ["Digits", "Uniform"]
     assert resolved.missing == {name: f"data set '{name}' {reason}"}
+
+
+def test_an_ood_set_of_half_a_shape_is_left_out(install, tmp_path, tiny) -> None:
+    install("lost", LOST)
+    options = Options(
+        benchmark=str(tiny), ood=["lost-channels", "uniform"], detectors=["msp"], data=tmp_path
+    )
+    reason = resolve(options, load_registry()).missing["lost-channels"]
+    assert reason.startswith("LostChannels.shape is (8, 8); it must be (c, h, w)")
 
 
 @pytest.mark.parametrize("name", ["lost-shelf", "lost-licence", "lost-shape"])
