@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from oodbench.cli import arguments
 from oodbench.cli.output import as_markup
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from oodbench.registry.lookup import Entry, Registry
+    from oodbench.testing.outcomes import Outcome
 
 SIGNS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[yellow]–[/]"}
 
@@ -48,22 +52,31 @@ def execute(options: argparse.Namespace) -> int:
     found = []
     for outcome in outcomes(plugin):
         found.append(outcome)
-        if not options.json:
-            console.print(f"{SIGNS[outcome.status]} {as_markup(outcome.purpose)}")
-            if outcome.reason:
-                console.print(f"  {outcome.status}: {as_markup(outcome.reason)}")
-    failed = sum(outcome.status == "failed" for outcome in found)
+        if outcome.status == "passed" and not options.json:
+            console.print(f"{SIGNS['passed']} {as_markup(outcome.purpose)}")
+    skipped = [outcome for outcome in found if outcome.status == "skipped"]
+    failed = [outcome for outcome in found if outcome.status == "failed"]
     if options.json:
-        print(
-            json.dumps({"plugin": entry.name, "checks": [vars(each) for each in found]}, indent=2)
-        )
+        checks = [vars(outcome) for outcome in found]
+        print(json.dumps({"plugin": entry.name, "checks": checks}, indent=2))
     else:
-        skipped = sum(outcome.status == "skipped" for outcome in found)
+        _print_others(skipped, failed, console)
+        passed = len(found) - len(failed) - len(skipped)
         console.print(
             f"\n{entry.kind} {entry.name} ({as_markup(entry.plugin.distribution)}): "
-            f"{len(found) - failed - skipped} checks passed, {failed} failed, {skipped} skipped"
+            f"{passed} checks passed, {len(failed)} failed, {len(skipped)} skipped"
         )
     return 1 if failed else 0
+
+
+def _print_others(skipped: list[Outcome], failed: list[Outcome], console: Console) -> None:
+    """Print one line for each reason to skip checks, then, last, the checks that failed."""
+    for reason, count in Counter(outcome.reason for outcome in skipped).items():
+        checks = "1 check" if count == 1 else f"{count} checks"
+        console.print(f"{SIGNS['skipped']} {checks} skipped: {as_markup(reason)}")
+    for outcome in failed:
+        console.print(f"{SIGNS['failed']} {as_markup(outcome.purpose)}")
+        console.print(f"  {as_markup(outcome.reason)}")
 
 
 def _find(name: str, loaded: Registry) -> Entry[Any]:

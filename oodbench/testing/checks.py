@@ -29,7 +29,7 @@ class Check:
     Attributes:
         plugin: the plugin's name, with the parameters that are not at their defaults.
         name: what is checked, such as ``"scores_repeat"``.
-        purpose: one sentence that says what is checked.
+        purpose: what is checked, such as ``"the object can be sent to another process"``.
         run: does it.
     """
 
@@ -81,9 +81,15 @@ def _bound(
         yield Check(
             plugin=plugin,
             name=function.__name__.removeprefix("check_"),
-            purpose=(function.__doc__ or "").partition("\n")[0],
+            purpose=_purpose_of(function),
             run=partial(function, subject),
         )
+
+
+def _purpose_of(function: Callable[[Any], None]) -> str:
+    """Return what a function checks, from the first line of its docstring, in plain text."""
+    line = (function.__doc__ or "").partition("\n")[0]
+    return line.removeprefix("Check that ").removesuffix(".").replace("`", "")
 
 
 def parametrize_with_checks(plugins: Iterable[Plugin]) -> pytest.MarkDecorator:

@@ -64,7 +64,7 @@ def check_recipe(subject: ClassifierSubject) -> None:
 
 
 def check_outputs(subject: ClassifierSubject) -> None:
-    """Check features (n, d), logits (n, k), and that the module is the head on the features."""
+    """Check that features are (n, d), logits (n, k), and the module the head on the features."""
     for shape, module in subject.built.run().items():
         images = random_images(shape)
         with torch.no_grad():

@@ -20,7 +20,7 @@ class Outcome:
 
     Attributes:
         name: of the check, such as ``"scores_repeat"``.
-        purpose: one sentence that says what is checked.
+        purpose: what is checked, such as ``"the object can be sent to another process"``.
         status: ``"passed"``, ``"failed"`` or ``"skipped"``.
         reason: one line that says why it failed or was skipped; empty if it passed.
     """

@@ -1,6 +1,7 @@
 """The commands ``new-plugin`` and ``check`` serve the author of a plugin."""
 
 import json
+import re
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_a_new_plugin_passes_every_check_once_it_is_installed(install, tmp_path,
     install("deep_sea", (folder / "deep_sea.py").read_text(encoding="utf-8"))
     assert main(["check", "deep-sea"]) == 0
     output = capsys.readouterr().out
-    assert "✓ Check that noise gets larger scores than images of the training" in output
+    assert "✓ noise gets larger scores than images of the training" in output
     assert "detector deep-sea (deep_sea-dist 1.0): 16 checks passed, 0 failed" in output
 
 
@@ -55,6 +56,22 @@ def test_what_is_wrong_with_a_plugin_is_said(install, capsys):
     output = capsys.readouterr().out
     assert "is the sign wrong? Larger must mean more OOD" in output
     assert output.count("✗") == 1
+
+
+def test_the_check_that_failed_comes_last_and_those_that_wait_for_it_in_one_line(install, capsys):
+    install("odd", BACKWARDS.replace("(dim=1)", "(dim=0)"))
+    assert main(["check", "backwards"]) == 1
+    *lines, title, reason, _, _ = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "score failed, as another check reports" in line]) == 1
+    assert re.match(r"– \d+ checks skipped: ", lines[-1])
+    assert title.startswith("✗ score works with what is declared")
+    assert reason.startswith("  scores have shape ")
+
+
+def test_a_plugin_whose_hook_is_not_marked_is_named(install, capsys):
+    install("odd", BACKWARDS.replace("@hookimpl", ""))
+    assert main(["check", "backwards"]) == 2
+    assert "is @hookimpl missing?" in capsys.readouterr().err
 
 
 def test_a_plugin_is_checked_with_the_parameters_given(install, capsys):

@@ -6,7 +6,14 @@ import pytest
 from outcomes import failures
 
 from oodbench.contracts import Detector, Info, Need
-from oodbench.testing import checks, parametrize_with_checks
+from oodbench.testing import (
+    benchmarks,
+    checks,
+    classifiers,
+    datasets,
+    detectors,
+    parametrize_with_checks,
+)
 
 TOML = """
 name = "letters"
@@ -43,8 +50,15 @@ def test_the_decorator_names_plugin_parameters_and_check():
 def test_a_check_says_what_it_is_for():
     purposes = {check.name: check.purpose for check in checks(Confidence())}
     assert purposes["fit"] == (
-        "Check that fit works with what is declared, returns self and leaves parameters alone."
+        "fit works with what is declared, returns self and leaves parameters alone"
     )
+
+
+def test_what_a_check_is_for_is_plain_text():
+    kinds = (detectors, datasets, classifiers, benchmarks)
+    functions = [function for kind in kinds for function in kind.CHECKS]
+    assert {function.__doc__.partition(" that ")[0] for function in functions} == {"Check"}
+    assert not any("`" in check.purpose for check in checks(Confidence()))
 
 
 def test_the_plugin_under_test_is_left_unfitted():
