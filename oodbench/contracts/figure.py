@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.contracts.detector import Trainable
 from oodbench.contracts.info import Info
-from oodbench.errors import FigureUnavailable
+from oodbench.errors import FigureUnavailable, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 COLUMN_WIDTH = 3.4
 """Width of a paper's column in inches; pictures of this width are legible there."""
+
+
+LONGEST_LABEL = 24
+"""Letters of a name in a picture."""
+
+
+def plain_label(name: str) -> str:
+    """Return a name for a picture: shortened in its middle, and with no formula to be read in it.
+
+    Args:
+        name: any text.
+    """
+    name = one_line(name)
+    if len(name) > LONGEST_LABEL:
+        kept = LONGEST_LABEL // 2
+        name = f"{name[: kept - 1]}…{name[-kept:]}"
+    return name.replace("$", r"\$")
 
 
 def score_range(id_scores: np.ndarray, *others: np.ndarray) -> tuple[float, float]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from oodbench.contracts.figure import plain_label
 from oodbench.report.layout import MISSING, clean
 
 if TYPE_CHECKING:
@@ -28,6 +31,16 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
 }
 """Matplotlib's settings while pictures are drawn."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the style of reports within the block; letters that the font lacks are boxes."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        yield
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,6 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
-def plain(name: str) -> str:
-    """Return a name as Matplotlib shows it as it is, without reading formulas into it."""
-    return clean(name).replace("$", r"\$")
-
-
 def finish(figure: Figure, title: str, caption: str, values: str = "") -> Plot:
     """Return a drawn figure with its description in words, as in `Plot`."""
     output = io.BytesIO()
@@ -91,14 +99,15 @@ def heat_map(
     """
     widest = max(map(len, columns))
     cell = 0.5 if widest < 5 else 0.9
-    figure, (axes,) = new_figure(1, 1, 2.5 + cell * len(columns), 1.2 + 0.3 * len(rows))
+    beside = 1.5 + 0.1 * max((len(plain_label(name)) for name in rows), default=0)
+    figure, (axes,) = new_figure(1, 1, beside + cell * len(columns), 1.2 + 0.3 * len(rows))
     image = axes.imshow(values, vmin=0, vmax=largest, cmap="viridis", aspect="auto")
-    axes.set_xticks(range(len(columns)), map(plain, columns))
+    axes.set_xticks(range(len(columns)), map(plain_label, columns))
     if widest >= 5:
         axes.tick_params(axis="x", rotation=30)
         for name in axes.get_xticklabels():
             name.set_horizontalalignment("right")
-    axes.set_yticks(range(len(rows)), map(plain, rows))
+    axes.set_yticks(range(len(rows)), map(plain_label, rows))
     for (row, column), value in np.ndenumerate(values):
         text = MISSING if math.isnan(value) else f"{value:.1f}"
         color = "k" if value > 0.6 * largest else "w"

@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from oodbench.contracts import score_range
+from oodbench.contracts.figure import plain_label, score_range
 from oodbench.errors import FigureUnavailable
 from oodbench.report.classes import accepted_classes, rejected_classes
-from oodbench.report.layout import clean
 from oodbench.report.names import Mark, find_room
-from oodbench.report.pictures import STYLE, Plot, Values, finish, heat_map, new_figure, plain
+from oodbench.report.pictures import Plot, Values, drawing, finish, heat_map, new_figure
 from oodbench.report.ranking import draw_mean_ranks, mean_ranks
 from oodbench.report.samples import Shown
 from oodbench.report.summary import summarise
@@ -25,6 +24,7 @@ from oodbench.report.usemap import draw_use_map
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 CURVES = 10
 """Detectors with a curve in each panel: as many as there are colours to tell apart."""
@@ -61,9 +61,7 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
         records: columns as in `oodbench.results.columns.RECORD`.
         shown: scores, labels and predictions of the same run.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         overview = [_aurocs(records, shown), _cost(records, shown)]
         best = _best(records, shown)
         curves = [
@@ -129,36 +127,33 @@ def _curves(
 ) -> Plot:
     columns = min(4, len(shown.sets))
     rows = math.ceil(len(shown.sets) / columns)
-    figure, every = new_figure(rows, columns, 2.6 * columns + 0.4, 2.4 * rows + 0.7)
+    width = 2.6 * columns + 0.4
+    longest = max((len(plain_label(name)) for name in best), default=0)
+    in_a_row = max(1, int(width / (0.5 + 0.1 * longest)))
+    height = 2.4 * rows + 0.3 + 0.2 * math.ceil(len(best) / in_a_row)
+    figure, every = new_figure(rows, columns, width, height)
+    lines: dict[str, Line2D] = {}
     for axes, name in zip(every, shown.sets, strict=False):
         for detector, known, unknown in shown.pairs(name):
             if detector not in best:
                 continue
             across, up = curve(known, unknown)
-            axes.plot(
-                *(across, up),
-                color=f"C{best.index(detector)}",
-                drawstyle=drawstyle,
-                label=plain(detector),
-            )
-        axes.set(title=plain(name), xlim=(0, 1), ylim=(0, 1.02), xlabel=horizontal, ylabel=vertical)
+            color = f"C{best.index(detector)}"
+            (lines[detector],) = axes.plot(across, up, color=color, drawstyle=drawstyle)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=horizontal, ylabel=vertical)
+        axes.set_title(plain_label(name))
     for axes in every[len(shown.sets) :]:
         axes.remove()
-    handles, labels = _legend(every[: len(shown.sets)])
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
+    figure.legend(
+        *(list(lines.values()), list(map(plain_label, lines))),
+        loc="outside upper center",
+        ncols=in_a_row,
+        frameon=False,
+    )
     text = "A panel for each OOD set."
     if len(shown.detectors) > len(best):
         text += f" The {len(best)} detectors with the largest mean AUROC."
     return finish(figure, title, text, f"The sets: {', '.join(shown.sets)}.")
-
-
-def _legend(every: Sequence[Axes]) -> tuple[list[Any], list[str]]:
-    """Return a handle for each detector that some panel shows."""
-    found: dict[str, Any] = {}
-    for axes in every:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
 
 
 def _roc(known: Values, unknown: Values) -> tuple[Values, Values]:
@@ -205,7 +200,7 @@ def _histograms(shown: Shown, detector: str) -> Plot:
             values = shown.judged[detector, title].scores.clip(edges[0], edges[-1])
             color = "C0" if title == shown.id_dataset else "C1"
             axes.stairs(np.histogram(values, edges)[0] / len(values), edges, fill=True, color=color)
-            axes.set_ylabel(plain(title), rotation=0, ha="right", va="center")
+            axes.set_ylabel(plain_label(title), rotation=0, ha="right", va="center")
             axes.set(yticks=[], xlim=(edges[0], edges[-1]))
             axes.tick_params(labelbottom=title == titles[-1])
         every[-1].set_xlabel("score; larger = more likely out-of-distribution")
@@ -264,7 +259,7 @@ def _name_points(
     places = axes.transData.transform(np.array(points)) * 72 / figure.dpi  # in points
     middle = float(places[:, 0].mean())
     marks = [
-        Mark(float(x), float(y), clean(name), rightwards=bool(x <= middle))
+        Mark(float(x), float(y), plain_label(name), rightwards=bool(x <= middle))
         for name, (x, y) in zip(names, places, strict=True)
     ]
     order = np.argsort([-area for _, area in points], kind="stable")
@@ -272,7 +267,7 @@ def _name_points(
         which = order[number]
         right = marks[which].rightwards
         axes.annotate(
-            plain(names[which]),
+            plain_label(names[which]),
             points[which],
             xytext=(4 if right else -4, 0),
             textcoords="offset points",

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from oodbench.contracts.figure import MeanRanks
+from oodbench.contracts.figure import MeanRanks, plain_label
 from oodbench.errors import FigureUnavailable
 from oodbench.measures.paired import Floats
 from oodbench.measures.ranks import friedman
-from oodbench.report.pictures import STYLE, Plot, finish, new_figure, plain
+from oodbench.report.pictures import Plot, drawing, finish, new_figure
 from oodbench.report.summary import summarise
 
 
@@ -65,11 +65,9 @@ def draw_mean_ranks(ranks: MeanRanks) -> Plot:
     Raises:
         FigureUnavailable: if scikit-posthocs is not installed.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure, (axes,) = new_figure(1, 1, 8, 1.2 + 0.22 * len(ranks.names))
-        ranks.draw_on(axes, [plain(name) for name in ranks.names])
+        ranks.draw_on(axes, [plain_label(name) for name in ranks.names])
         order = np.argsort(ranks.ranks, kind="stable")
         listed = ", ".join(f"{ranks.names[number]} {ranks.ranks[number]:.2f}" for number in order)
         title = "Mean ranks over the OOD sets"

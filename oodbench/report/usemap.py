@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from oodbench.contracts.figure import plain_label
 from oodbench.errors import FigureUnavailable
 from oodbench.measures.paired import Floats, two_sided_p
 from oodbench.measures.ranks import LEVEL, holm
 from oodbench.measures.use import Outcomes, Use, outcomes, risk_differences
 from oodbench.report.layout import percent
-from oodbench.report.pictures import Plot, finish, new_figure, plain
+from oodbench.report.pictures import Plot, finish, new_figure
 from oodbench.report.samples import Shown
 from oodbench.report.use import EVERYTHING, NOTHING, without_detector
 
@@ -166,7 +167,8 @@ def draw_use_map(shown: Shown) -> Plot:
         label = name if name in colours else "other detectors"
         legend[label] = legend.get(label, 0.0) + area
     for name, area in legend.items():
-        axes.fill_between([], [], color=colours[name], label=f"{plain(name)} ({100 * area:.0f} %)")
+        label = f"{plain_label(name)} ({100 * area:.0f} %)"
+        axes.fill_between([], [], color=colours[name], label=label)
     title = "share of the map\npale: lead within chance"
     figure.legend(loc="outside right upper", frameon=False, title=title, alignment="left")
     listed = ", ".join(f"{name} {percent(area)} %" for name, area in areas.items())
