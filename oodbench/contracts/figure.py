@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Picture
+    from matplotlib.transforms import Transform
     from torch import Tensor
 
 COLUMN_WIDTH = 3.4
@@ -157,17 +158,26 @@ class MeanRanks:
             found = f"The detectors differ over the {self.sets} OOD sets"
         else:
             found = f"Over the {self.sets} OOD sets no difference of the detectors is supported"
-        return (
-            f"{found} (Friedman's test, p {shown}). A bar joins detectors whose mean ranks are at "
-            f"most {self.difference:.2f} apart, which is not significant at 5 % (Nemenyi's test)."
-        )
+        if self.undecidable:
+            pairs = (
+                f"No two of {len(self.names)} detectors can differ significantly on so few sets: "
+                f"the critical difference, {self.difference:.2f} (Nemenyi's test at 5 %), exceeds "
+                f"the largest possible one, {len(self.names) - 1}."
+            )
+        else:
+            pairs = (
+                f"A bar joins detectors whose mean ranks are at most {self.difference:.2f} apart, "
+                "which is not significant at 5 % (Nemenyi's test)."
+            )
+        return f"{found} (Friedman's test, p {shown}). {pairs}"
 
-    def draw_on(self, axes: Axes, labels: Sequence[str] | None = None) -> None:
+    @property
+    def undecidable(self) -> bool:
+        """Return whether no two mean ranks can be far enough apart to be significant."""
+        return self.difference > len(self.names) - 1
+
+    def draw_on(self, axes: Axes) -> None:
         """Draw the critical-difference diagram (Demsar, JMLR 2006, section 3.2.4).
-
-        Args:
-            axes: what to draw on.
-            labels: what to call the detectors, different ones; by default their names.
 
         Raises:
             FigureUnavailable: if scikit-posthocs is not installed.
@@ -182,24 +192,59 @@ class MeanRanks:
                 "The critical-difference diagram needs scikit-posthocs: the extra 'plots' has "
                 "it, or pip install scikit-posthocs."
             ) from error
-        labels = self.names if labels is None else labels
-        numbers = range(len(labels))  # their order in a set is the same every time
+        count = len(self.names)
+        numbers = range(count)  # their order in a set is the same every time
+        margin = 0.04 * (count - 1)
         apart = np.abs(self.ranks[:, None] - self.ranks) > self.difference
         drawn = critical_difference_diagram(
             dict(zip(numbers, self.ranks, strict=True)),
             pd.DataFrame(np.where(apart, 0.0, 1.0), numbers, numbers),
             ax=axes,
+            text_h_margin=margin,
             label_fmt_left="{label}",
             label_fmt_right="{label}",
             elbow_props={"color": "0.25", "linewidth": 0.8, "linestyle": "-"},
             marker_props={"s": 9},
             crossbar_props={"linewidth": 1.8, "linestyle": "-"},
         )
-        axes.set_title(f"mean rank; critical difference {self.difference:.2f}", pad=12)
         for text in drawn["labels"]:
             number = int(text.get_text())
-            parts = (labels[number], f"{self.ranks[number]:.2f}")
-            text.set_text(" ".join(parts if text.get_ha() == "right" else reversed(parts)))
+            parts = (plain_label(self.names[number]), f"{self.ranks[number]:.2f}")
+            left = text.get_ha() == "right"
+            text.set_text(" ".join(parts if left else reversed(parts)))
+            text.set_transform(_moved(axes, x=-3 if left else 3))  # a gap beside its line
+        axes.set_xlim(1 - margin, max(count + margin, 1 + self.difference))
+        axes.set_xticks(range(1, count + 1, -(-count // 8)))
+        axes.spines["top"].set(visible=True, bounds=(1, count))
+        self._draw_difference(axes)
+
+    def _draw_difference(self, axes: Axes) -> None:
+        """Draw the critical difference as a bar above the axis of ranks, from rank 1 on."""
+        from matplotlib import rcParams
+        from matplotlib.lines import Line2D
+
+        letter = rcParams["font.size"]
+        end = 1 + self.difference
+        place = _moved(axes, y=2.4 * letter)
+        bar = Line2D([1, end], [0, 0], color="black", marker="|", linewidth=1.2, linestyle="-")
+        bar.set(transform=place, clip_on=False)
+        axes.add_artist(bar)
+        said = f"critical difference of mean ranks {self.difference:.2f}"
+        if self.undecidable:
+            said += ", which no two can reach"
+        axes.text(
+            *((1 + end) / 2, 0, said),
+            transform=_moved(axes, y=3 * letter),
+            ha="center",
+            va="bottom",
+        )
+
+
+def _moved(axes: Axes, *, x: float = 0, y: float = 0) -> Transform:
+    """Return the transformation of data to places that are some points beside them."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return axes.transData + ScaledTranslation(x / 72, y / 72, axes.figure.dpi_scale_trans)
 
 
 class RunView(ABC):

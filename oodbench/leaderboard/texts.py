@@ -95,10 +95,12 @@ def describe_test(board: Board) -> str:
     test = board.test
     if test is None or math.isnan(test.p_value):
         return ""
+    largest = len(test.mean_ranks) - 1
+    unreachable = f", and the largest possible difference is {largest}"
     return (
         f"Friedman's test over {len(board.sets)} OOD sets: chi-squared {test.statistic:.2f}, "
         f"p {format_p(test)}; mean ranks further apart than {test.critical_difference:.2f} differ "
-        "(Nemenyi, 5 %)."
+        f"(Nemenyi, 5 %){unreachable if test.critical_difference > largest else ''}."
     )
 
 

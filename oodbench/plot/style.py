@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,12 +55,14 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the house style within the block, whatever the user's settings."""
+    """Draw in the house style, whatever the user's; letters that the font lacks are boxes."""
     import matplotlib.style
     from cycler import cycler
 
     cycle = cycler(color=COLOURS) + cycler(linestyle=DASHES)
-    with matplotlib.style.context(["default", STYLE | {"axes.prop_cycle": cycle}]):
+    style = matplotlib.style.context(["default", STYLE | {"axes.prop_cycle": cycle}])
+    with style, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         yield
 
 

@@ -50,6 +50,37 @@ def test_bars_join_detectors_that_do_not_differ() -> None:
     assert f"{NAMES[best]} {found.ranks[best]:.2f}" in texts
 
 
+def test_the_critical_difference_is_a_bar_above_an_axis_of_all_ranks() -> None:
+    pytest.importorskip("scikit_posthocs")
+    found = compare_ranks(NAMES, values())
+    axes = Figure().subplots()
+    found.draw_on(axes)
+    (bar,) = [line for line in axes.lines if line.get_marker() == "|"]
+    assert list(bar.get_xdata()) == [1, 1 + found.difference]
+    axis = axes.spines["top"]
+    assert axis.get_visible()
+    assert axis.get_bounds() == (1, 6)
+    assert bar.get_window_extent().y0 > axis.get_window_extent().y1
+
+
+def test_lines_end_before_the_names() -> None:
+    pytest.importorskip("scikit_posthocs")
+    found = compare_ranks(NAMES, values())
+    axes = Figure().subplots()
+    found.draw_on(axes)
+    axes.figure.draw_without_rendering()
+    lines = [line.get_window_extent() for line in axes.lines if line.get_marker() != "|"]
+    names = [text.get_window_extent() for text in axes.texts]
+    assert not any(name.overlaps(line) for name in names for line in lines)
+
+
+def test_too_few_sets_for_any_difference_are_named_as_such() -> None:
+    found = compare_ranks(NAMES, values()[:, :2])
+    assert found.difference > len(NAMES) - 1
+    assert "No two of 6 detectors can differ significantly on so few sets" in found.describe()
+    assert "A bar joins" not in found.describe()
+
+
 def test_a_run_gives_the_same_picture_each_time(tmp_path: Path) -> None:
     pytest.importorskip("scikit_posthocs")
     run = make_run(tmp_path, {"energy": 2.0, "msp": 1.0, "$x_{": 0.2})
