@@ -13,6 +13,7 @@ from oodbench.contracts.figure import (
     Figure,
     Outputs,
     RunView,
+    plain_label,
     score_range,
 )
 from oodbench.contracts.info import Info, Paper
@@ -72,5 +73,6 @@ __all__ = [
     "channels",
     "hookimpl",
     "parameters",
+    "plain_label",
     "score_range",
 ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.contracts.figure import plain_label
+from oodbench.contracts import plain_label
 from oodbench.report.layout import MISSING, clean
 
 if TYPE_CHECKING:

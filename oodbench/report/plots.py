@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from oodbench.contracts.figure import plain_label, score_range
+from oodbench.contracts import plain_label, score_range
 from oodbench.errors import FigureUnavailable
 from oodbench.report.classes import accepted_classes, rejected_classes
 from oodbench.report.names import Mark, find_room

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oodbench.contracts.figure import plain_label
+from oodbench.contracts import plain_label
 from oodbench.errors import FigureUnavailable
 from oodbench.measures.paired import Floats, two_sided_p
 from oodbench.measures.ranks import LEVEL, holm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import Figure, Info, RunView, score_range
+from oodbench.contracts import Figure, Info, RunView, plain_label, score_range
 from oodbench_figures.panels import make_panels, some
 from oodbench_figures.paper import PAPER
 
@@ -53,11 +53,12 @@ def _draw_detector(run: RunView, detector: str, confidences: dict[str, np.ndarra
             points = (scores[name][chosen].clip(low, high), confidences[name][chosen])
             panel.scatter(*points, s=2, color=colour, alpha=0.6, linewidths=0, rasterized=True)
         panel.axvline(limit, color="black", linestyle="--", linewidth=0.6)
-        panel.set_title(dataset, pad=2)
+        panel.set_title(plain_label(dataset), pad=2)
         panel.set(xlim=(low, high), ylim=(0, 1.04))
+    known = plain_label(run.id_dataset)
     picture.supxlabel(
-        f"score of {detector} (larger = more likely OOD)\n"
-        f"dark: {run.id_dataset}; dashed: threshold that keeps 95 % of the calibration\n"
+        f"score of {plain_label(detector)} (larger = more likely OOD)\n"
+        f"dark: {known}; dashed: threshold that keeps 95 % of the calibration\n"
         "images, which are ID training images and not those plotted",
         fontsize=7,
     )

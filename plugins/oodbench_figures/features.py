@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView, plain_label
 from oodbench_figures.panels import make_panels, some
 from oodbench_figures.paper import PAPER
 
@@ -39,7 +39,7 @@ def _draw_training(run: RunView) -> Picture:
     picture = Picture(figsize=(COLUMN_WIDTH, 3.0), layout="constrained")
     axes = picture.subplots()
     run.feature_map().draw_on(axes, coloured=True)
-    axes.set_xlabel(f"UMAP of features, {run.id_dataset} training images by class")
+    axes.set_xlabel(f"UMAP of features, {plain_label(run.id_dataset)} training images by class")
     return picture
 
 
@@ -52,6 +52,7 @@ def _draw_ood(run: RunView) -> Picture:
         points = feature_map.place(features[some(len(features))])
         x, y = points.T
         panel.scatter(x, y, s=2, color=f"C{number % 10}", alpha=0.6, linewidths=0, rasterized=True)
-        panel.set_title(dataset, pad=2)
-    picture.supxlabel(f"UMAP of features; grey: {run.id_dataset} training images", fontsize=7)
+        panel.set_title(plain_label(dataset), pad=2)
+    known = plain_label(run.id_dataset)
+    picture.supxlabel(f"UMAP of features; grey: {known} training images", fontsize=7)
     return picture

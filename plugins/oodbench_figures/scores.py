@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView, score_range
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView, plain_label, score_range
 from oodbench_figures.paper import PAPER
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _draw_detector(run: RunView, detector: str) -> Picture:
     curves, ridges = picture.subplots(2, 1, height_ratios=(2.5, 0.4 + 0.26 * rows))
     draw_curves(curves, run, detector)
     draw_ridges(ridges, run, detector)
-    curves.set_title(f"(a) ROC of {detector}, AUROC in %", loc="left")
+    curves.set_title(f"(a) ROC of {plain_label(detector)}, AUROC in %", loc="left")
     picture.legend(loc="outside upper center", ncols=LEGEND_COLUMNS)
     ridges.set_title("(b) scores; dashed: keeps 95 % of calibration images", loc="left")
     return picture
@@ -64,7 +64,7 @@ def draw_curves(axes: Axes, run: RunView, detector: str) -> None:
     id_scores = run.scores(detector, run.id_dataset)
     aurocs = run.records[run.records["detector"] == detector].groupby("ood_dataset")["auroc"].mean()
     for number, dataset in enumerate(run.ood_datasets):
-        label = f"{dataset} {100 * aurocs[dataset]:.2f}"
+        label = f"{plain_label(dataset)} {100 * aurocs[dataset]:.2f}"
         for known, unknown in zip(id_scores, run.scores(detector, dataset), strict=True):
             truth, scores = _joined(known, unknown)
             accepted_ood, accepted_id, _ = roc_curve(truth, -scores)
@@ -73,7 +73,7 @@ def draw_curves(axes: Axes, run: RunView, detector: str) -> None:
             label = ""  # one entry in the legend for all trainings
     axes.set(
         xlabel="share of OOD images accepted",
-        ylabel=f"share of {run.id_dataset} accepted",
+        ylabel=f"share of {plain_label(run.id_dataset)} accepted",
         xlim=(0, 1),
         ylim=(0, 1),
     )
@@ -105,9 +105,9 @@ def draw_ridges(axes: Axes, run: RunView, detector: str) -> None:
         axes.stairs(heights, edges, baseline=row, fill=True, color=colour, alpha=0.8)
     axes.axvline(run.threshold(detector), color="black", linestyle="--", linewidth=0.6)
     axes.set(
-        xlabel=f"score of {detector} (larger = more likely OOD)",
+        xlabel=f"score of {plain_label(detector)} (larger = more likely OOD)",
         xlim=(low, high),
         ylim=(len(datasets) - 0.9, -1),
     )
-    axes.set_yticks(range(len(datasets)), datasets)
+    axes.set_yticks(range(len(datasets)), map(plain_label, datasets))
     axes.tick_params(axis="y", length=0)

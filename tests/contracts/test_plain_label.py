@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from oodbench.contracts.figure import LONGEST_LABEL, plain_label
+from oodbench.contracts import plain_label
+from oodbench.contracts.figure import LONGEST_LABEL
 
 
 def test_a_short_name_is_shown_as_it_is() -> None:

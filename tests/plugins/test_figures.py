@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import COUNTS, make_run
+from matplotlib.text import Text
 from sklearn.metrics import auc
 
+from oodbench.contracts import plain_label
 from oodbench.errors import FigureUnavailable
+from oodbench.plot.style import house_style
 from oodbench.plot.view import StoredRun
 from oodbench.registry.lookup import load_registry
 from oodbench.results.run import read_run
@@ -111,3 +115,15 @@ def test_ranks_name_every_detector(view: StoredRun) -> None:
     (axes,) = RankDiagram().draw(view)[""].axes
     texts = [text.get_text() for text in axes.texts]
     assert texts[:3] == ["good 1.00", "fair 2.00", "3.00 poor"]
+
+
+def test_long_names_are_shortened(tmp_path: Path, store: Path, monkeypatch) -> None:
+    name = 64 * "m"
+    monkeypatch.setitem(COUNTS, name, 50)
+    run = make_run(tmp_path, {name: 1.0}, sets=(name, "Uniform"))
+    with house_style():
+        picture = ScoreCurves().draw(StoredRun(run, Store(store), load_registry()))[name]
+        picture.draw_without_rendering()
+    texts = [text.get_text() for text in picture.findobj(Text)]
+    assert any(plain_label(name) in text for text in texts)
+    assert not any(name in text for text in texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import COLUMN_WIDTH, Figure, FigureUnavailable, Info, RunView
+from oodbench.contracts import COLUMN_WIDTH, Figure, FigureUnavailable, Info, RunView, plain_label
 from oodbench_ganad.detector import PAPER
 from oodbench_ganad.figures.outputs import (
     Curves,
@@ -57,8 +57,8 @@ def _draw(curves: Curves, name: str, run: RunView, other: str) -> Picture:
     draw_classes(axes, curves.norms, curves.scores[name])
     draw_threshold(axes, run.threshold(name))
     axes.set(
-        xlabel=f"Chebyshev norm of the seed of a {other} generator",
-        ylabel=f"score of {name}\n({run.id_dataset})",
+        xlabel=f"Chebyshev norm of the seed of a {plain_label(other)} generator",
+        ylabel=f"score of {plain_label(name)}\n({plain_label(run.id_dataset)})",
     )
     add_legend(picture, axes)
     return picture

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView, plain_label
 from oodbench_ganad.detector import PAPER
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _draw(curves: Curves, name: str, limit: float | None) -> Picture:
     draw_classes(upper, curves.norms, curves.confidence)
     draw_classes(lower, curves.norms, curves.scores[name])
     upper.set(ylabel="confidence of the classifier", ylim=(None, 1.02))
-    lower.set(ylabel=f"score of {name}", xlabel="Chebyshev norm of the seed")
+    lower.set(ylabel=f"score of {plain_label(name)}", xlabel="Chebyshev norm of the seed")
     upper.set_title("(a)", loc="left")
     lower.set_title("(b)", loc="left")
     if limit is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView
+from oodbench.contracts import COLUMN_WIDTH, Figure, Info, RunView, plain_label
 from oodbench_ganad.detector import PAPER
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Samples(Figure):
         fakes = sampler.images(seeds.draw_fakes(count, length, draws), classes)
         anomalies = sampler.images(seeds.draw_norms(count, length, norms, draws), classes)
         return {
-            "id": _draw(by_class(*run.train_images(MEASURED), lines), run.id_dataset),
+            "id": _draw(by_class(*run.train_images(MEASURED), lines), plain_label(run.id_dataset)),
             "fakes": _draw(fakes.unflatten(0, (lines, -1)), describe(quality_of(run, sampler))),
             "anomalies": _draw(anomalies.unflatten(0, (lines, -1)), "near anomalies, norm 6-7"),
         }
