@@ -354,7 +354,7 @@ class Figure(ABC):
 
     @abstractmethod
     def draw(self, run: RunView) -> Mapping[str, Picture]:
-        """Return pictures, `COLUMN_WIDTH` wide, by their names.
+        """Return pictures, `COLUMN_WIDTH` or twice that wide, by their names.
 
         The files are called as the figure, a hyphen and that, in lower case and without characters
         that file names lack; as the figure alone if it is empty.

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 
+LONGEST = 16
+"""Letters of a name that leave room for the diagram between names in one column."""
+
+
 class RankDiagram(Figure):
     """The detectors' mean ranks over the OOD sets; a bar joins those that do not differ.
 
@@ -25,11 +29,12 @@ class RankDiagram(Figure):
     needs = "three detectors on two OOD sets, and scikit-posthocs (extra 'plots')"
 
     def draw(self, run: RunView) -> dict[str, Picture]:
-        """Return one picture."""
+        """Return one picture, two columns wide where names are long."""
         from matplotlib.figure import Figure as Picture
 
         ranks = run.mean_ranks()
         height = 0.7 + 0.11 * len(ranks.names)
-        picture = Picture(figsize=(COLUMN_WIDTH, height), layout="constrained")
+        columns = 1 if max(map(len, ranks.names)) <= LONGEST else 2
+        picture = Picture(figsize=(columns * COLUMN_WIDTH, height), layout="constrained")
         ranks.draw_on(picture.subplots())
         return {"": picture}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from oodbench.errors import FigureUnavailable
 from oodbench.plot.style import house_style
 from oodbench.plot.view import StoredRun
 from oodbench.registry.lookup import load_registry
+from oodbench.report.ranking import compare_ranks
 from oodbench.results.run import read_run
 from oodbench.store.artifacts import Store
 from oodbench_figures.confidence import ConfidenceAgainstScore
@@ -115,6 +118,18 @@ def test_ranks_name_every_detector(view: StoredRun) -> None:
     (axes,) = RankDiagram().draw(view)[""].axes
     texts = [text.get_text() for text in axes.texts]
     assert texts[:3] == ["good 1.00", "fair 2.00", "3.00 poor"]
+
+
+def test_long_names_leave_room_for_ranks() -> None:
+    pytest.importorskip("scikit_posthocs")
+    names = [64 * letter for letter in "mwo"]
+    ranks = compare_ranks(names, np.arange(6.0).reshape(3, 2))
+    view: Any = SimpleNamespace(mean_ranks=lambda: ranks)
+    with house_style():
+        picture = RankDiagram().draw(view)[""]
+        picture.draw_without_rendering()
+    (axes,) = picture.axes
+    assert axes.get_position().width > 0.2
 
 
 def test_long_names_are_shortened(tmp_path: Path, store: Path, monkeypatch) -> None:
