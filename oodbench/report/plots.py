@@ -62,7 +62,7 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
         shown: scores, labels and predictions of the same run.
     """
     with drawing():
-        overview = [_aurocs(records, shown), _cost(records, shown)]
+        overview = [_aurocs(records, shown)]
         best = _best(records, shown)
         curves = [
             _curves(shown, best, "ROC curves", _roc, "OOD accepted as ID", "ID accepted"),
@@ -82,7 +82,11 @@ def draw_plots(records: pd.DataFrame, shown: Shown) -> Plots:
         if any(judged.limit is None for judged in shown.judged.values()):
             classless = "No classes are shown: without calibration scores there is no threshold."
         missing = []
-        for draw in (partial(draw_use_map, shown), partial(_mean_ranks, records)):
+        for draw in (
+            partial(_cost, records, shown),
+            partial(draw_use_map, shown),
+            partial(_mean_ranks, records),
+        ):
             try:
                 overview.append(draw())
             except FigureUnavailable as error:
@@ -209,7 +213,6 @@ def _histograms(shown: Shown, detector: str) -> Plot:
 
 
 def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
-    figure, (axes,) = new_figure(1, 1, 6, 4.5)
     good = records[(records["status"] == "ok") & (records["ood_dataset"] != "")]
     names, points = [], []
     for detector in shown.detectors:
@@ -222,13 +225,15 @@ def _cost(records: pd.DataFrame, shown: Shown) -> Plot:
         if not (pd.isna(seconds) or pd.isna(area)):  # of scores computed elsewhere there are none
             names.append(detector)
             points.append((max(float(seconds), 1e-3), float(area)))
+    if not points:
+        raise FigureUnavailable("AUROC against cost is not shown: the run has no times.")
+    figure, (axes,) = new_figure(1, 1, 6, 4.5)
     axes.set(xlabel="seconds to fit and to score", ylabel="mean AUROC (%)")
     axes.margins(0.1)
-    if points:
-        across, up = zip(*points, strict=True)
-        axes.scatter(across, up, color="C0", s=16)
-        _scale_costs(axes, np.array(across))
-        _name_points(figure, axes, names, points)
+    across, up = zip(*points, strict=True)
+    axes.scatter(across, up, color="C0", s=16)
+    _scale_costs(axes, np.array(across))
+    _name_points(figure, axes, names, points)
     described = [
         f"{name} {area:.2f} % in {seconds:.3g} s"
         for name, (seconds, area) in zip(names, points, strict=True)

@@ -11,6 +11,7 @@ from made_runs import make_run
 from oodbench.leaderboard.boards import Board, build_boards
 from oodbench.leaderboard.finding import find_entries
 from oodbench.leaderboard.summary import draw_costs, find_best
+from oodbench.leaderboard.texts import describe_test
 
 
 def board(folder: Path, strengths: dict[str, float]) -> Board:
@@ -48,6 +49,11 @@ def test_names_in_the_plot_do_not_lie_on_each_other(tmp_path: Path) -> None:
     assert plot is not None
     named = sorted(point.y for point in plot.points if point.name)
     assert all(second - first >= 8 for first, second in itertools.pairwise(named))
+
+
+def test_a_critical_difference_that_no_two_can_reach_is_said_to_be(tmp_path: Path) -> None:
+    few = describe_test(board(tmp_path / "two-sets", {"a": 2.0, "b": 1.0, "c": 0.2}))
+    assert "than 2.34 differ (Nemenyi, 5 %), and the largest possible difference is 2." in few
 
 
 def test_one_detector_alone_has_no_plot(tmp_path: Path) -> None:

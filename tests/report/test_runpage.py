@@ -65,6 +65,14 @@ def test_what_is_not_shown_is_said_where_it_is_missed(tmp_path: Path) -> None:
     assert sorted(places, key=text.index) == places
 
 
+def test_without_times_there_is_no_plot_of_costs(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {"msp": 1.0})
+    untimed = run.records.assign(fit_seconds=np.nan, score_seconds=np.nan)
+    plots = draw_plots(untimed, read_shown(run))
+    assert [plot.title for plot in plots.overview] == ["AUROC of each detector on each set"]
+    assert "AUROC against cost is not shown: the run has no times." in plots.missing
+
+
 def test_a_heat_map_of_many_classes_spans_the_page(tmp_path: Path) -> None:
     predictions = predictions_of((0,))
     predictions.loc[predictions["dataset"] == SETS[0], "label"] = np.arange(COUNTS[SETS[0]]) % 20
