@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from oodbench.contracts.figure import MeanRanks
+from oodbench.contracts.figure import MeanRanks, plain_label
 from oodbench.errors import FigureUnavailable
 from oodbench.measures.paired import Floats
 from oodbench.measures.ranks import friedman
@@ -66,7 +66,9 @@ def draw_mean_ranks(ranks: MeanRanks) -> Plot:
         FigureUnavailable: if scikit-posthocs is not installed.
     """
     with drawing():
-        figure, (axes,) = new_figure(1, 1, 6, 1.2 + 0.22 * len(ranks.names))
+        longest = max(len(plain_label(name)) for name in ranks.names)
+        size = (max(6.0, 4 + 0.16 * longest), 1.2 + 0.22 * len(ranks.names))
+        figure, (axes,) = new_figure(1, 1, *size)
         ranks.draw_on(axes)
         order = np.argsort(ranks.ranks, kind="stable")
         listed = ", ".join(f"{ranks.names[number]} {ranks.ranks[number]:.2f}" for number in order)

@@ -121,12 +121,10 @@ def test_captions_hold_caveats_and_no_listings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a-name-of-64-letters-" + 43 * "m", "数据集"])
-def test_any_name_can_be_drawn(tmp_path: Path, monkeypatch, recwarn, name: str) -> None:
+def test_any_name_can_be_drawn(tmp_path: Path, monkeypatch, name: str) -> None:
     monkeypatch.setitem(COUNTS, name, 50)
     detectors = {name: 1.0, 64 * "m": 0.4, "msp": 0.8}
-    plots = run_page(make_run(tmp_path, detectors, sets=(name, "Uniform")))
-    assert name in plots
-    assert not recwarn
+    assert name in run_page(make_run(tmp_path, detectors, sets=(name, "Uniform")))
 
 
 def test_equal_runs_give_equal_pages(tmp_path: Path) -> None:
