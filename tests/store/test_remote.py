@@ -278,7 +278,7 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("s3://missing/prefix", "the store s3://missing/prefix cannot be written to: "),
+        ("s3://missing/prefix", "the store 's3://missing/prefix' cannot be written to: "),
         ("s3://", "'s3://' names no bucket"),
         ("nonsense://bucket", "'nonsense://bucket' is no URL of a store"),
         ("file://host/folder", "'file://host/folder' is no folder of this machine"),
