@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from oodbench.contracts import Classifier, Info, Paper, Recipe
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-OTHER_RATE = 0.1
-"""The highest learning rate of what is no convolution."""
 
 
 class FastConvNet(Classifier):
@@ -33,6 +30,12 @@ class FastConvNet(Classifier):
         flip: whether training images are mirrored at random; by default where the ID set says that
             they keep their classes.
     """
+
+    other_rate: ClassVar = 0.1
+    """The highest learning rate of what is no convolution."""
+
+    other_momentum: ClassVar = 0.9
+    """Its momentum."""
 
     info = Info(
         name="fast-convnet",
@@ -107,8 +110,8 @@ class FastConvNet(Classifier):
             module.parameters(),
             learning_rate=self.recipe.learning_rate,
             momentum=self.recipe.momentum,
-            other_rate=OTHER_RATE,
-            other_momentum=0.9,
+            other_rate=self.other_rate,
+            other_momentum=self.other_momentum,
             weight_decay=self.recipe.weight_decay,
         )
 

@@ -15,6 +15,7 @@ from oodbench_classifiers.fast_network import (
     Stem,
     cosines,
 )
+from oodbench_classifiers.quick_convnet import QuickConvNet
 
 COLOUR, GREY = (3, 32, 32), (1, 28, 28)
 
@@ -125,3 +126,22 @@ def test_training_images_have_a_grey_square() -> None:
 def test_a_parameter_out_of_range_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         FastConvNet(**wrong)
+
+
+@pytest.mark.parametrize(("classifier", "rate"), [(FastConvNet(), 0.1), (QuickConvNet(), 0.4)])
+def test_convolutions_learn_by_the_recipe_and_other_weights_at_a_rate_of_their_own(
+    classifier: FastConvNet, rate: float
+) -> None:
+    module = classifier.build(COLOUR, 10)
+    filters, *others = classifier.optimizer(module).param_groups
+    assert (filters["lr"], filters["momentum"]) == (classifier.recipe.learning_rate, 0.6)
+    assert {weight.ndim for weight in filters["params"]} == {4}
+    assert [group["lr"] for group in others] == [rate, rate]
+
+
+def test_few_epochs_train_the_same_network() -> None:
+    quick, fast = (made.build(COLOUR, 10).state_dict() for made in (QuickConvNet(), FastConvNet()))
+    assert {name: values.shape for name, values in quick.items()} == {
+        name: values.shape for name, values in fast.items()
+    }
+    assert QuickConvNet().recipe.epochs < FastConvNet().recipe.epochs

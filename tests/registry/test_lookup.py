@@ -115,7 +115,7 @@ def test_a_type_that_cannot_be_checked_is_passed_on() -> None:
             "x",
             "unknown classifier 'x'; known: cider, efficientnet-lite, energy-bounded, "
             "fast-convnet, logit-norm, openood, outlier-exposure, pixmix, preact-resnet, "
-            "pytorch-ood-wrn, resnet18, rotpred, t2fnorm, timm, torchvision, vos, "
+            "pytorch-ood-wrn, quick-convnet, resnet18, rotpred, t2fnorm, timm, torchvision, vos, "
             "wideresnet16-4.",
         ),
         ("benchmarks", "minst", "unknown benchmark 'minst'; did you mean 'mnist'?"),

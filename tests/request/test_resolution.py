@@ -536,6 +536,7 @@ def test_a_gpu_that_is_not_there_is_refused(ask) -> None:
 
 FLIPPING = [
     "fast-convnet",
+    "quick-convnet",
     "resnet18",
     "wideresnet16-4",
     "timm/resnet18",
