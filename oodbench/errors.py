@@ -109,7 +109,10 @@ LONGEST = 10_000
 """Characters of an exception's message that are kept."""
 
 
-LIBRARIES = frozenset({"numpy", "pluggy", "torch"}) | sys.stdlib_module_names
+LIBRARIES = sys.stdlib_module_names | {
+    *("PIL", "matplotlib", "numpy", "pandas", "pluggy", "pyarrow", "pytorch_ood", "scipy"),
+    *("sklearn", "timm", "torch", "torchvision"),
+}
 """Packages whose lines say less than the line that called them."""
 
 

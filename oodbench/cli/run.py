@@ -154,7 +154,9 @@ def execute_plan(options: argparse.Namespace) -> int:
             Console().print(_table_of_costs(found) if found else _table_of_jobs(jobs))
         for title, text in images.items():
             say(f"{title}: {text}")
-        say_left_out(*left_out.values())
+        say_left_out(left_out["missing"], left_out["unsuited"])
+        for name, reason in left_out["broken"].items():
+            say(f"will fail: {name}: {reason}")
         say(f"{len(jobs)} jobs to run, {len(planned.found)} results in the store")
         if found:
             _say_estimate(found)

@@ -62,7 +62,7 @@ def connected(
             yield ray
         except ray.exceptions.RayError as error:
             raise UserError(
-                f"Ray was lost: {one_line(error)}; the same command resumes from here, and "
+                f"Ray was lost: {first_line(error)}; the same command resumes from here, and "
                 "--engine inline works without Ray"
             ) from error
         finally:
@@ -94,7 +94,7 @@ def _start(
     except Exception as error:  # Ray raises anything, as when its processes start too slowly
         where = f"reached at {address}" if address else "started on this machine"
         raise UserError(
-            f"Ray cannot be {where}: {one_line(error)}; --engine inline does without"
+            f"Ray cannot be {where}: {first_line(error)}; --engine inline does without"
         ) from error
 
 
@@ -115,7 +115,7 @@ def _job_config(ray: Any) -> Any:
     )
 
 
-def one_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of an exception of Ray's, which has many."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".;: ") if lines else type(error).__name__

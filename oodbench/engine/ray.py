@@ -16,9 +16,9 @@ from oodbench.engine.agenda import Agenda
 from oodbench.engine.cluster import (
     Machines,
     connected,
+    first_line,
     fitted_to_machines,
     given_address,
-    one_line,
 )
 from oodbench.engine.plugins import codes_of, third_party_modules
 from oodbench.engine.worker import Outcome, execute, took_too_long
@@ -216,11 +216,11 @@ class _Scheduler:
             self._lost[job.ref, with_machine] += 1
             times = self._lost[job.ref, with_machine]
             if times <= (MACHINE_RETRIES if with_machine else RETRIES):
-                _LOG.info("%s: started again: %s", job.title, one_line(error))
+                _LOG.info("%s: started again: %s", job.title, first_line(error))
                 return None
             if isinstance(error, self._ray.exceptions.OutOfMemoryError):
                 return Outcome("was ended because its machine ran out of memory", str(error))
-            reason = f"its process was lost {times} times: {one_line(error)}"
+            reason = f"its process was lost {times} times: {first_line(error)}"
             return Outcome(reason, str(error))
         return outcome
 

@@ -259,7 +259,7 @@ def may_be_one(shape: tuple[int, ...], own: tuple[int, int, int]) -> bool:
     """
     count, *size = shape
     channels, *own_size = own
-    if size == own_size and (channels == 1 or count not in CHANNELS):
+    if (channels, *own_size) == (1, *size):
         return False
     return size[-1] in CHANNELS or count in CHANNELS - {1}
 

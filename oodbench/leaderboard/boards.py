@@ -46,9 +46,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of an entry, means over its runs; NaN where none was recorded.
+    """The costs of an entry; NaN where none was recorded.
 
-    Times are medians, since the first time that a library is used, it has to be imported.
+    Times are medians, because the first use of a library includes its import; the others are means
+    over runs.
 
     Attributes:
         fit_seconds: time to fit, the median over runs.

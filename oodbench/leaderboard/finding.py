@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -68,9 +69,9 @@ def find_entries(
 
 def _without(path: Path, reason: str) -> str:
     """Return why a run or pack was left out, without its path, which stands beside it."""
-    for prefix in (f"'{path}': ", f"'{path}' "):
-        reason = reason.removeprefix(prefix)
-    return reason.replace(f"{path}: ", "").replace(f"{path}/", "")
+    named = re.escape(str(path))
+    reason = re.sub(rf"^('{named}'(: | )|{named}: )", "", reason)
+    return re.sub(rf"(^|'){named}/", r"\1", reason)
 
 
 def _read(path: Path, open_pack: OpenPack | None) -> list[Entry]:

@@ -55,7 +55,10 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the house style, whatever the user's; letters that the font lacks are boxes."""
+    """Draw in the house style within the block, whatever the user's settings.
+
+    Letters that the font lacks become boxes.
+    """
     import matplotlib.style
     from cycler import cycler
 

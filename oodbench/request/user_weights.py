@@ -247,7 +247,8 @@ def _read_pickled(path: str) -> Any:
             warnings.simplefilter("ignore")  # of kinds of files that are refused below
             return torch.load(expanded(path), map_location="cpu", weights_only=True)
     except Exception as error:  # the reader raises anything on files that are not its own
-        if found := re.search(r"GLOBAL (\S{1,200}) was not an allowed global", str(error)):
+        refused = r"GLOBAL (\S{1,200}) (?:was not an allowed global|whose module)"
+        if found := re.search(refused, str(error)):
             name = one_line(found[1])
             raise InvalidData(
                 f"{path}: holds an object of class {name}, not only tensors; {ADVICE}"

@@ -184,8 +184,8 @@ def _run(options: RunOptions) -> Run:
         if options.detectors == (ALL,) and len(trainings := planned.trainings()) > MANY_TRAININGS:
             count = len(planned.resolved.request.detectors)
             log.remarked(
-                f"no detectors were named, so all {count} are compared, with {len(trainings)} "
-                "trainings to do; name fewer: --detectors energy,msp"
+                f"all {count} detectors are compared, with {len(trainings)} trainings to do; "
+                "name fewer, such as --detectors energy,msp"
             )
         compute(planned, store, engine, options.ray_address, timeout, log, results)
         collector = collect_all(planned, store, results)

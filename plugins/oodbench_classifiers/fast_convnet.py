@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+COMMON = (
+    "The first filters are the cosine transform of colours and places, not the principal "
+    "components of training patches.",
+    "ReLU in place of GELU, so that outputs of blocks and features are never negative; "
+    "features are means of the last maps, not their maxima.",
+    "Muon in place of SGD for convolutions, no average of weights (Lookahead), "
+    "mirrored at random in each epoch, one cycle of the learning rate by a cosine.",
+)
+"""Deviations from the paper, however many epochs there are."""
+
+ONE_VIEW = "Images are classified once, as they are; the paper averages six views."
+
 
 class FastConvNet(Classifier):
     """Six convolutions of 3x3 pixels on fixed filters: 2.0 million weights, 256 features.
@@ -48,15 +60,10 @@ class FastConvNet(Classifier):
             url="https://arxiv.org/abs/2404.00498",
         ),
         deviations=(
-            "The first filters are the cosine transform of colours and places, not the principal "
-            "components of training patches.",
-            "ReLU in place of GELU, so that outputs of blocks and features are never negative; "
-            "features are means of the last maps, not their maxima.",
-            "Muon in place of SGD for convolutions, no average of weights (Lookahead), "
-            "mirrored at random in each epoch, one cycle of the learning rate by a cosine.",
+            *COMMON,
             "Plain cross-entropy without smoothed labels; 64 epochs with shifts of 4 pixels and "
             "cutout of 12, whose squares may lie partly outside the image.",
-            "Images are classified once, as they are; the paper averages six views.",
+            ONE_VIEW,
         ),
     )
 

@@ -35,6 +35,15 @@ def test_what_is_no_run_is_named_and_left_out(tmp_path: Path, content: str) -> N
     assert "'run.json' is damaged" in skipped.reason
 
 
+def test_the_reason_keeps_words_that_are_in_the_path_too(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    Path("run/run.json").write_text("{")
+    (skipped,) = find_entries([Path("run")])[1]
+    assert "the run.json of a run: " in skipped.reason
+    assert skipped.reason.startswith("'run.json' is damaged")
+
+
 def test_a_run_without_a_request_is_left_out(tmp_path: Path) -> None:
     run = make_run(tmp_path / "bad")
     (run.directory / "run.json").write_text(json.dumps(run.info | {"request": {}}))

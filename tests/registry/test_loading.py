@@ -111,6 +111,7 @@ def test_an_error_is_described_in_one_line() -> None:
     [
         ("import numpy\nnumpy.linalg.inv(numpy.ones(2))", ["(m.py:2)"]),
         ("import json\n\njson.loads('{')", ["(m.py:3)"]),
+        ("from sklearn.svm import SVC\nSVC().fit([[1]], [1])", ["(m.py:2)"]),
         ("from oodbench.contracts import parameters\nparameters(3)", ["(m.py:2)"]),
         ("def :", []),
         (SOUND.replace("detectors", "detektors"), []),

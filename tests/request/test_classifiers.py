@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from argparse import Namespace
 from pathlib import Path
@@ -380,6 +381,13 @@ def refused(path: Path) -> str:
     return message.removeprefix(f"{path}: ")
 
 
+class Calls:
+    """Asks whoever reads it to run a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("true",)
+
+
 @SAFE_TORCH
 @pytest.mark.parametrize(
     ("content", "reason"),
@@ -391,6 +399,7 @@ def refused(path: Path) -> str:
             "holds an object of class torch.nn.modules.linear.Linear",
         ),
         ({"state_dict": {}, "args": Namespace()}, "holds an object of class argparse.Namespace"),
+        (Calls(), f"holds an object of class {os.system.__module__}.system"),
     ],
 )
 @pytest.mark.parametrize("is_zip", [True, False])

@@ -438,8 +438,8 @@ def test_a_run_of_all_detectors_says_how_to_name_fewer(run, tmp_path: Path, caps
     default = {"detectors": RunOptions().detectors}
     (sentence,) = says(default).splitlines()
     assert re.fullmatch(
-        r"no detectors were named, so all (\d+) are compared, with \d+ trainings to do; "
-        r"name fewer: --detectors energy,msp",
+        r"all \d+ detectors are compared, with \d+ trainings to do; "
+        r"name fewer, such as --detectors energy,msp",
         sentence,
     )
     assert sentence in (tmp_path / "run" / "run.log").read_text()
