@@ -120,7 +120,7 @@ def describe(error: BaseException) -> str:
     """Return an exception as one line that ends with the line of code at fault, if one is known."""
     if isinstance(error, PluginAborted):
         error = error.raised
-    text = " ".join(str(error).split())[:LONGEST]  # records with longer texts are not read
+    text = one_line(str(error))[:LONGEST]  # records with longer texts are not read
     name = type(error).__name__
     line = f"{name}: {text}" if text else name
     place = _place_of(error)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oodbench.contracts import Benchmark
 from oodbench.contracts.info import NAME
-from oodbench.errors import UnknownName, UserError
+from oodbench.errors import UserError, suggest
 from oodbench.store.paths import expanded
 from oodbench.store.validation import check_values, describe, read_bytes
 
@@ -40,7 +40,7 @@ def load_benchmark(path: Path) -> Benchmark:
     known = [each.name for each in fields(Benchmark)]
     for key in content:
         if key not in known:  # said first: a misspelt key is lacking too
-            raise UserError(f"{path}: {UnknownName('key', key, known)}")
+            raise UserError(f"{path}: unknown key '{key}'; {suggest(key, known)}")
     try:
         benchmark = TypeAdapter(Benchmark).validate_python(content)
     except ValidationError as error:

@@ -130,7 +130,7 @@ def _refuse_too_many_scores(planned: Planned, jobs: Mapping[Ref, Job]) -> None:
     scores = [each.score for _, plan in planned.folds.values() for each in plan.scored]
     request = planned.resolved.request
     if len(scores) * max(request.images_per_set, request.calibration_images) <= ROWS:
-        return  # so that images are counted where sets may be smaller than was asked for, alone
+        return  # even if every set has as many images as were asked for
     from oodbench.runs.sizes import Sets  # imports torch
 
     needed = Plan(dict(jobs)).needed(scores)

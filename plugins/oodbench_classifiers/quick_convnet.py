@@ -12,8 +12,8 @@ class QuickConvNet(FastConvNet):
     """The network of `FastConvNet`, trained in few epochs.
 
     Steps are larger, labels are smoothed, and training images are changed less. Smoothed labels
-    raise the accuracy after few epochs, but weaken detectors that use the classifier's confidence.
-    For more epochs, change images more, as by ``shift=4`` and ``cutout=8`` for 24.
+    raise the accuracy after few epochs, but can weaken detectors that use the classifier's
+    confidence. For more epochs, change images more, as by ``shift=4`` and ``cutout=8`` for 24.
 
     Args:
         width: filters of the first block, as of `FastConvNet`.
