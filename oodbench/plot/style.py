@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oodbench.report.pictures import boxes_for_letters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -64,8 +65,7 @@ def house_style() -> Iterator[None]:
 
     cycle = cycler(color=COLOURS) + cycler(linestyle=DASHES)
     style = matplotlib.style.context(["default", STYLE | {"axes.prop_cycle": cycle}])
-    with style, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+    with style, boxes_for_letters():
         yield
 
 

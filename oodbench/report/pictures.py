@@ -34,12 +34,19 @@ STYLE: Any = {
 
 
 @contextmanager
+def boxes_for_letters() -> Iterator[None]:
+    """Draw letters that the font lacks as boxes within the block, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        yield
+
+
+@contextmanager
 def drawing() -> Iterator[None]:
     """Draw in the style of reports within the block; letters that the font lacks are boxes."""
     import matplotlib as mpl
 
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+    with mpl.rc_context(STYLE), boxes_for_letters():
         yield
 
 
